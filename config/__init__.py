@@ -1,0 +1,1 @@
+"""The shared ground of the fleet: settings, database, contracts, clients, errors, auth, audit. Imports no service."""

@@ -1,0 +1,1 @@
+"""What travels between services and to clients, one file per service; shapes only, no logic and no table."""

@@ -1,0 +1,388 @@
+"""All tables of the fleet, and who may write each of them.
+
+Every service reads everything. Who inserts, updates and deletes is `OWNERS`; `database.py` refuses the rest at the connection.
+Changing a table here needs a migration in `config/migrations/versions`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, Integer, String, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC. SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: UtcDateTime}
+
+
+# --- madre ---------------------------------------------------------------------------------------------------------
+
+
+class IntentLogRow(Base):
+    """What was asked of madre; written first, closed once, never deleted."""
+
+    __tablename__ = "intents_log"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_id: Mapped[str] = mapped_column(String(128), index=True)
+    caller: Mapped[str] = mapped_column(String(200))
+    origin: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(String(10))  # chat or control
+    message: Mapped[str] = mapped_column(Text)
+    request: Mapped[dict[str, Any]]
+    intent: Mapped[dict[str, Any] | None]
+    plan_id: Mapped[str | None] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(String(12))
+    response: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    closed_at: Mapped[datetime | None]
+
+
+class TaskRow(Base):
+    """A plan."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    intent_id: Mapped[str] = mapped_column(ForeignKey("intents_log.id"), index=True)
+    session_id: Mapped[str] = mapped_column(String(128), index=True)
+    caller: Mapped[str] = mapped_column(String(200))
+    mode: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(12), index=True)
+    risk: Mapped[str] = mapped_column(String(4))
+    reason: Mapped[str] = mapped_column(Text)
+    intent_name: Mapped[str] = mapped_column(String(32))
+    intent: Mapped[dict[str, Any]]
+    plan_hash: Mapped[str] = mapped_column(String(64))
+    response: Mapped[str] = mapped_column(Text, default="")
+    question: Mapped[str | None] = mapped_column(Text)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    artifacts: Mapped[list[Any]]
+    warnings: Mapped[list[Any]]
+    confirm_hash: Mapped[str | None] = mapped_column(String(64))
+    confirm_expires_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class PlanStepRow(Base):
+    """A step of a plan and what became of it."""
+
+    __tablename__ = "plan_steps"
+
+    plan_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    step_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    position: Mapped[int]
+    type: Mapped[str] = mapped_column(String(20))
+    operation: Mapped[str] = mapped_column(String(64))
+    params: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(default=0)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class PlanEventRow(Base):
+    """What happened to a plan, in order; followed by `GET /madre/plans/{id}/events`."""
+
+    __tablename__ = "plan_events"
+
+    plan_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    event: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
+class ContextRow(Base):
+    """What madre remembers: by session, and for herself under the scope `madre` (the halt switch)."""
+
+    __tablename__ = "context"
+
+    scope: Mapped[str] = mapped_column(String(128), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime]
+
+
+class MadreActionRow(Base):
+    """Every decision of madre, hash-chained; append-only."""
+
+    __tablename__ = "madre_actions"
+
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    event: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(200), index=True)
+    caller: Mapped[str] = mapped_column(String(200))
+    details: Mapped[str] = mapped_column(Text)
+    at: Mapped[str] = mapped_column(String(32))
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+# --- every service, its own rows -----------------------------------------------------------------------------------
+
+
+class IdempotencyKeyRow(Base):
+    """A request that must not happen twice, and the answer it got."""
+
+    __tablename__ = "idempotency_keys"
+
+    service: Mapped[str] = mapped_column(String(32), primary_key=True)
+    caller: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    resource_id: Mapped[str | None] = mapped_column(String(64))
+    status: Mapped[int | None]
+    answer: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class AuditRow(Base):
+    """What must be provable later: one hash chain per service; append-only."""
+
+    __tablename__ = "audit_log"
+
+    service: Mapped[str] = mapped_column(String(32), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    event: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(200), index=True)
+    caller: Mapped[str] = mapped_column(String(200))
+    details: Mapped[str] = mapped_column(Text)
+    at: Mapped[str] = mapped_column(String(32))
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+# --- gateway -------------------------------------------------------------------------------------------------------
+
+
+class AccessTokenRow(Base):
+    """A client token: its hash, what it may do and until when."""
+
+    __tablename__ = "access_tokens"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[Any]]
+    created_by: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+# --- switch --------------------------------------------------------------------------------------------------------
+
+
+class RouteDecisionRow(Base):
+    """Which model answered a prompt, and why."""
+
+    __tablename__ = "route_decisions"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    caller: Mapped[str] = mapped_column(String(200))
+    session_id: Mapped[str | None] = mapped_column(String(128))
+    task_type: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(200))
+    provider: Mapped[str | None] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(Text)
+    candidates: Mapped[list[Any]]
+    outcome: Mapped[str] = mapped_column(String(32))
+    cost_usd: Mapped[float | None] = mapped_column(Float)
+    latency_ms: Mapped[float] = mapped_column(Float)
+    queue_ms: Mapped[float] = mapped_column(Float)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+# --- hermes_db -----------------------------------------------------------------------------------------------------
+
+
+class ModelRow(Base):
+    """A model this box has or knows of."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    model_id: Mapped[str] = mapped_column(String(300))
+    source: Mapped[str] = mapped_column(String(50))
+    path: Mapped[str | None] = mapped_column(Text)
+    size_bytes: Mapped[int | None]
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    tags: Mapped[list[Any]]
+    specialty: Mapped[str | None] = mapped_column(String(100), index=True)
+    adjacent_fields: Mapped[list[Any]]
+    model_type: Mapped[str | None] = mapped_column(String(50))
+    version: Mapped[str | None] = mapped_column(String(50))
+    license: Mapped[str | None] = mapped_column(String(100))
+    revision: Mapped[str | None] = mapped_column(String(64))
+    performance_score: Mapped[float] = mapped_column(default=0.5)
+    usage_count: Mapped[int] = mapped_column(default=0)
+    last_used_at: Mapped[datetime | None]
+    added_at: Mapped[datetime]
+    is_active: Mapped[bool] = mapped_column(default=True, index=True)
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+
+
+class CliRow(Base):
+    """A command-line tool this box has or knows of."""
+
+    __tablename__ = "clis"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    kind: Mapped[str | None] = mapped_column(String(50))
+    path: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str | None] = mapped_column(String(50))
+    install_command: Mapped[str | None] = mapped_column(Text)
+    documentation_url: Mapped[str | None] = mapped_column(Text)
+    api_url: Mapped[str | None] = mapped_column(Text)
+    token_required: Mapped[bool] = mapped_column(default=False)
+    token_service: Mapped[str | None] = mapped_column(String(100))
+    rate_limit_per_hour: Mapped[int | None]
+    rate_limit_per_day: Mapped[int | None]
+    max_concurrent: Mapped[int | None]
+    answers_prompts: Mapped[bool] = mapped_column(default=False)
+    usage_count: Mapped[int] = mapped_column(default=0)
+    last_used_at: Mapped[datetime | None]
+    added_at: Mapped[datetime]
+    is_active: Mapped[bool] = mapped_column(default=True, index=True)
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+
+
+class SpecialtyRow(Base):
+    """A field that models are good at; the task types of switch."""
+
+    __tablename__ = "specialties"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    description: Mapped[str] = mapped_column(Text, default="")
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("specialties.id"))
+    priority: Mapped[int] = mapped_column(default=1)
+
+
+class UsageStatRow(Base):
+    """One use of a model or a tool."""
+
+    __tablename__ = "usage_stats"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    module: Mapped[str] = mapped_column(String(50))
+    action_type: Mapped[str] = mapped_column(String(50))
+    model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"), index=True)
+    cli_id: Mapped[int | None] = mapped_column(ForeignKey("clis.id"), index=True)
+    duration_ms: Mapped[float]
+    success: Mapped[bool]
+    error_message: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+# --- shub ----------------------------------------------------------------------------------------------------------
+
+
+class AudioAssetRow(Base):
+    """An audio file: uploaded, or made by a job. The bytes lie in the store under their SHA-256."""
+
+    __tablename__ = "audio_assets"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(255))
+    size_bytes: Mapped[int]
+    format: Mapped[str] = mapped_column(String(16))
+    duration_seconds: Mapped[float]
+    sample_rate_hz: Mapped[int]
+    channels: Mapped[int]
+    provenance: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+
+
+class AudioJobRow(Base):
+    """Long audio work."""
+
+    __tablename__ = "audio_jobs"
+    __table_args__ = (Index("ix_audio_jobs_status", "status"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(12))
+    caller: Mapped[str] = mapped_column(String(200))
+    request: Mapped[dict[str, Any]]
+    progress: Mapped[float] = mapped_column(default=0.0)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+# --- who may write what --------------------------------------------------------------------------------------------
+
+EVERYONE = frozenset({"gateway", "madre", "switch", "hermes_db", "shub", "vx11"})
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The services that may insert into, update and delete from one table."""
+
+    insert: frozenset[str]
+    update: frozenset[str]
+    delete: frozenset[str]
+
+
+def _owned_by(*services: str, append_only: bool = False, keeps_rows: bool = False) -> Ownership:
+    who, nobody = frozenset(services), frozenset[str]()
+    return Ownership(
+        insert=who, update=nobody if append_only else who, delete=nobody if append_only or keeps_rows else who
+    )
+
+
+OWNERS: dict[str, Ownership] = {
+    "intents_log": _owned_by("madre", keeps_rows=True),
+    "tasks": _owned_by("madre"),
+    "plan_steps": _owned_by("madre"),
+    "plan_events": _owned_by("madre"),
+    "context": _owned_by("madre"),
+    "madre_actions": _owned_by("madre", append_only=True),
+    "idempotency_keys": _owned_by(*EVERYONE),
+    "audit_log": _owned_by(*EVERYONE, append_only=True),
+    "access_tokens": _owned_by("gateway"),
+    "route_decisions": _owned_by("switch"),
+    "models": _owned_by("hermes_db"),
+    "clis": _owned_by("hermes_db"),
+    "specialties": _owned_by("hermes_db"),
+    "usage_stats": _owned_by("hermes_db"),
+    "audio_assets": _owned_by("shub"),
+    "audio_jobs": _owned_by("shub"),
+}
+
+CHAINED = ("audit_log", "madre_actions")
+"""Append-only tables; triggers refuse UPDATE, DELETE and INSERT OR REPLACE whoever asks."""

@@ -1,0 +1,367 @@
+"""The app that every service is built from: auth, request ids, body limits, problem+json, health, metrics, clean shutdown.
+
+`create_module_app()` gives a FastAPI app in which every path except `/health` needs a token. Canonical paths start with the module's name;
+on the module's own port the bare path of the original documents is the same route (`/query` is `/switch/query`).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config import log as logs
+from config.auth import SAFE_METHODS, Authenticator, Caller
+from config.clock import new_id
+from config.contracts.common import Check, Health, HealthState, Problem
+from config.database import Database
+from config.errors import (
+    PROBLEM,
+    BodyTooLarge,
+    FleetError,
+    Forbidden,
+    InvalidRequest,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unauthorized,
+    documented,
+)
+from config.forensics import Trail
+from config.grants import Gate
+from config.metrics import Metrics
+from config.migrate import require_current
+from config.secrets import FleetSecrets, load_secrets
+from config.settings import SERVICES, FleetSettings
+
+VERSION = "0.1.0"
+REQUEST_ID_LONGEST = 128
+
+HealthCheck = Callable[[], Awaitable[dict[str, Check]]]
+HotApp = Callable[[str], ASGIApp | None]
+Lifespan = Callable[["Ground"], AbstractAsyncContextManager[None]]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every service stands on; made before its own lifespan begins."""
+
+    app: FastAPI
+    service: str
+    settings: FleetSettings
+    secrets: FleetSecrets
+    db: Database
+    trail: Trail
+    gate: Gate
+    authenticator: Authenticator
+
+
+def create_module_app(
+    service: str,
+    settings: FleetSettings,
+    *,
+    routers: Sequence[APIRouter] = (),
+    lifespan: Lifespan | None = None,
+    checks: HealthCheck | None = None,
+    operation_of: Callable[[str, str], str | None] | None = None,
+    body_limit_of: Callable[[str], int] | None = None,
+    hot: HotApp | None = None,
+    description: str = "",
+) -> FastAPI:
+    """A service's app.
+
+    `routers` hold paths without the module's name. `lifespan` receives the Ground and puts the service on `app.state`. `checks` tells the
+    module's health. `operation_of(method, path)` names the operation a request needs when it is not `read` (safe methods) or `write`; None
+    leaves the decision to the route (a `Gate`). `body_limit_of(path)` gives a path's body limit in bytes when it is not the fleet's.
+    `hot(path)` gives an ASGI app that answers a path behind the same checks without FastAPI's cost, or None for FastAPI's routes; it may
+    set `scope["state"]["route"]`, the name under which its requests are counted.
+    """
+    logs.configure(settings.log_level)
+    secrets = load_secrets(settings)
+    started = time.monotonic()
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        logs.service.set(service)
+        await asyncio.to_thread(require_current, settings)
+        db = Database(settings.sqlalchemy_url(), service)
+        trail = Trail(service, settings.state_dir)
+        await trail.catch_up(db)
+        authenticator = Authenticator(secrets, db)
+        ground = Ground(app, service, settings, secrets, db, trail, Gate(service, secrets, db, trail), authenticator)
+        app.state.ground, app.state.authenticator = ground, authenticator
+        try:
+            if lifespan is None:
+                yield
+            else:
+                async with lifespan(ground):
+                    yield
+        finally:
+            app.state.stopping.set()
+            await db.close()
+
+    app = FastAPI(
+        title=f"VX11 {service}",
+        version=VERSION,
+        description=description,
+        lifespan=run,
+        docs_url=f"/{service}/docs",
+        redoc_url=None,
+        openapi_url=f"/{service}/openapi.json",
+        responses=documented(MalformedRequest, Unauthorized, Forbidden, InvalidRequest),
+    )
+    app.state.stopping = asyncio.Event()
+    app.state.metrics = Metrics()
+    for router in routers:
+        app.include_router(router, prefix=f"/{service}")
+    app.include_router(_common_routes(service, started, checks))
+    _handle_errors(app, service)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(
+        _Door,
+        service=service,
+        app_state=app.state,
+        limit_of=body_limit_of or (lambda _path: settings.body_limit_bytes),
+        operation_of=operation_of or (lambda _method, _path: ""),
+        hot=hot or (lambda _path: None),
+    )
+    return app
+
+
+def _common_routes(service: str, started: float, checks: HealthCheck | None) -> APIRouter:
+    router = APIRouter()
+
+    async def health(request: Request) -> Health:
+        """Whether the service does its work. Without a token only that it lives; with one, what was looked at."""
+        if getattr(request.state, "caller", None) is None:
+            return Health(status=HealthState.OK, service=service)
+        found = {"database": await _database_check(request.app.state.ground.db)}
+        if checks is not None:
+            found |= await checks()
+        states = {check.status for check in found.values()}
+        worst = HealthState.OK if states == {HealthState.OK} else HealthState.DEGRADED
+        if found["database"].status is HealthState.DOWN:
+            worst = HealthState.DOWN
+        return Health(
+            status=worst,
+            service=service,
+            version=VERSION,
+            uptime_seconds=round(time.monotonic() - started, 3),
+            checks=found,
+        )
+
+    router.add_api_route("/health", health, methods=["GET"], summary="Is the service alive?", tags=["common"])
+    router.add_api_route(
+        f"/{service}/health", health, methods=["GET"], summary="The same, by its full name", tags=["common"]
+    )
+
+    async def metrics(request: Request) -> Response:
+        """Counters in the Prometheus text format."""
+        return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    router.add_api_route(
+        f"/{service}/metrics",
+        metrics,
+        methods=["GET"],
+        response_class=Response,
+        summary="Prometheus metrics",
+        tags=["common"],
+    )
+    return router
+
+
+async def _database_check(db: Database) -> Check:
+    try:
+        await db.ping()
+    except Exception as exc:  # noqa: BLE001 - whatever the driver raises: health must tell it, not fail on it
+        log.warning("database_unwell", error=repr(exc))
+        return Check(status=HealthState.DOWN, detail=type(exc).__name__)
+    return Check(status=HealthState.OK, detail="sqlite" if db.is_sqlite else "postgresql")
+
+
+class _Door:
+    """Pure ASGI middleware in front of every route: alias, request id, token, scope, body limit, one log line, metrics."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        app_state: Any,
+        limit_of: Callable[[str], int],
+        operation_of: Callable[[str, str], str | None],
+        hot: HotApp,
+    ) -> None:
+        self._app, self._service, self._state, self._hot = app, service, app_state, hot
+        self._limit_of, self._operation_of = limit_of, operation_of
+        self._own_paths = (f"/{service}/", "/v1/")
+        self._public = frozenset({"/health", f"/{service}/health"})  # liveness only; the details need a token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        rid = _request_id(headers.get("x-request-id"))
+        logs.request_id.set(rid)
+        logs.service.set(self._service)
+        path = scope["path"]
+        hot = self._hot(path)
+        if hot is None and path != "/health" and not path.startswith(self._own_paths):
+            scope["path"] = path = f"/{self._service}{path}"  # the bare path of the original documents
+            scope["raw_path"] = path.encode()
+        started, status, begun = time.perf_counter(), 500, False
+
+        async def answer(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                MutableHeaders(scope=message)["X-Request-ID"] = rid
+            await send(message)
+
+        state = scope.setdefault("state", {})
+        try:
+            caller = await self._caller(scope, headers, path)
+            if caller is not None:
+                state["caller"] = caller
+            limit = self._limit_of(path)
+            declared = headers.get("content-length", "")
+            if declared.isdigit() and int(declared) > limit:
+                raise BodyTooLarge(f"the body may have {limit} bytes, this one has {declared}")
+            await (hot or self._app)(scope, _Limited(receive, limit), answer)
+        except FleetError as error:
+            if begun:
+                raise  # half an answer is out: only breaking the connection is still honest
+            await problem_response(error, self._service, rid, path)(scope, receive, answer)
+        except Exception:
+            log.exception("unexpected", method=scope["method"], path=path)
+            if begun:
+                raise
+            error = FleetError("an unexpected error; the log of this service has it under this request id")
+            await problem_response(error, self._service, rid, path)(scope, receive, answer)
+        finally:
+            seconds = time.perf_counter() - started
+            route = state.get("route") or getattr(scope.get("route"), "path", "unmatched")
+            metrics: Metrics = self._state.metrics
+            metrics.requests.labels(self._service, scope["method"], route, status).inc()
+            metrics.seconds.labels(self._service, route).observe(seconds)
+            if status >= 500 or (scope["method"] not in SAFE_METHODS and hot is None):
+                log.info("request", method=scope["method"], path=path, status=status, ms=round(seconds * 1000, 1))
+
+    async def _caller(self, scope: Scope, headers: Headers, path: str) -> Caller | None:
+        try:
+            caller: Caller = await self._state.authenticator.authenticate(headers)
+        except Unauthorized:
+            if path in self._public and scope["method"] in SAFE_METHODS:
+                return None
+            raise
+        needed = self._operation_of(scope["method"], path)
+        if needed == "":
+            needed = f"{self._service}:{'read' if scope['method'] in SAFE_METHODS else 'write'}"
+        if needed is not None and path not in self._public:
+            caller.require(needed)
+        return caller
+
+
+class _Limited:
+    """Counts the bytes of a body that did not say its length; raises BodyTooLarge past the limit."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit, self._seen = receive, limit, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            if self._seen > self._limit:
+                raise BodyTooLarge(f"the body may have {self._limit} bytes")
+        return message
+
+
+def _request_id(sent: str | None) -> str:
+    acceptable = sent and len(sent) <= REQUEST_ID_LONGEST and sent.isascii() and sent.isprintable()
+    return sent if acceptable and sent else new_id("req")
+
+
+def problem_response(error: FleetError, service: str, rid: str, path: str = "") -> JSONResponse:
+    """The error as the wire wants it: problem+json, or OpenAI's shape under `/v1`."""
+    if path.startswith("/v1/"):
+        kind = "invalid_request_error" if error.status < 500 else "api_error"
+        body = {"error": {"message": error.detail, "type": kind, "code": error.code, "param": None}}
+        return JSONResponse(body, error.status, headers=error.headers)
+    return JSONResponse(error.problem(service, rid), error.status, headers=error.headers, media_type=PROBLEM)
+
+
+def _handle_errors(app: FastAPI, service: str) -> None:
+    def render(error: FleetError, request: Request) -> JSONResponse:
+        return problem_response(error, service, logs.request_id.get(), request.url.path)
+
+    @app.exception_handler(FleetError)
+    async def _fleet(request: Request, error: FleetError) -> JSONResponse:
+        return render(error, request)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()
+        errors = [{"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found]
+        if any(one["type"] == "json_invalid" for one in found):
+            return render(
+                MalformedRequest(f"the body is not JSON: {found[0].get('ctx', {}).get('error', 'cannot be read')}"),
+                request,
+            )
+        return render(
+            InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors), request
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        by_status = {404: NotFound, 405: MethodNotAllowed, 413: BodyTooLarge}
+        kind = by_status.get(error.status_code, MalformedRequest)
+        detail = {404: f"no such path: {request.url.path}", 405: f"{request.method} is not taken here"}.get(
+            error.status_code, str(error.detail)
+        )
+        return render(kind(detail, headers=dict(error.headers or {})), request)
+
+    @app.exception_handler(PoolTimeout)
+    async def _busy(request: Request, _error: PoolTimeout) -> JSONResponse:
+        return render(DatabaseBusy(headers={"Retry-After": "1"}), request)
+
+
+class DatabaseBusy(FleetError):
+    """Every connection to the database stayed in use for too long."""
+
+    code, status, title = "database_busy", 503, "The database is busy"
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI of the app, with our problem shape where FastAPI would write its own, and the token that every route needs."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = schema.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schemas["Problem"].pop("$defs", {}))
+        components["securitySchemes"] = {
+            "token": {"type": "apiKey", "in": "header", "name": "X-VX11-Token"},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        }
+        schema["security"] = [{"token": []}, {"bearer": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+__all__ = ["SERVICES", "VERSION", "Ground", "create_module_app", "problem_response"]

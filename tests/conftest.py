@@ -1,0 +1,72 @@
+"""What every test stands on: a state folder of its own with a migrated database, and apps that really start."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+
+from config import migrate
+from config.secrets import FleetSecrets, load_secrets
+from config.settings import FleetSettings
+
+for name in [name for name in os.environ if name.startswith("VX11_")]:
+    del os.environ[name]  # a developer's own settings must not reach the tests
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with an empty, migrated database and secrets, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    settings = FleetSettings(state_dir=folder, _env_file=None)
+    migrate.upgrade(settings)
+    load_secrets(settings)
+    return folder
+
+
+@pytest.fixture
+def state_dir(migrated: Path, tmp_path: Path) -> Path:
+    """This test's own state folder."""
+    folder = tmp_path / "state"
+    shutil.copytree(migrated, folder)
+    return folder
+
+
+@pytest.fixture
+def secrets(state_dir: Path) -> FleetSecrets:
+    return load_secrets(FleetSettings(state_dir=state_dir, _env_file=None))
+
+
+@pytest.fixture
+def owner_headers(secrets: FleetSecrets) -> dict[str, str]:
+    return {"X-VX11-Token": secrets.owner.get_secret_value()}
+
+
+@pytest.fixture
+def fleet_headers(secrets: FleetSecrets) -> dict[str, str]:
+    """What one service shows another."""
+    return {"X-VX11-Token": secrets.fleet.get_secret_value(), "X-VX11-Caller": "test"}
+
+
+AppClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def client_of(owner_headers: dict[str, str]) -> AppClient:
+    """`async with client_of(app) as client`: the app's lifespan runs, and requests go straight into it as the owner's."""
+
+    @asynccontextmanager
+    async def run(app: FastAPI, headers: dict[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+        async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as up:
+            transport = httpx.ASGITransport(up.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://service", headers=owner_headers if headers is None else headers
+            ) as client:
+                yield client
+
+    return run
