@@ -251,8 +251,8 @@ class _Door:
             log.exception("unexpected", method=scope["method"], path=path)
             if begun:
                 raise
-            error = FleetError("an unexpected error; the log of this service has it under this request id")
-            await problem_response(error, self._service, rid, path)(scope, receive, answer)
+            unexpected = FleetError("an unexpected error; the log of this service has it under this request id")
+            await problem_response(unexpected, self._service, rid, path)(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - started
             route = state.get("route") or getattr(scope.get("route"), "path", "unmatched")
