@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, Integer, String, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -102,6 +114,7 @@ class PlanStepRow(Base):
     params: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(String(12))
     attempts: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(default=0)  # how often a halt took the step back
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime | None]
@@ -125,7 +138,7 @@ class ContextRow(Base):
 
     __tablename__ = "context"
 
-    scope: Mapped[str] = mapped_column(String(128), primary_key=True)
+    scope: Mapped[str] = mapped_column(String(400), primary_key=True)
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[dict[str, Any]]
     updated_at: Mapped[datetime]
@@ -234,7 +247,7 @@ class ModelRow(Base):
     model_id: Mapped[str] = mapped_column(String(300))
     source: Mapped[str] = mapped_column(String(50))
     path: Mapped[str | None] = mapped_column(Text)
-    size_bytes: Mapped[int | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64))
     tags: Mapped[list[Any]]
     specialty: Mapped[str | None] = mapped_column(String(100), index=True)
@@ -258,6 +271,7 @@ class CliRow(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
+    description: Mapped[str] = mapped_column(Text, default="")
     kind: Mapped[str | None] = mapped_column(String(50))
     path: Mapped[str | None] = mapped_column(Text)
     version: Mapped[str | None] = mapped_column(String(50))
@@ -286,6 +300,7 @@ class SpecialtyRow(Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     description: Mapped[str] = mapped_column(Text, default="")
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("specialties.id"))
+    related_fields: Mapped[list[Any]]
     priority: Mapped[int] = mapped_column(default=1)
 
 
@@ -316,7 +331,7 @@ class AudioAssetRow(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     name: Mapped[str] = mapped_column(String(255))
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[str] = mapped_column(String(16))
     duration_seconds: Mapped[float]
     sample_rate_hz: Mapped[int]

@@ -173,13 +173,14 @@ def _last_seq(file: Path) -> int:
     """Number of the last whole row in the file; 0 for none. A half-written last line (a kill, a full disk) does not count."""
     if not file.exists():
         return 0
-    with file.open("rb") as content:
-        content.seek(0, os.SEEK_END)
-        content.seek(max(0, content.tell() - 1_000_000))
-        lines = content.read().splitlines()
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["seq"])
-        except (ValueError, KeyError):
-            continue
+    size = file.stat().st_size
+    for tail in (8_192, 1_000_000, size):
+        with file.open("rb") as content:
+            content.seek(max(0, size - tail))
+            lines = content.read().splitlines()
+        for line in reversed(lines):
+            try:
+                return int(json.loads(line)["seq"])
+            except (ValueError, KeyError):
+                continue
     return 0

@@ -7,6 +7,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from config import log as logs
+from config.contracts.common import Health
 from config.errors import FleetError, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
 from config.settings import FleetSettings
@@ -43,6 +44,10 @@ class ServiceClient:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    async def health(self) -> Health:
+        """The service's own word on its health; asked with a short limit."""
+        return await self._ask("GET", f"/{self.service}/health", Health, timeout_seconds=2.0)
 
     async def _get(self, path: str, reply: type[Reply], **options: Any) -> Reply:
         return await self._ask("GET", path, reply, **options)
