@@ -1,7 +1,9 @@
 """How to ask shub."""
 
+from typing import Any
+
 from config.clients.service_client import ServiceClient
-from config.contracts.common import Job, Page
+from config.contracts.common import Job, Page, StatusEnum
 from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis, Layout, MixRequest
 from config.errors import FleetError
 
@@ -46,7 +48,18 @@ class ShubClient(ServiceClient):
         """Where a job stands. Raises NotFound."""
         return await self._get(f"/shub/jobs/{job_id}", Job)
 
-    async def cancel(self, job_id: str) -> Job:
+    async def unfinished_jobs(self) -> list[Job]:
+        """Every job that waits or runs, oldest last."""
+        found: list[Job] = []
+        params: dict[str, Any] = {"status": [StatusEnum.PENDING, StatusEnum.RUNNING], "limit": 200}
+        while True:
+            page = await self._get("/shub/jobs", Page[Job], params=params)
+            found += page.items
+            if page.next_cursor is None:
+                return found
+            params["cursor"] = page.next_cursor
+
+    async def cancel_job(self, job_id: str) -> Job:
         """Stop a job; a job that has ended stays as it is. Raises NotFound."""
         return await self._post(f"/shub/jobs/{job_id}/cancel", None, Job)
 
