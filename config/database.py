@@ -4,16 +4,16 @@ Measured before it was decided: BEGIN IMMEDIATE for writers (deferred ones lost 
 "locked"), WAL with synchronous NORMAL, busy_timeout 30 s, short transactions, never an HTTP call inside one.
 """
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from config.db_schema import OWNERS
@@ -22,7 +22,9 @@ from config.errors import StorageFull
 BUSY_TIMEOUT_MS = 30_000
 READERS = 4
 
-AfterCommit = Callable[[], None]
+AfterCommit = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger()
 
 
 class Database:
@@ -57,16 +59,16 @@ class Database:
         """
         try:
             async with self._write_sessions() as session:
-                if durable and self.is_sqlite:
-                    await self._synchronous(session, "FULL")
-                try:
-                    async with session.begin():
-                        yield session
-                finally:
-                    if durable and self.is_sqlite:
-                        await self._synchronous(session, "NORMAL")
+                session.info["database"] = self
+                async with session.begin():
+                    if durable:
+                        await session.connection(execution_options={"durable": True})
+                    yield session
                 for then in session.info.get("on_commit", ()):
-                    await asyncio.to_thread(then)
+                    try:
+                        await then()
+                    except (OSError, SQLAlchemyError):  # what was committed stands: the answer must not deny it
+                        log.exception("after_commit_failed")
         except OperationalError as exc:
             if "disk is full" in str(exc) or "No space left" in str(exc):
                 raise StorageFull("the disk is full; nothing was changed") from exc
@@ -82,47 +84,70 @@ class Database:
         await self._writer.dispose()
 
     def _engine(self, connections: int, *, write: bool = False) -> AsyncEngine:
-        if not self.is_sqlite:
-            engine = create_async_engine(self.url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
-            event.listen(engine.sync_engine, "connect", self._become_postgres_role)
-            return engine
+        return self._sqlite(connections, write) if self.is_sqlite else self._postgres(connections, write)
+
+    def _sqlite(self, connections: int, write: bool) -> AsyncEngine:
         engine = create_async_engine(self.url, pool_size=connections, max_overflow=0 if write else 4)
-        event.listen(engine.sync_engine, "connect", self._prepare_sqlite)
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def _connect(adapted: Any, _record: Any) -> None:
+            adapted.isolation_level = None  # the driver must not open transactions of its own
+            cursor = adapted.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=NORMAL",
+                f"busy_timeout={BUSY_TIMEOUT_MS}",
+                "foreign_keys=ON",
+                "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the delete triggers too
+                f"query_only={'OFF' if write else 'ON'}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+            adapted.run_async(lambda driver: driver.set_authorizer(authorizer(self.service)))
 
         @event.listens_for(engine.sync_engine, "begin")
         def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+            if not write:
+                connection.exec_driver_sql("BEGIN")
+                return
+            wanted = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
+            if connection.info.get("synchronous", "NORMAL") != wanted:  # can only be said outside a transaction
+                connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+                connection.info["synchronous"] = wanted
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
         return engine
 
-    def _prepare_sqlite(self, adapted: Any, _record: Any) -> None:
-        adapted.isolation_level = None  # the driver must not open transactions of its own
-        cursor = adapted.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=NORMAL",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "foreign_keys=ON",
-            "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the delete triggers too
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-        adapted.run_async(lambda driver: driver.set_authorizer(authorizer(self.service)))
+    def _postgres(self, connections: int, write: bool) -> AsyncEngine:
+        # One snapshot per read, as SQLite gives it. A write reads anew in each statement, so that it sees what it has waited for.
+        isolation = "READ COMMITTED" if write else "REPEATABLE READ"
+        engine = create_async_engine(
+            self.url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,
+            isolation_level=isolation,
+            execution_options={"postgresql_readonly": not write},
+        )
 
-    def _become_postgres_role(self, adapted: Any, _record: Any) -> None:
-        cursor = adapted.cursor()
-        cursor.execute(f'SET ROLE "vx11_{self.service}"')
-        cursor.close()
-        adapted.commit()
+        @event.listens_for(engine.sync_engine, "connect")
+        def _connect(adapted: Any, _record: Any) -> None:
+            cursor = adapted.cursor()
+            cursor.execute(f'SET ROLE "{role_of(self.service)}"')
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.close()
+            adapted.commit()
 
-    async def _synchronous(self, session: AsyncSession, level: str) -> None:
-        connection = await session.connection()
-        raw = await connection.get_raw_connection()
-        await raw.driver_connection.execute(f"PRAGMA synchronous={level}")  # type: ignore[union-attr]
+        return engine
+
+
+def role_of(service: str) -> str:
+    """The Postgres role as which a service works; `config/roles.py` makes it."""
+    return f"vx11_{service}"
 
 
 def on_commit(session: AsyncSession, then: AfterCommit) -> None:
-    """Run `then` in a thread once the transaction of `session` has committed."""
+    """Await `then` once the transaction of `session` has committed. What fails there is logged: the commit stands."""
     session.info.setdefault("on_commit", []).append(then)
 
 
@@ -130,19 +155,32 @@ _WRITES = {sqlite3.SQLITE_INSERT: "insert", sqlite3.SQLITE_UPDATE: "update", sql
 _SCHEMA_CHANGES = frozenset(
     getattr(sqlite3, f"SQLITE_{verb}_{thing}")
     for verb in ("CREATE", "DROP")
-    for thing in ("INDEX", "TABLE", "TRIGGER", "VIEW", "TEMP_TABLE", "TEMP_TRIGGER", "TEMP_VIEW", "TEMP_INDEX")
+    for thing in (
+        "INDEX",
+        "TABLE",
+        "TRIGGER",
+        "VIEW",
+        "VTABLE",
+        "TEMP_TABLE",
+        "TEMP_TRIGGER",
+        "TEMP_VIEW",
+        "TEMP_INDEX",
+    )
 ) | {sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
 
 
 def authorizer(service: str) -> Callable[[int, str | None, str | None, str | None, str | None], int]:
     """What SQLite asks before it prepares a statement: may `service` do this? It guards against bugs, not against malice."""
 
-    def ask(action: int, table: str | None, _column: str | None, _schema: str | None, trigger: str | None) -> int:
+    def ask(action: int, subject: str | None, _detail: str | None, _schema: str | None, trigger: str | None) -> int:
         verb = _WRITES.get(action)
         if verb is not None:
-            owners = OWNERS.get(table or "")
+            owners = OWNERS.get(subject or "")
             allowed = trigger is not None or (owners is not None and service in getattr(owners, verb))
+            # A table-valued function such as json_each says it updates sqlite_master; changes of the schema also insert or delete there.
+            allowed = allowed or (verb == "update" and subject == "sqlite_master")
             return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-        return sqlite3.SQLITE_DENY if action in _SCHEMA_CHANGES else sqlite3.SQLITE_OK
+        forbidden = action in _SCHEMA_CHANGES or (action == sqlite3.SQLITE_PRAGMA and subject == "writable_schema")
+        return sqlite3.SQLITE_DENY if forbidden else sqlite3.SQLITE_OK
 
     return ask

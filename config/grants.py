@@ -57,10 +57,14 @@ def issue(secrets_: FleetSecrets, *, plan_id: str, step_id: str, operation: str,
 def read(secrets_: FleetSecrets, text: str) -> Grant:
     """The grant in `text`. Raises GrantRefused when it was not signed by this fleet, is broken or has expired."""
     content, _, signature = text.partition(".")
-    if not hmac.compare_digest(signature.encode(), _signature(secrets_, content.encode()).encode()):
+    if not hmac.compare_digest(_bytes(signature), _signature(secrets_, _bytes(content)).encode()):
         raise GrantRefused("this grant was not signed by this fleet")
-    grant = Grant(**json.loads(base64.urlsafe_b64decode(content)))
-    if grant.expires_at < time.time():
+    try:
+        grant = Grant(**json.loads(base64.urlsafe_b64decode(content)))
+        has_expired = grant.expires_at < time.time()
+    except (ValueError, TypeError) as exc:  # ours, but of another version
+        raise GrantRefused("this grant cannot be read") from exc
+    if has_expired:
         raise GrantRefused("this grant has expired")
     return grant
 
@@ -109,6 +113,10 @@ class Gate:
             await once.claim(session, grant.plan_id)
         except IdempotencyInProgress as exc:
             raise GrantRefused("this grant was used before") from exc
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
 
 
 def _signature(secrets_: FleetSecrets, content: bytes) -> str:

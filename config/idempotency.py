@@ -75,10 +75,13 @@ class Idempotency:
         return Earlier(row.resource_id, row.status, None if row.answer is None else json.loads(row.answer))
 
     async def claim(self, session: AsyncSession, resource_id: str | None) -> None:
-        """Take the key, in the transaction of the change. Raises IdempotencyInProgress if another request took it meanwhile."""
+        """Take the key, in the transaction of the change; keys that are past their time go.
+
+        Raises IdempotencyInProgress if another request took it meanwhile.
+        """
         if self.key is None:
             return
-        await session.execute(delete(Row).where(*self._mine(), Row.created_at < utc_now() - KEPT))
+        await forget_old(session, self.service)
         session.add(
             Row(
                 service=self.service,

@@ -13,7 +13,11 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request being worked on; sent on to neighbours."""
 
 SECRET_NAMES = re.compile(r"token|secret|password|authorization|api_?key|grant", re.IGNORECASE)
-SECRET_VALUES = re.compile(r"\b(?:sk|hf|gh[pousr]|xox[bp]|vx11)[-_][A-Za-z0-9_-]{12,}|Bearer\s+\S+", re.IGNORECASE)
+SECRET_VALUES = re.compile(
+    r"\b(?:sk|hf|gh[pousr]|xox[bp]|vx11)[-_][A-Za-z0-9_-]{12,}|Bearer\s+\S+|(?<=://)[^\s:/@]*:[^\s/@]+(?=@)",
+    re.IGNORECASE,
+)
+"""Keys by their usual beginnings, bearer tokens, and the user and password of a URL."""
 
 
 service: ContextVar[str] = ContextVar("service", default="vx11")
@@ -45,13 +49,15 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _clean(key: str, value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value  # a count of tokens is no secret
+    if SECRET_NAMES.search(key):
+        return "[redacted]"
     if isinstance(value, dict):
-        return {name: _clean(str(name), inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
+        return {SECRET_VALUES.sub("[redacted]", str(name)): _clean(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_clean(key, inner) for inner in value]
-    if not isinstance(value, str):
-        return value
-    return "[redacted]" if SECRET_NAMES.search(key) else SECRET_VALUES.sub("[redacted]", value)
+    return SECRET_VALUES.sub("[redacted]", value if isinstance(value, str) else repr(value))
 
 
 def _context(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -2,9 +2,14 @@
 
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.settings import FleetSettings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0001"
 """The newest revision in `migrations/versions`; a test holds it there."""
@@ -15,18 +20,31 @@ class SchemaOutdated(RuntimeError):
 
 
 def upgrade(settings: FleetSettings) -> bool:
-    """Migrate to HEAD, making the database if need be. Returns whether there was anything to do."""
-    if current_revision(settings) == HEAD:
-        return False
-    from alembic import command  # imported late: it costs a third of a second, and mostly there is nothing to do
+    """Migrate to HEAD, making the database if need be. Returns whether there was anything to do.
+
+    On Postgres the user of the URL must own the database and may make roles: each service works as a role of its own.
+    """
+    is_behind = current_revision(settings) != HEAD
+    if is_behind:
+        from alembic import command  # imported late: it costs a third of a second, and mostly there is nothing to do
+
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command.upgrade(alembic_config(settings), "head")
+    if settings.database_url is not None:
+        from config.roles import grant_ownership
+
+        grant_ownership(settings)
+    return is_behind
+
+
+def alembic_config(settings: FleetSettings) -> "Config":
+    """What Alembic's commands need to know."""
     from alembic.config import Config
 
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["url"] = settings.sqlalchemy_url(driver="sync")
-    command.upgrade(config, "head")
-    return True
+    return config
 
 
 def current_revision(settings: FleetSettings) -> str | None:
@@ -35,7 +53,7 @@ def current_revision(settings: FleetSettings) -> str | None:
         path = settings.state_dir / "vx11.db"
         if not path.exists():
             return None
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             return _revision_of(connection)
     from sqlalchemy import create_engine, inspect, text
 

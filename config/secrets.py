@@ -31,6 +31,8 @@ PUBLICLY_KNOWN = frozenset(
     }
 )
 SHORTEST = 16  # characters
+PREFIX = "vx11_"
+"""Begins every secret made here, so that logs and scanners know one when they see it."""
 
 
 class WeakSecret(ValueError):
@@ -58,12 +60,13 @@ class FleetSecrets:
 def load_secrets(settings: FleetSettings) -> FleetSecrets:
     """Read the secrets, making those that do not exist yet (0600, in a folder of 0700).
 
-    Raises WeakSecret when a value is publicly known or shorter than 16 characters.
+    Raises WeakSecret when a value is publicly known or shorter than 16 characters, or when both are the same.
     """
-    return FleetSecrets(
-        owner=_checked("VX11_TOKEN", settings.token, settings.secrets_dir / "token"),
-        fleet=_checked("VX11_FLEET_TOKEN", settings.fleet_token, settings.secrets_dir / "fleet_token"),
-    )
+    owner = _checked("VX11_TOKEN", settings.token, settings.secrets_dir / "token")
+    fleet = _checked("VX11_FLEET_TOKEN", settings.fleet_token, settings.secrets_dir / "fleet_token")
+    if owner == fleet:  # who has the fleet token may say in whose name they ask
+        raise WeakSecret("VX11_TOKEN and VX11_FLEET_TOKEN have the same value: they must differ")
+    return FleetSecrets(owner, fleet)
 
 
 def token_hash(token: str) -> str:
@@ -83,10 +86,12 @@ def _checked(name: str, configured: SecretStr | None, file: Path) -> SecretStr:
 def _read_or_make(file: Path) -> str:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not file.exists():
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        draft = file.with_name(
+            f".{file.name}.{secrets.token_hex(8)}"
+        )  # containers that share the folder share process ids
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as out:
-            out.write(secrets.token_urlsafe(32) + "\n")
+            out.write(f"{PREFIX}{secrets.token_urlsafe(32)}\n")
             out.flush()
             os.fsync(out.fileno())
         try:

@@ -413,3 +413,5 @@ def downgrade() -> None:
 
     op.drop_table("audio_assets")
     op.drop_table("access_tokens")
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION refuse_change()")
