@@ -1,0 +1,346 @@
+"""The registry's SQL: takes a session, answers with contract objects, never commits."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    case,
+    desc,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from config.contracts.common import Wire
+from config.contracts.hermes_db import (
+    ActionUses,
+    Active,
+    Cli,
+    CliUses,
+    DayUses,
+    Model,
+    ModelUses,
+    ModuleUses,
+    Specialty,
+    SpecialtyNew,
+    Use,
+    Uses,
+)
+from config.db_schema import CliRow, ModelRow, SpecialtyRow, UsageStatRow
+
+MODELS = cast(Table, ModelRow.__table__)
+CLIS = cast(Table, CliRow.__table__)
+SPECIALTIES = cast(Table, SpecialtyRow.__table__)
+USAGE = cast(Table, UsageStatRow.__table__)
+
+LONGEST_RANKING = 500
+"""Most entries of one list in the statistics."""
+
+Shape = TypeVar("Shape", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Part of a list: up to `most` entries with an id above `after`."""
+
+    after: int
+    most: int
+
+
+@dataclass(frozen=True)
+class ModelFilter:
+    """Which models a list shows; None asks nothing."""
+
+    active: Active = Active.ACTIVE
+    specialty: str | None = None
+    source: str | None = None
+    model_type: str | None = None
+    tag: str | None = None
+    max_size_bytes: int | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True)
+class CliFilter:
+    """Which tools a list shows; None asks nothing."""
+
+    active: Active = Active.ACTIVE
+    kind: str | None = None
+    answers_prompts: bool | None = None
+    search: str | None = None
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+async def models(session: AsyncSession, wanted: ModelFilter, window: Window) -> tuple[list[Model], int]:
+    """The models of one window, and how many fit the filter in all."""
+    where = _active(MODELS, wanted.active)
+    if wanted.specialty is not None:
+        where.append(MODELS.c.specialty.in_(_specialty_and_below(wanted.specialty)))
+    if wanted.source is not None:
+        where.append(func.lower(MODELS.c.source) == wanted.source.lower())
+    if wanted.model_type is not None:
+        where.append(MODELS.c.model_type == wanted.model_type)
+    if wanted.tag is not None:
+        where.append(_contains(session, MODELS.c.tags, wanted.tag))
+    if wanted.max_size_bytes is not None:
+        where.append(MODELS.c.size_bytes <= wanted.max_size_bytes)
+    if wanted.search is not None:
+        where.append(
+            or_(*(column.icontains(wanted.search, autoescape=True) for column in (MODELS.c.name, MODELS.c.model_id)))
+        )
+    return await _window(session, MODELS, where, window, Model)
+
+
+async def model(session: AsyncSession, model_id: int) -> Model | None:
+    return await _one(session, select(MODELS).where(MODELS.c.id == model_id), Model)
+
+
+async def model_named(session: AsyncSession, name: str) -> Model | None:
+    return await _one(session, select(MODELS).where(MODELS.c.name == name), Model)
+
+
+async def add_model(session: AsyncSession, values: Mapping[str, Any]) -> Model:
+    """Raises IntegrityError when the name is taken."""
+    row = (await session.execute(insert(MODELS).values(dict(values)).returning(*MODELS.c))).mappings().one()
+    return Model.model_validate(dict(row))
+
+
+async def change_model(session: AsyncSession, model_id: int, values: Mapping[str, Any]) -> Model:
+    """Raises IntegrityError when the new name is taken."""
+    query = update(MODELS).where(MODELS.c.id == model_id).values(dict(values)).returning(*MODELS.c)
+    return Model.model_validate(dict((await session.execute(query)).mappings().one()))
+
+
+# --- command-line tools --------------------------------------------------------------------------------------------
+
+
+async def clis(session: AsyncSession, wanted: CliFilter, window: Window) -> tuple[list[Cli], int]:
+    """The tools of one window, and how many fit the filter in all."""
+    where = _active(CLIS, wanted.active)
+    if wanted.kind is not None:
+        where.append(CLIS.c.kind == wanted.kind)
+    if wanted.answers_prompts is not None:
+        where.append(CLIS.c.answers_prompts.is_(wanted.answers_prompts))
+    if wanted.search is not None:
+        where.append(CLIS.c.name.icontains(wanted.search, autoescape=True))
+    return await _window(session, CLIS, where, window, Cli)
+
+
+async def cli_named(session: AsyncSession, name: str) -> Cli | None:
+    return await _one(session, select(CLIS).where(CLIS.c.name == name), Cli)
+
+
+async def add_cli(session: AsyncSession, values: Mapping[str, Any]) -> Cli:
+    """Raises IntegrityError when the name is taken."""
+    row = (await session.execute(insert(CLIS).values(dict(values)).returning(*CLIS.c))).mappings().one()
+    return Cli.model_validate(dict(row))
+
+
+async def change_cli(session: AsyncSession, cli_id: int, values: Mapping[str, Any]) -> Cli:
+    query = update(CLIS).where(CLIS.c.id == cli_id).values(dict(values)).returning(*CLIS.c)
+    return Cli.model_validate(dict((await session.execute(query)).mappings().one()))
+
+
+# --- specialties ---------------------------------------------------------------------------------------------------
+
+
+async def specialties(session: AsyncSession, window: Window) -> tuple[list[Specialty], int]:
+    """The specialties of one window with their active models counted, and how many there are in all."""
+    query = _specialties().where(SPECIALTIES.c.id > window.after).order_by(SPECIALTIES.c.id).limit(window.most)
+    rows = (await session.execute(query)).mappings()
+    return [Specialty.model_validate(dict(row)) for row in rows], await _count(session, SPECIALTIES, [])
+
+
+async def specialty_named(session: AsyncSession, name: str) -> Specialty | None:
+    return await _one(session, _specialties().where(SPECIALTIES.c.name == name), Specialty)
+
+
+async def specialty_names(session: AsyncSession) -> list[str]:
+    return list(await session.scalars(select(SPECIALTIES.c.name).order_by(SPECIALTIES.c.name)))
+
+
+async def add_specialty(session: AsyncSession, new: SpecialtyNew, parent_id: int | None) -> int:
+    """The id of the new specialty. Raises IntegrityError when the name is taken."""
+    values = new.model_dump(exclude={"parent"}) | {"parent_id": parent_id}
+    return int((await session.execute(insert(SPECIALTIES).values(values).returning(SPECIALTIES.c.id))).scalar_one())
+
+
+# --- usage ---------------------------------------------------------------------------------------------------------
+
+
+async def unknown_ids(session: AsyncSession, table: Table, ids: Iterable[int]) -> set[int]:
+    """Those of the ids that no row of the table has."""
+    asked = set(ids)
+    if not asked:
+        return asked
+    return asked - set(await session.scalars(select(table.c.id).where(table.c.id.in_(asked))))
+
+
+async def add_uses(session: AsyncSession, uses: Iterable[Use], now: datetime) -> None:
+    """Add the uses and count them on their models and tools; a use without a time gets `now`."""
+    rows = [use.model_dump() | {"at": use.at or now} for use in uses]
+    await session.execute(insert(USAGE), rows)
+    for table, key in ((MODELS, "model_id"), (CLIS, "cli_id")):
+        times: dict[int, list[datetime]] = {}
+        for row in rows:
+            if row[key] is not None:
+                times.setdefault(row[key], []).append(row["at"])
+        for used_id, at in sorted(times.items()):  # in one order, so that two writers never wait for each other
+            latest = max(at)
+            last = table.c.last_used_at
+            await session.execute(
+                update(table)
+                .where(table.c.id == used_id)
+                .values(
+                    usage_count=table.c.usage_count + len(at),
+                    last_used_at=case((or_(last.is_(None), last < latest), latest), else_=last),
+                )
+            )
+
+
+# --- statistics ----------------------------------------------------------------------------------------------------
+
+
+async def registered(session: AsyncSession) -> dict[str, int]:
+    """How many models and tools are active and not, and how many bytes the active models have."""
+    active_size = func.sum(case((MODELS.c.is_active.is_(True), MODELS.c.size_bytes), else_=0))
+    models_row = (await session.execute(select(*_active_and_not(MODELS), func.coalesce(active_size, 0)))).one()
+    clis_row = (await session.execute(select(*_active_and_not(CLIS)))).one()
+    return {
+        "active_models": models_row[0],
+        "inactive_models": models_row[1],
+        "total_size_bytes": int(models_row[2]),
+        "active_clis": clis_row[0],
+        "inactive_clis": clis_row[1],
+    }
+
+
+async def uses_since(session: AsyncSession, since: datetime) -> int:
+    return int(await session.scalar(select(func.count()).select_from(USAGE).where(USAGE.c.at >= since)) or 0)
+
+
+async def total_uses(session: AsyncSession, since: datetime) -> Uses:
+    row = (await session.execute(select(*_figures()).where(USAGE.c.at >= since))).mappings().one()
+    return Uses.model_validate(dict(row))
+
+
+async def uses_by_module(session: AsyncSession, since: datetime) -> list[ModuleUses]:
+    return await _ranking(session, since, [USAGE.c.module], ModuleUses)
+
+
+async def uses_by_action(session: AsyncSession, since: datetime) -> list[ActionUses]:
+    return await _ranking(session, since, [USAGE.c.action_type], ActionUses)
+
+
+async def uses_by_model(session: AsyncSession, since: datetime) -> list[ModelUses]:
+    return await _ranking(session, since, [USAGE.c.model_id, MODELS.c.name], ModelUses, MODELS, USAGE.c.model_id)
+
+
+async def uses_by_cli(session: AsyncSession, since: datetime) -> list[CliUses]:
+    return await _ranking(session, since, [USAGE.c.cli_id, CLIS.c.name], CliUses, CLIS, USAGE.c.cli_id)
+
+
+async def uses_by_day(session: AsyncSession, since: datetime) -> list[DayUses]:
+    day = func.date(USAGE.c.at).label("day")  # connections to Postgres speak UTC, and SQLite holds it
+    query = select(day, *_figures()).where(USAGE.c.at >= since).group_by(day).order_by(day)
+    rows = (await session.execute(query)).mappings()
+    return [DayUses.model_validate(dict(row) | {"day": str(row["day"])}) for row in rows]
+
+
+# --- how it is asked -----------------------------------------------------------------------------------------------
+
+
+def _active(table: Table, wanted: Active) -> list[ColumnElement[bool]]:
+    return [] if wanted is Active.ALL else [table.c.is_active.is_(wanted is Active.ACTIVE)]
+
+
+def _contains(session: AsyncSession, column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+    """Whether a JSON list of strings holds the value."""
+    each = func.json_array_elements_text if session.get_bind().dialect.name == "postgresql" else func.json_each
+    items = each(column).table_valued("value")
+    return exists(select(literal(1)).select_from(items).where(items.c.value == value))
+
+
+def _specialty_and_below(name: str) -> Select[str]:
+    """The names of a specialty and of all narrower ones."""
+    tree = select(SPECIALTIES.c.id, SPECIALTIES.c.name).where(SPECIALTIES.c.name == name).cte("tree", recursive=True)
+    below = select(SPECIALTIES.c.id, SPECIALTIES.c.name).join(tree, SPECIALTIES.c.parent_id == tree.c.id)
+    return select(tree.union(below).c.name)
+
+
+def _specialties() -> Select[Any]:
+    parents = SPECIALTIES.alias("parents")
+    counted = (
+        select(func.count())
+        .select_from(MODELS)
+        .where(MODELS.c.specialty == SPECIALTIES.c.name, MODELS.c.is_active.is_(True))
+        .scalar_subquery()
+    )
+    return select(SPECIALTIES, parents.c.name.label("parent"), counted.label("model_count")).join_from(
+        SPECIALTIES, parents, SPECIALTIES.c.parent_id == parents.c.id, isouter=True
+    )
+
+
+async def _one(session: AsyncSession, query: Select[Any], shape: type[Shape]) -> Shape | None:
+    row = (await session.execute(query)).mappings().one_or_none()
+    return None if row is None else shape.model_validate(dict(row))
+
+
+async def _window(
+    session: AsyncSession, table: Table, where: list[ColumnElement[bool]], window: Window, shape: type[Shape]
+) -> tuple[list[Shape], int]:
+    query = select(table).where(table.c.id > window.after, *where).order_by(table.c.id).limit(window.most)
+    rows = (await session.execute(query)).mappings()
+    return [shape.model_validate(dict(row)) for row in rows], await _count(session, table, where)
+
+
+async def _count(session: AsyncSession, table: Table, where: list[ColumnElement[bool]]) -> int:
+    return int(await session.scalar(select(func.count()).select_from(table).where(*where)) or 0)
+
+
+def _active_and_not(table: Table) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    active = case((table.c.is_active.is_(True), 1), else_=0)
+    return func.coalesce(func.sum(active), 0), func.coalesce(func.sum(1 - active), 0)
+
+
+def _figures() -> list[ColumnElement[Any]]:
+    uses = func.count(USAGE.c.id)
+    successes = func.coalesce(func.sum(case((USAGE.c.success.is_(True), 1), else_=0)), 0)
+    return [
+        uses.label("uses"),
+        successes.label("successes"),
+        (uses - successes).label("failures"),
+        (successes * 1.0 / func.nullif(uses, 0)).label("success_rate"),
+        func.avg(USAGE.c.duration_ms).label("mean_duration_ms"),
+        func.max(USAGE.c.duration_ms).label("max_duration_ms"),
+        func.coalesce(func.sum(USAGE.c.duration_ms), 0.0).label("total_duration_ms"),
+    ]
+
+
+async def _ranking(
+    session: AsyncSession,
+    since: datetime,
+    by: list[ColumnElement[Any]],
+    shape: type[Shape],
+    named_in: Table | None = None,
+    key: ColumnElement[Any] | None = None,
+) -> list[Shape]:
+    """Figures per value of `by`, most used first; `named_in` is joined by its id and `key`."""
+    query = select(*by, *_figures()).where(USAGE.c.at >= since)
+    if named_in is not None and key is not None:
+        query = query.join_from(USAGE, named_in, key == named_in.c.id)
+    query = query.group_by(*by).order_by(desc(literal_column("uses")), *by).limit(LONGEST_RANKING)
+    return [shape.model_validate(dict(row)) for row in (await session.execute(query)).mappings()]

@@ -1,0 +1,379 @@
+"""What the registry does, in order: look the request's key up, check what it names, change, audit, answer."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from config.auth import Caller
+from config.clock import utc_now
+from config.contracts.common import Wire
+from config.contracts.hermes_db import (
+    LARGEST_INTEGER,
+    Cli,
+    CliChange,
+    CliFacts,
+    CliNew,
+    CliPage,
+    Model,
+    ModelChange,
+    ModelNew,
+    ModelPage,
+    ModelUse,
+    ModelUseRecorded,
+    Specialty,
+    SpecialtyNew,
+    SpecialtyPage,
+    Stats,
+    Use,
+    UsesRecorded,
+)
+from config.database import Database
+from config.errors import Conflict, InvalidRequest, NotFound
+from config.forensics import Trail
+from config.idempotency import Idempotency
+from config.pages import PageQuery, page_of
+from hermes_db import repository
+from hermes_db.repository import CliFilter, ModelFilter, Window
+
+SERVICE = "hermes_db"
+GIB = 1024**3
+SEEDS = Path(__file__).parent / "specialties.json"
+
+Reply = TypeVar("Reply", bound=Wire)
+Change = Callable[[AsyncSession], Awaitable[Reply]]
+
+
+class Registry:
+    """The models, tools and specialties this box knows, and how they were used."""
+
+    def __init__(self, db: Database, trail: Trail) -> None:
+        self._db, self._trail = db, trail
+
+    async def seed(self) -> int:
+        """Add those of the first specialties that are not there; returns how many that was."""
+        seeds = [SpecialtyNew.model_validate(seed) for seed in json.loads(SEEDS.read_text())]
+        async with self._db.read() as session:
+            known = set(await repository.specialty_names(session))
+        missing = [seed for seed in seeds if seed.name not in known]
+        if missing:
+            async with self._db.write() as session:
+                known = set(await repository.specialty_names(session))  # another one may have started with us
+                for seed in missing:
+                    if seed.name not in known:
+                        await repository.add_specialty(session, seed, None)
+        return len(missing)
+
+    # --- models ----------------------------------------------------------------------------------------------------
+
+    async def models(self, wanted: ModelFilter, page: PageQuery) -> ModelPage:
+        async with self._db.read() as session:
+            found, count = await repository.models(session, wanted, _window(page))
+        shown = page_of(found, page, cursor="id")
+        return ModelPage(items=shown.items, next_cursor=shown.next_cursor, count=count, models=shown.items)
+
+    async def model(self, model_id: int) -> Model:
+        """Raises NotFound."""
+        async with self._db.read() as session:
+            return _found(await repository.model(session, model_id), f"no model has the id {model_id}")
+
+    async def register_model(self, new: ModelNew, caller: Caller, key: str | None) -> Model:
+        """Raises Conflict when the name is taken, InvalidRequest when the specialty does not exist."""
+
+        async def change(session: AsyncSession) -> Model:
+            return await self._register_model(session, new, caller)
+
+        return await self._once("register_model", new, Model, caller, key, change)
+
+    async def keep_model(self, new: ModelNew, caller: Caller) -> Model:
+        """Register the model, or bring the one of that name up to date; whether it is active, and its score, stay as they are."""
+        async with self._db.write() as session:
+            before = await repository.model_named(session, new.name)
+            if before is None:
+                return await self._register_model(session, new, caller)
+            values = _model_values(new) | {"performance_score": before.performance_score}
+            return await self._change_model(session, before, values, caller)
+
+    async def replace_model(self, model_id: int, new: ModelNew, caller: Caller) -> Model:
+        """Put new facts in the place of all old ones; id, counters and whether it is active stay.
+
+        Raises NotFound, and what registering raises.
+        """
+        async with self._db.write() as session:
+            before = _found(await repository.model(session, model_id), f"no model has the id {model_id}")
+            return await self._change_model(session, before, _model_values(new), caller)
+
+    async def change_model(self, model_id: int, change: ModelChange, caller: Caller) -> Model:
+        """Change what was sent. Raises as registering does, and NotFound."""
+        async with self._db.write() as session:
+            before = _found(await repository.model(session, model_id), f"no model has the id {model_id}")
+            return await self._change_model(session, before, change.model_dump(exclude_unset=True), caller)
+
+    async def deactivate_model(self, model_id: int, caller: Caller) -> Model:
+        """Raises NotFound. Nothing is lost: an inactive model keeps its facts and figures, and can be made active again."""
+        return await self.change_model(model_id, ModelChange(is_active=False), caller)
+
+    async def _register_model(self, session: AsyncSession, new: ModelNew, caller: Caller) -> Model:
+        await _require_specialty(session, new.specialty)
+        taken = await repository.model_named(session, new.name)
+        if taken is not None:
+            raise Conflict(f"a model named {new.name!r} exists: it has the id {taken.id}")
+        try:
+            made = await repository.add_model(session, _model_values(new) | {"added_at": utc_now()})
+        except IntegrityError as exc:
+            raise Conflict(f"a model named {new.name!r} exists") from exc
+        await self._trail.record(
+            session,
+            "model_registered",
+            f"model:{made.id}",
+            caller.id,
+            **new.model_dump(mode="json", exclude={"metadata"}),
+        )
+        return made
+
+    async def _change_model(
+        self, session: AsyncSession, before: Model, values: dict[str, Any], caller: Caller
+    ) -> Model:
+        changed = {name: value for name, value in values.items() if value != getattr(before, name)}
+        if not changed:
+            return before
+        if "specialty" in changed:
+            await _require_specialty(session, changed["specialty"])
+        if "name" in changed and (taken := await repository.model_named(session, changed["name"])) is not None:
+            raise Conflict(f"a model named {taken.name!r} exists: it has the id {taken.id}")
+        try:
+            after = await repository.change_model(session, before.id, changed)
+        except IntegrityError as exc:
+            raise Conflict(f"a model named {changed.get('name')!r} exists") from exc
+        await self._record_change(session, "model", before, after, changed, caller)
+        return after
+
+    # --- command-line tools ----------------------------------------------------------------------------------------
+
+    async def clis(self, wanted: CliFilter, page: PageQuery) -> CliPage:
+        async with self._db.read() as session:
+            found, count = await repository.clis(session, wanted, _window(page))
+        shown = page_of(found, page, cursor="id")
+        return CliPage(items=shown.items, next_cursor=shown.next_cursor, count=count, clis=shown.items)
+
+    async def cli(self, name: str) -> Cli:
+        """Raises NotFound."""
+        async with self._db.read() as session:
+            return _found(await repository.cli_named(session, name), f"no tool is called {name!r}")
+
+    async def register_cli(self, new: CliNew, caller: Caller, key: str | None) -> Cli:
+        """Raises Conflict when the name is taken."""
+
+        async def change(session: AsyncSession) -> Cli:
+            taken = await repository.cli_named(session, new.name)
+            if taken is not None:
+                raise Conflict(
+                    f"a tool called {new.name!r} exists: PUT /hermes_db/clis/{new.name} replaces what is known of it"
+                )
+            return await self._add_cli(session, new.name, new, caller)
+
+        return await self._once("register_cli", new, Cli, caller, key, change)
+
+    async def put_cli(self, name: str, facts: CliFacts, caller: Caller) -> tuple[Cli, bool]:
+        """Register the tool or replace what is known of it; tells which: True for a new one."""
+        async with self._db.write() as session:
+            before = await repository.cli_named(session, name)
+            if before is None:
+                return await self._add_cli(session, name, facts, caller), True
+            return await self._change_cli(session, before, facts.model_dump(), caller), False
+
+    async def change_cli(self, name: str, change: CliChange, caller: Caller) -> Cli:
+        """Change what was sent. Raises NotFound."""
+        async with self._db.write() as session:
+            before = _found(await repository.cli_named(session, name), f"no tool is called {name!r}")
+            return await self._change_cli(session, before, change.model_dump(exclude_unset=True), caller)
+
+    async def deactivate_cli(self, name: str, caller: Caller) -> Cli:
+        """Raises NotFound. Nothing is lost: the tool can be made active again."""
+        return await self.change_cli(name, CliChange(is_active=False), caller)
+
+    async def _add_cli(self, session: AsyncSession, name: str, facts: CliFacts, caller: Caller) -> Cli:
+        values = facts.model_dump() | {"name": name, "added_at": utc_now()}
+        try:
+            made = await repository.add_cli(session, values)
+        except IntegrityError as exc:
+            raise Conflict(f"a tool called {name!r} exists") from exc
+        told = facts.model_dump(mode="json", exclude={"metadata", "name"}, exclude_defaults=True)
+        await self._trail.record(session, "cli_registered", f"cli:{name}", caller.id, **told)
+        return made
+
+    async def _change_cli(self, session: AsyncSession, before: Cli, values: dict[str, Any], caller: Caller) -> Cli:
+        changed = {name: value for name, value in values.items() if value != getattr(before, name)}
+        if not changed:
+            return before
+        after = await repository.change_cli(session, before.id, changed)
+        await self._record_change(session, "cli", before, after, changed, caller)
+        return after
+
+    # --- specialties -----------------------------------------------------------------------------------------------
+
+    async def specialties(self, page: PageQuery) -> SpecialtyPage:
+        async with self._db.read() as session:
+            found, count = await repository.specialties(session, _window(page))
+        shown = page_of(found, page, cursor="id")
+        return SpecialtyPage(items=shown.items, next_cursor=shown.next_cursor, count=count, specialties=shown.items)
+
+    async def add_specialty(self, new: SpecialtyNew, caller: Caller, key: str | None) -> Specialty:
+        """Raises Conflict when the name is taken, InvalidRequest when the parent does not exist."""
+
+        async def change(session: AsyncSession) -> Specialty:
+            if await repository.specialty_named(session, new.name) is not None:
+                raise Conflict(f"the specialty {new.name!r} exists")
+            parent = None
+            if new.parent is not None:
+                await _require_specialty(session, new.parent, field="parent")
+                parent = await repository.specialty_named(session, new.parent)
+            try:
+                await repository.add_specialty(session, new, parent.id if parent else None)
+            except IntegrityError as exc:
+                raise Conflict(f"the specialty {new.name!r} exists") from exc
+            return _found(await repository.specialty_named(session, new.name), "the new specialty")
+
+        return await self._once("add_specialty", new, Specialty, caller, key, change)
+
+    # --- usage -----------------------------------------------------------------------------------------------------
+
+    async def record_model_use(self, model_id: int, use: ModelUse, caller: Caller, key: str | None) -> ModelUseRecorded:
+        """Count one use of one model. Raises NotFound."""
+
+        async def change(session: AsyncSession) -> ModelUseRecorded:
+            _found(await repository.model(session, model_id), f"no model has the id {model_id}")
+            values = use.model_dump() | {"module": use.module or _module_of(caller), "model_id": model_id}
+            await repository.add_uses(session, [Use.model_construct(**values)], utc_now())
+            after = _found(await repository.model(session, model_id), f"no model has the id {model_id}")
+            return ModelUseRecorded.model_validate(after.model_dump() | {"model_id": model_id})
+
+        return await self._once(f"use_model:{model_id}", use, ModelUseRecorded, caller, key, change)
+
+    async def record_uses(self, uses: Sequence[Use], caller: Caller, key: str | None) -> UsesRecorded:
+        """Keep a batch of uses, all of them or none. Raises InvalidRequest naming the models and tools that do not exist."""
+
+        async def change(session: AsyncSession) -> UsesRecorded:
+            await _require_known(session, uses)
+            await repository.add_uses(session, uses, utc_now())
+            return UsesRecorded(recorded=len(uses))
+
+        return await self._once("record_uses", uses, UsesRecorded, caller, key, change)
+
+    async def stats(self, days: int) -> Stats:
+        """What is registered, and what was used in the last `days` times 24 hours."""
+        until = utc_now()
+        since = until - timedelta(days=days)
+        async with self._db.read() as session:
+            registered = await repository.registered(session)
+            return Stats(
+                **registered,
+                total_size_gb=round(registered["total_size_bytes"] / GIB, 2),
+                daily_usage=await repository.uses_since(session, until - timedelta(days=1)),
+                since=since,
+                until=until,
+                total=await repository.total_uses(session, since),
+                by_module=await repository.uses_by_module(session, since),
+                by_model=await repository.uses_by_model(session, since),
+                by_cli=await repository.uses_by_cli(session, since),
+                by_action=await repository.uses_by_action(session, since),
+                by_day=await repository.uses_by_day(session, since),
+            )
+
+    # --- how it is done --------------------------------------------------------------------------------------------
+
+    async def _once(
+        self,
+        operation: str,
+        body: Wire | Sequence[Wire],
+        reply: type[Reply],
+        caller: Caller,
+        key: str | None,
+        change: Change[Reply],
+    ) -> Reply:
+        """Make the change once per Idempotency-Key; change, key and answer are one transaction."""
+        sent = [one.model_dump(mode="json") for one in ([body] if isinstance(body, Wire) else body)]
+        once = Idempotency.of(SERVICE, caller.id, key, operation, sent)
+        async with self._db.write() as session:
+            earlier = await once.earlier(session)
+            if earlier is not None:
+                return reply.model_validate(earlier.answer)
+            await once.claim(session, None)
+            made = await change(session)
+            await once.keep(session, 200, made.model_dump(mode="json"))
+            return made
+
+    async def _record_change(
+        self,
+        session: AsyncSession,
+        kind: str,
+        before: Model | Cli,
+        after: Model | Cli,
+        changed: dict[str, Any],
+        caller: Caller,
+    ) -> None:
+        event = "changed"
+        if "is_active" in changed:
+            event = "activated" if after.is_active else "deactivated"
+        old = before.model_dump(mode="json", include=set(changed) - {"metadata"})
+        new = after.model_dump(mode="json", include=set(changed) - {"metadata"})
+        subject = f"model:{before.id}" if kind == "model" else f"cli:{before.name}"
+        await self._trail.record(session, f"{kind}_{event}", subject, caller.id, name=after.name, before=old, after=new)
+
+
+def _window(page: PageQuery) -> Window:
+    cursor = page.cursor or "0"
+    if not (cursor.isascii() and cursor.isdigit()) or int(cursor[:20]) > LARGEST_INTEGER:
+        problem = {"field": "query.cursor", "message": "is not a next_cursor of this list"}
+        raise InvalidRequest("query.cursor: is not a next_cursor of this list", errors=[problem])
+    return Window(after=int(cursor), most=page.limit + 1)
+
+
+def _model_values(new: ModelNew) -> dict[str, Any]:
+    return new.model_dump() | {"model_id": new.model_id or new.name}
+
+
+def _module_of(caller: Caller) -> str:
+    """Under which name uses are counted that do not say whose they are."""
+    return caller.id[:50] if caller.is_service else "client"
+
+
+Found = TypeVar("Found")
+
+
+def _found(row: Found | None, problem: str) -> Found:
+    if row is None:
+        raise NotFound(problem)
+    return row
+
+
+async def _require_specialty(session: AsyncSession, name: str | None, *, field: str = "specialty") -> None:
+    if name is None:
+        return
+    known = await repository.specialty_names(session)
+    if name not in known:
+        message = (
+            f"no specialty is called {name!r}: POST /hermes_db/specialties makes one; there are {', '.join(known)}"
+        )
+        raise InvalidRequest(f"body.{field}: {message}", errors=[{"field": f"body.{field}", "message": message}])
+
+
+async def _require_known(session: AsyncSession, uses: Sequence[Use]) -> None:
+    models = await repository.unknown_ids(session, repository.MODELS, (use.model_id for use in uses if use.model_id))
+    clis = await repository.unknown_ids(session, repository.CLIS, (use.cli_id for use in uses if use.cli_id))
+    errors = [
+        {"field": f"body.{number}.{field}", "message": f"no {kind} has the id {value}"}
+        for number, use in enumerate(uses)
+        for field, kind, value, unknown in (
+            ("model_id", "model", use.model_id, models),
+            ("cli_id", "tool", use.cli_id, clis),
+        )
+        if value in unknown
+    ]
+    if errors:
+        named = [f"{kind} {value}" for kind, values in (("model", models), ("tool", clis)) for value in sorted(values)]
+        raise InvalidRequest(f"nothing was recorded; these do not exist: {', '.join(named)}", errors=errors)
