@@ -5,6 +5,7 @@ on the module's own port the bare path of the original documents is the same rou
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -24,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import log as logs
 from config.auth import SAFE_METHODS, Authenticator, Caller
+from config.bodies import require_readable
 from config.clock import new_id
 from config.contracts.common import Check, Health, HealthState, Problem
 from config.database import Database
@@ -123,6 +126,7 @@ def create_module_app(
         redoc_url=None,
         openapi_url=f"/{service}/openapi.json",
         responses=documented(MalformedRequest, Unauthorized, Forbidden, InvalidRequest),
+        dependencies=[Depends(require_readable)],
     )
     app.state.stopping = asyncio.Event()
     app.state.metrics = Metrics()
@@ -238,6 +242,8 @@ class _Door:
             caller = await self._caller(scope, headers, path)
             if caller is not None:
                 state["caller"] = caller
+            if "\x00" in path or b"%00" in scope.get("query_string", b""):
+                raise MalformedRequest("neither path nor query may contain NUL")
             limit = self._limit_of(path)
             declared = headers.get("content-length", "")
             if declared.isdigit() and int(declared) > limit:
@@ -329,6 +335,8 @@ def _handle_errors(app: FastAPI, service: str) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, FleetError):  # raised while FastAPI read the body, and wrapped by it: a body too large
+            return render(error.__cause__, request)
         by_status = {404: NotFound, 405: MethodNotAllowed, 413: BodyTooLarge}
         kind = by_status.get(error.status_code, MalformedRequest)
         detail = {404: f"no such path: {request.url.path}", 405: f"{request.method} is not taken here"}.get(
@@ -337,14 +345,19 @@ def _handle_errors(app: FastAPI, service: str) -> None:
         return render(kind(detail, headers=dict(error.headers or {})), request)
 
     @app.exception_handler(PoolTimeout)
-    async def _busy(request: Request, _error: PoolTimeout) -> JSONResponse:
+    @app.exception_handler(OperationalError)
+    async def _busy(request: Request, error: PoolTimeout | OperationalError) -> JSONResponse:
+        if isinstance(error, OperationalError):
+            if isinstance(error.orig, sqlite3.OperationalError) and "locked" not in str(error.orig):
+                raise error  # a wrong statement or a broken file: someone must look
+            log.warning("database_unwell", error=str(error.orig))
         return render(DatabaseBusy(headers={"Retry-After": "1"}), request)
 
 
 class DatabaseBusy(FleetError):
-    """Every connection to the database stayed in use for too long."""
+    """Every connection to the database stayed in use for too long, or the database cannot be reached."""
 
-    code, status, title = "database_busy", 503, "The database is busy"
+    code, status, title = "database_busy", 503, "The database is busy or down"
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -18,28 +18,16 @@ LARGEST_INTEGER = 2**63 - 1
 MOST_USES = 1000
 """Uses in one batch of `POST /hermes_db/usage`."""
 LARGEST_METADATA_BYTES = 64 * 1024
-DEEPEST_METADATA = 16
 
 PLAIN = r"^[^\x00-\x1f\x7f]+$"
 """No control characters: these strings are shown, logged and compared."""
 
 
 def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
-    if _depth(metadata) > DEEPEST_METADATA:
-        raise ValueError(f"metadata may be nested {DEEPEST_METADATA} levels deep")
-    size_bytes = len(json.dumps(metadata, ensure_ascii=False).encode(errors="backslashreplace"))
+    size_bytes = len(json.dumps(metadata, ensure_ascii=False).encode())
     if size_bytes > LARGEST_METADATA_BYTES:
         raise ValueError(f"metadata may have {LARGEST_METADATA_BYTES} bytes, this has {size_bytes}")
     return metadata
-
-
-def _depth(value: Any) -> int:
-    deepest, level = 0, [value]
-    while level:
-        deepest += 1
-        inner = [list(one.values()) if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level = [one for many in inner for one in many]
-    return deepest
 
 
 def _finite(value: float) -> float:
