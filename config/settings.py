@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 SERVICES: dict[str, int] = {"gateway": 8000, "madre": 8001, "switch": 8080, "hermes_db": 8082, "shub": 8006}
 """The services of the fleet and their default ports, in the order in which they start."""
@@ -57,6 +57,10 @@ class FleetSettings(BaseSettings):
     """Lowest level that is logged."""
     body_limit_bytes: int = Field(MIB, ge=1024)
     """Largest request body where nothing else is said; uploads and `/v1` have their own limits."""
+    light_model_path: StatePath | None = None
+    """GGUF file of the local light model; the one that comes with the dependencies when unset."""
+    light_model_sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$")
+    """SHA-256 that the file in `light_model_path` must have; without it the file is taken as it is."""
     connect_timeout: timedelta = timedelta(seconds=0.5)
     """How long one service waits for a connection to another; ISO 8601 duration."""
     shutdown_timeout: timedelta = timedelta(seconds=5)
@@ -83,3 +87,26 @@ class FleetSettings(BaseSettings):
             if url.startswith(prefix):
                 return "postgresql+psycopg://" + url.removeprefix(prefix)
         return url
+
+
+class BadSettings(ValueError):
+    """The environment or `.env` holds a value that cannot be used; the text names it, in one line."""
+
+
+def read_settings() -> FleetSettings:
+    """The settings of the fleet. Raises BadSettings."""
+    try:
+        return FleetSettings()
+    except (ValidationError, SettingsError) as exc:
+        raise BadSettings(settings_problem(exc)) from exc
+
+
+def settings_problem(exc: ValidationError | SettingsError) -> str:
+    """What is wrong with the settings, in one line, without showing a value: it may be a secret."""
+    if isinstance(exc, SettingsError):
+        return f"a setting cannot be read: {exc}"
+    told = "; ".join(
+        f"VX11_{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
+        for one in exc.errors(include_url=False, include_input=False)
+    )
+    return f"a setting is wrong: {told}"

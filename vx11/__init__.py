@@ -1,0 +1,1 @@
+"""The command line: start the fleet, keep it running, and talk to it."""

@@ -1,0 +1,5 @@
+import sys
+
+from vx11.cli import main
+
+sys.exit(main())

@@ -1,0 +1,153 @@
+"""The fleet as a client sees it: HTTP to the gateway with a token, and its errors as sentences."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from config.settings import FleetSettings
+from vx11.errors import CommandFailed
+
+FINAL = frozenset({"DONE", "ERROR", "CANCELLED"})
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+WAITING = httpx.Timeout(90.0, connect=5.0)
+"""For answers that madre may hold back for up to a minute, and for uploads."""
+
+
+class ApiError(CommandFailed):
+    """The gateway answered with an error; `status` is its HTTP status, `code` the stable one."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        self.status, self.code, self.detail = status, code, detail
+        super().__init__(detail)
+
+
+class Api:
+    """Requests to one gateway. Raises ApiError for what it refuses, CommandFailed when it cannot be reached."""
+
+    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url, headers={"X-VX11-Token": token}, timeout=TIMEOUT, transport=transport, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        return self._ask("GET", path, params={name: value for name, value in params.items() if value is not None})
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return self._ask("POST", path, json=body if body is not None else {}, timeout=WAITING)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        return self._ask("DELETE", path)
+
+    def upload(self, file: Path) -> dict[str, Any]:
+        """The new asset. The file is sent as it is read."""
+        try:
+            with file.open("rb") as content:
+                return self._ask(
+                    "POST",
+                    "/shub/assets",
+                    params={"name": file.name},
+                    content=content,
+                    headers={"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)},
+                    timeout=WAITING,
+                )
+        except OSError as exc:
+            raise CommandFailed(f"{file}: {exc.strerror}") from exc
+
+    @contextmanager
+    def content(self, asset_id: str) -> Iterator[Iterator[bytes]]:
+        """An asset's bytes, as they come."""
+        with self._reaching(), self._http.stream("GET", f"/shub/assets/{asset_id}/content", timeout=WAITING) as answer:
+            if answer.is_error:
+                answer.read()
+                raise _error(answer)
+            yield answer.iter_bytes()
+
+    def ended_plan(self, plan_id: str, told: Callable[[dict[str, Any]], None] = lambda _event: None) -> dict[str, Any]:
+        """The plan once it has ended; `told` gets each of its events as it comes."""
+        seen = 0
+        while True:
+            plan = self.get(f"/madre/plans/{plan_id}")
+            if plan["status"] in FINAL:
+                return plan
+            for event in self._events(f"/madre/plans/{plan_id}/events", after=seen):
+                seen = event["seq"]
+                told(event)
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        with self._reaching():
+            answer = self._http.request(method, path, **options)
+        if answer.is_error:
+            raise _error(answer)
+        if not answer.content:
+            return {}
+        try:
+            found = answer.json()
+        except ValueError as exc:
+            raise CommandFailed(f"{self.url} answered {method} {path} with something that is not JSON") from exc
+        return found if isinstance(found, dict) else {"items": found}
+
+    def _events(self, path: str, *, after: int) -> Iterator[dict[str, Any]]:
+        """The events of a stream until it ends; a stream that a stopping service closed ends too."""
+        with (
+            self._reaching(),
+            self._http.stream("GET", path, headers={"Last-Event-ID": str(after)}, timeout=WAITING) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise _error(answer)
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line.removeprefix("data:"))
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as exc:
+            raise CommandFailed(f"nobody answers at {self.url}: is the fleet running? (`vx11 up`)") from exc
+        except httpx.TimeoutException as exc:
+            raise CommandFailed(f"{self.url} did not answer in time") from exc
+        except httpx.InvalidURL as exc:
+            raise CommandFailed(f"{self.url} is not an address: {exc}") from exc
+        except httpx.TransportError as exc:
+            raise CommandFailed(f"the connection to {self.url} broke: {exc}") from exc
+
+
+def connect(settings: FleetSettings, url: str | None, token: str | None) -> Api:
+    """The gateway of the settings unless another is named. Raises CommandFailed where no token is to be had."""
+    return Api(url or settings.url_of("gateway"), token or owner_token(settings))
+
+
+def owner_token(settings: FleetSettings) -> str:
+    """The token of VX11_TOKEN, or of the first start's file. Raises CommandFailed; makes no new one."""
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    file = settings.secrets_dir / "token"
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError as exc:
+        raise CommandFailed(
+            f"there is no token in {file} yet: start the fleet first (`vx11 up`), or give --token"
+        ) from exc
+    except OSError as exc:
+        raise CommandFailed(f"the token in {file} cannot be read: {exc.strerror}") from exc
+
+
+def _error(answer: httpx.Response) -> ApiError:
+    try:
+        problem = answer.json()
+        code = str(problem["type"]).removeprefix("/errors/")
+        return ApiError(answer.status_code, code, f"{problem['detail']} ({answer.status_code} {code})")
+    except (ValueError, KeyError, TypeError):
+        return ApiError(answer.status_code, "", f"{answer.request.url} answered {answer.status_code}")

@@ -1,0 +1,284 @@
+"""The `vx11` command: reads its arguments, and imports only what the chosen command needs, so that help comes at once."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from vx11.errors import CommandFailed
+
+if TYPE_CHECKING:
+    from config.settings import FleetSettings
+    from vx11.api import Api
+
+Command = Callable[[argparse.Namespace], int]
+SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status: 0 success, 1 a refusal or a fleet that is not well, 2 a wrong command line."""
+    asked = _parser().parse_args(arguments)
+    command: Command = asked.command
+    try:
+        return command(asked)
+    except CommandFailed as exc:
+        print(f"vx11: {exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `vx11 logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+class _Commands:
+    """Adds commands to a parser; each has a function, a line of help, and arguments given by who adds it."""
+
+    def __init__(self, parser: argparse.ArgumentParser, title: str) -> None:
+        self._commands = parser.add_subparsers(title=title, metavar="COMMAND", required=True)
+
+    def add(self, name: str, command: Command, text: str, *, talks: bool = False) -> argparse.ArgumentParser:
+        """`talks` adds where the gateway is and which token to show it."""
+        parser = self._commands.add_parser(name, help=text, description=text)
+        parser.set_defaults(command=command)
+        if talks:
+            parser.add_argument("--url", help="address of the gateway; default: the one of the settings")
+            parser.add_argument("--token", help="token to show; default: VX11_TOKEN, then the owner's token file")
+        return parser
+
+    def group(self, name: str, text: str) -> "_Commands":
+        return _Commands(self._commands.add_parser(name, help=text, description=text), "commands")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vx11",
+        description="Start the VX11 fleet and talk to it. Settings come from VX11_… variables and from .env.",
+    )
+    commands = _Commands(parser, "commands")
+    _add_fleet_commands(commands)
+    _add_talk_commands(commands)
+    _add_token_commands(commands.group("token", "make, list and revoke client tokens"))
+    audit = commands.group("audit", "look after the audit trail")
+    audit.add(
+        "verify", _audit_verify, "read every audit chain and tell what was changed; exit status 1 if anything was"
+    )
+    return parser
+
+
+def _add_fleet_commands(commands: _Commands) -> None:
+    up = commands.add("up", _up, "start the fleet and stay with it until Ctrl-C")
+    up.add_argument("-d", "--detach", action="store_true", help="return when all are healthy; logs go to files")
+    up.add_argument("--single", action="store_true", help="all services in one process, for small machines")
+    commands.add("down", _down, "stop the fleet")
+    status = commands.add("status", _status, "show the services; exit status 1 unless all are well")
+    status.add_argument("--json", action="store_true", help="the same for programs")
+    restart = commands.add("restart", _restart, "stop one service and start it again")
+    restart.add_argument("service")
+    logs = commands.add("logs", _logs, "show what was logged last")
+    logs.add_argument("service", nargs="?", help="default: all, in the order of time")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    logs.add_argument("-n", "--lines", type=int, default=100, help="how many lines (default 100)")
+    logs.add_argument("--raw", action="store_true", help="lines as they were logged")
+    commands.add("migrate", _migrate, "bring the database to the newest schema")
+
+
+def _add_talk_commands(commands: _Commands) -> None:
+    chat = commands.add("chat", _chat, "tell madre what you want", talks=True)
+    chat.add_argument("message")
+    chat.add_argument("-f", "--file", action="append", default=[], dest="files", help="upload this and speak of it")
+    chat.add_argument(
+        "--asset", action="append", default=[], dest="assets", help="speak of an asset that is there already"
+    )
+    chat.add_argument("-s", "--session", help="the conversation this belongs to")
+    chat.add_argument("-w", "--wait", action="store_true", help="stay until the plan has ended")
+    chat.add_argument("-y", "--yes", action="store_true", help="confirm what it asks to be confirmed")
+    chat.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
+    plans = commands.add("plans", _plans, "list the newest plans, or show one", talks=True)
+    plans.add_argument("plan", nargs="?")
+    confirm = commands.add("confirm", _confirm, "confirm a plan that waits for it", talks=True)
+    confirm.add_argument("plan")
+    confirm.add_argument("confirm_token", nargs="?", metavar="TOKEN", help="the one-use token of a HIGH plan")
+    cancel = commands.add("cancel", _cancel, "cancel a plan", talks=True)
+    cancel.add_argument("plan")
+    halt = commands.add("halt", _halt, "stop everything, until `vx11 resume`", talks=True)
+    halt.add_argument("reason", nargs="?", default="")
+    commands.add("resume", _resume, "go on after a halt", talks=True)
+    upload = commands.add("upload", _upload, "upload audio files and print their asset ids", talks=True)
+    upload.add_argument("files", nargs="+")
+    download = commands.add("download", _download, "download an asset", talks=True)
+    download.add_argument("asset")
+    download.add_argument("-o", "--output", help="file to write; default: the asset's name in this folder")
+    commands.add("demo", _demo, "make three small stems and show the fleet at work", talks=True)
+
+
+def _add_token_commands(tokens: _Commands) -> None:
+    create = tokens.add("create", _token_create, "make a client token; it is shown once", talks=True)
+    create.add_argument("--name", required=True, help="what it is for")
+    create.add_argument(
+        "--scope", action="append", required=True, dest="scopes", help="<module>:<operation>, <module>:* or *"
+    )
+    create.add_argument(
+        "--expires", type=_seconds, metavar="30d", help="life: a number with s, m, h, d or w; default: none"
+    )
+    tokens.add("list", _token_list, "list the client tokens", talks=True)
+    tokens.add("revoke", _token_revoke, "end a client token now", talks=True).add_argument("id")
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d+)([smhdw])", text)
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time: write 90s, 15m, 12h, 30d or 4w")
+    return int(found[1]) * SECONDS_OF[found[2]]
+
+
+def _settings() -> "FleetSettings":
+    from config.settings import BadSettings, read_settings
+
+    try:
+        return read_settings()
+    except BadSettings as exc:
+        raise CommandFailed(str(exc)) from exc
+
+
+def _api(asked: argparse.Namespace) -> "Api":
+    from vx11.api import connect
+
+    return connect(_settings(), asked.url, asked.token)
+
+
+def _up(asked: argparse.Namespace) -> int:
+    from vx11 import running
+
+    return running.up(_settings(), detach=asked.detach, single=asked.single)
+
+
+def _down(asked: argparse.Namespace) -> int:
+    from vx11 import running
+
+    return running.down(_settings())
+
+
+def _status(asked: argparse.Namespace) -> int:
+    from vx11 import running
+
+    return running.status(_settings(), as_json=asked.json)
+
+
+def _restart(asked: argparse.Namespace) -> int:
+    from vx11 import running
+
+    return running.restart(_settings(), asked.service)
+
+
+def _logs(asked: argparse.Namespace) -> int:
+    from vx11 import running
+
+    return running.logs(_settings(), asked.service, lines=asked.lines, following=asked.follow, raw=asked.raw)
+
+
+def _migrate(asked: argparse.Namespace) -> int:
+    from vx11 import running
+
+    return running.migrate(_settings())
+
+
+def _chat(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.chat(
+            api,
+            asked.message,
+            files=asked.files,
+            assets=asked.assets,
+            session_id=asked.session,
+            wait=asked.wait,
+            yes=asked.yes,
+            dry_run=asked.dry_run,
+        )
+
+
+def _plans(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.plans(api, asked.plan)
+
+
+def _confirm(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.confirm(api, asked.plan, asked.confirm_token)
+
+
+def _cancel(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.cancel(api, asked.plan)
+
+
+def _halt(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.halt(api, asked.reason)
+
+
+def _resume(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.resume(api)
+
+
+def _upload(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.upload(api, asked.files)
+
+
+def _download(asked: argparse.Namespace) -> int:
+    from vx11 import talk
+
+    with _api(asked) as api:
+        return talk.download(api, asked.asset, asked.output)
+
+
+def _demo(asked: argparse.Namespace) -> int:
+    from vx11 import demo
+
+    with _api(asked) as api:
+        return demo.show(api)
+
+
+def _token_create(asked: argparse.Namespace) -> int:
+    from vx11 import tokens
+
+    with _api(asked) as api:
+        return tokens.create(api, asked.name, asked.scopes, asked.expires)
+
+
+def _token_list(asked: argparse.Namespace) -> int:
+    from vx11 import tokens
+
+    with _api(asked) as api:
+        return tokens.show(api)
+
+
+def _token_revoke(asked: argparse.Namespace) -> int:
+    from vx11 import tokens
+
+    with _api(asked) as api:
+        return tokens.revoke(api, asked.id)
+
+
+def _audit_verify(asked: argparse.Namespace) -> int:
+    from vx11 import audit
+
+    return audit.verify(_settings())

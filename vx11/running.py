@@ -1,0 +1,348 @@
+"""`vx11 up`, `down`, `status`, `restart`, `logs` and `migrate`: the commands that look after the fleet on this machine."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.settings import SERVICES, FleetSettings
+from vx11 import control
+from vx11.control import NotRunning, UnitStatus, Unresponsive
+from vx11.errors import CommandFailed
+from vx11.logbook import Printer, follow, last_lines
+from vx11.process import footprint
+from vx11.table import table
+
+if TYPE_CHECKING:
+    from vx11.supervisor import Unit
+
+START_SECONDS = 60.0
+"""How long `vx11 up --detach` waits for all to be healthy before it says who is not."""
+APART_FROM_THE_REST = frozenset({"spawner"})
+"""Services that keep a process of their own with `--single`: they start processes, and must not share a loop that forks nothing."""
+
+
+def run_dir(settings: FleetSettings) -> Path:
+    return settings.state_dir / "run"
+
+
+def logs_dir(settings: FleetSettings) -> Path:
+    return settings.state_dir / "logs"
+
+
+def up(settings: FleetSettings, *, detach: bool, single: bool) -> int:
+    """Start the fleet and stay with it, or with `detach` return when it is healthy. A fleet that runs already is left alone."""
+    lock = control.take_lock(run_dir(settings))
+    if lock is None:
+        return _already_running(settings)
+    prepare(settings)
+    if not detach:
+        lock.write_pid()
+        return _supervise(settings, single=single, stay=True)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setsid()
+            lock.write_pid()
+            status = _supervise(settings, single=single, stay=False)
+        except BaseException:  # noqa: BLE001 - the last frame of a process nobody waits for: it must say what happened
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    lock.close()
+    return _wait_until_up(settings, pid)
+
+
+def prepare(settings: FleetSettings) -> None:
+    """Bring database, secrets and the default model to where the services need them, and see that the ports are free.
+
+    Raises CommandFailed.
+    """
+    from config import migrate, serve
+    from config.default_model import ModelUnusable, ensure_default_model
+    from config.secrets import WeakSecret, load_secrets
+
+    try:
+        if migrate.upgrade(settings):
+            print(f"database migrated to revision {migrate.HEAD}")
+        load_secrets(settings)
+        ensure_default_model(settings)
+        for service in SERVICES:
+            serve.bind(service, settings).close()
+    except (WeakSecret, serve.CannotStart, ModelUnusable) as exc:
+        raise CommandFailed(str(exc)) from exc
+    except OSError as exc:
+        raise CommandFailed(f"the state folder {settings.state_dir} cannot be used: {exc}") from exc
+
+
+def units(*, single: bool) -> list["Unit"]:
+    """The processes of the fleet: one per service, or one for all of them but those that need their own."""
+    from vx11.supervisor import Unit
+
+    if not single:
+        return [Unit(service, (service,)) for service in SERVICES]
+    together = tuple(service for service in SERVICES if service not in APART_FROM_THE_REST)
+    return [Unit("fleet", together), *(Unit(name, (name,)) for name in SERVICES if name not in together)]
+
+
+def _supervise(settings: FleetSettings, *, single: bool, stay: bool) -> int:
+    """Be the supervisor until the end of the fleet; its exit status."""
+    from vx11.process import preload
+    from vx11.supervisor import Supervisor
+
+    terminal = _Terminal(logs_dir(settings), everything=stay)
+    preload(list(SERVICES))
+    supervisor = Supervisor(settings, units(single=single), run_dir(settings), logs_dir(settings), terminal.echo)
+
+    async def run() -> None:
+        if not stay:
+            asyncio.get_running_loop().call_later(START_SECONDS, terminal.leave)
+        await supervisor.run()
+
+    asyncio.run(run())
+    if supervisor.failure:
+        terminal.say(f"vx11: {supervisor.failure}")
+        return 1
+    return 0
+
+
+class _Terminal:
+    """Where a supervisor shows what happens: every line in the foreground; detached only its own, and only until the fleet is up."""
+
+    def __init__(self, folder: Path, *, everything: bool) -> None:
+        self._folder, self._everything, self._here = folder, everything, True
+        self._printer = Printer(list(SERVICES), colour=sys.stdout.isatty())
+
+    def echo(self, name: str, line: bytes) -> None:
+        if self._everything or name == "vx11":
+            self.say(self._printer.render(name, line))
+        if not self._everything and name == "vx11" and b'"event": "fleet_is_up"' in line:
+            self.leave()
+
+    def say(self, text: str) -> None:
+        if not self._here:
+            return
+        try:
+            print(text, flush=True)
+        except OSError:  # whoever was reading is gone; the fleet stays
+            self.leave()
+
+    def leave(self) -> None:
+        """Let go of the terminal, so that who started us is not kept waiting for its end."""
+        if self._everything or not self._here:
+            return
+        self._here = False
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 0)
+        os.dup2(nowhere, 1)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.dup2(os.open(self._folder / "vx11.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+
+
+def _already_running(settings: FleetSettings) -> int:
+    print(f"the fleet is running already (pid {control.running_pid(run_dir(settings))}); nothing was changed")
+    return _wait_until_up(settings, None)
+
+
+def _wait_until_up(settings: FleetSettings, supervisor: int | None) -> int:
+    """Wait for the fleet to be healthy; exit status 0 then, else 1 with what is wrong. `supervisor` is the pid of our own child."""
+    deadline = time.monotonic() + START_SECONDS
+    found = list[UnitStatus]()
+    while time.monotonic() < deadline:
+        if supervisor is not None:
+            ended, _ = os.waitpid(supervisor, os.WNOHANG)
+            if ended:
+                return 1  # it has said why
+        try:
+            found = control.ask_status(run_dir(settings))
+        except NotRunning:
+            if supervisor is None:
+                raise CommandFailed("the fleet that was running has just been stopped") from None
+        except Unresponsive:
+            pass  # it has not opened its socket yet
+        if found and all(unit.state == "healthy" for unit in found):
+            print(where_to_go(settings))
+            return 0
+        if any(unit.state == "failed" or "crash loop" in unit.detail for unit in found):
+            break
+        time.sleep(0.05)
+    for unit in found:
+        if unit.state != "healthy":
+            print(f"{unit.name} is {unit.state}: {unit.detail or 'not healthy yet'}", file=sys.stderr)
+    print("the rest of the fleet runs on; see `vx11 status` and `vx11 logs`", file=sys.stderr)
+    return 1
+
+
+def where_to_go(settings: FleetSettings) -> str:
+    """The address of the fleet and where its token is, for people."""
+    token = "in VX11_TOKEN" if settings.token is not None else f"in {settings.secrets_dir / 'token'}"
+    return f"the fleet is up at {settings.url_of('gateway')}; the token is {token}"
+
+
+def down(settings: FleetSettings) -> int:
+    """Stop the fleet and wait until nothing of it is left."""
+    folder = run_dir(settings)
+    pid = control.running_pid(folder)
+    if pid is None:
+        print("no fleet is running")
+        return 0
+    patience = settings.shutdown_timeout.total_seconds() + 8
+    try:
+        control.ask(folder, "stop")
+    except NotRunning:
+        return 0
+    except Unresponsive as exc:
+        print(f"{exc}; sending SIGTERM", file=sys.stderr)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    if not control.wait_for_end(folder, patience):
+        print(f"it has not ended after {patience:g} s and is killed", file=sys.stderr)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)  # its children die with it
+        control.wait_for_end(folder, patience)
+    print("the fleet is stopped")
+    return 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A service in `vx11 status`."""
+
+    service: str
+    state: str
+    pid: int | None
+    port: int
+    memory_bytes: int
+    uptime_seconds: float
+    restarts: int
+    detail: str
+
+
+def status(settings: FleetSettings, *, as_json: bool) -> int:
+    """Show the services; exit status 1 unless all are well."""
+    try:
+        found = control.ask_status(run_dir(settings))
+    except NotRunning as exc:
+        raise CommandFailed(f"{exc}; start it with `vx11 up`") from exc
+    with ThreadPoolExecutor(len(SERVICES)) as pool:
+        rows = list(pool.map(lambda one: _row(settings, *one), [(u, s) for u in found for s in u.services]))
+    if as_json:
+        print(json.dumps([vars(row) for row in rows], indent=2))
+    else:
+        print(_table(rows))
+    return 0 if all(row.state == "healthy" for row in rows) else 1
+
+
+def _row(settings: FleetSettings, unit: UnitStatus, service: str) -> Row:
+    state, detail = unit.state, unit.detail
+    if state == "healthy":
+        state, detail = _health(settings, service)
+    first = service == unit.services[0]  # several services of one process: its memory is told once
+    memory_bytes = footprint(unit.pid).pss_bytes if unit.pid and first else 0
+    port = settings.port_of(service)
+    return Row(service, state, unit.pid, port, memory_bytes, unit.uptime_seconds, unit.restarts, detail)
+
+
+def _health(settings: FleetSettings, service: str) -> tuple[str, str]:
+    """What the service says of itself: a state, and what is not well."""
+    from config.secrets import load_secrets
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    connection = http.client.HTTPConnection(host, settings.port_of(service), timeout=5)
+    try:
+        token = load_secrets(settings).owner.get_secret_value()
+        connection.request("GET", f"/{service}/health", headers={"X-VX11-Token": token})
+        told = json.loads(connection.getresponse().read())
+        unwell = [f"{name}: {check['detail']}" for name, check in told["checks"].items() if check["status"] != "ok"]
+        return ("healthy" if told["status"] == "ok" else str(told["status"])), "; ".join(unwell)
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as exc:
+        return "unresponsive", repr(exc)
+    finally:
+        connection.close()
+
+
+def _table(rows: list[Row]) -> str:
+    heads = ("SERVICE", "STATE", "PID", "PORT", "MEMORY", "UPTIME", "RESTARTS")
+    cells = [
+        (
+            row.service,
+            row.state,
+            str(row.pid or "-"),
+            str(row.port),
+            f"{row.memory_bytes / 2**20:.0f} MiB" if row.memory_bytes else "-",
+            _duration(row.uptime_seconds),
+            str(row.restarts),
+        )
+        for row in rows
+    ]
+    lines = [table(heads, cells)]
+    lines += [f"{row.service} is {row.state}: {row.detail}" for row in rows if row.detail]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s" if minutes else f"{seconds:.1f}s"
+
+
+def restart(settings: FleetSettings, service: str) -> int:
+    """Stop one service and start it again; waits until it is healthy."""
+    folder = run_dir(settings)
+    try:
+        answer = control.ask(folder, "restart", service=service)
+        if "error" in answer:
+            raise CommandFailed(f"no service of the running fleet is called {service}")
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            unit = next(unit for unit in control.ask_status(folder) if unit.name == answer["unit"])
+            if unit.state == "healthy" and unit.pid != answer["pid"]:
+                print(f"{unit.name} is healthy again (pid {unit.pid})")
+                return 0
+            if unit.state == "failed" or "crash loop" in unit.detail:
+                break
+            time.sleep(0.05)
+    except NotRunning as exc:
+        raise CommandFailed(f"{exc}; start it with `vx11 up`") from exc
+    raise CommandFailed(f"{unit.name} is {unit.state}: {unit.detail or 'not healthy yet'}")
+
+
+def logs(settings: FleetSettings, service: str | None, *, lines: int, following: bool, raw: bool) -> int:
+    """Print what was logged last, of one service or of all in the order of time, and with `following` what comes."""
+    folder = logs_dir(settings)
+    known = sorted(path.name.removesuffix(".log") for path in folder.glob("*.log"))
+    if service is not None and service not in known:
+        raise CommandFailed(f"there is no log of {service} in {folder}; there are: {', '.join(known) or 'none'}")
+    chosen = [service] if service else known
+    printer = Printer([name for name in known if name != "vx11"], colour=sys.stdout.isatty())
+
+    def show(name: str, line: bytes) -> None:
+        print(line.decode(errors="replace") if raw else printer.render(name, line), flush=following)
+
+    for name, line in last_lines(folder, chosen, lines):
+        show(name, line)
+    if following:
+        for name, line in follow(folder, chosen):
+            show(name, line)
+    return 0
+
+
+def migrate(settings: FleetSettings) -> int:
+    """Bring the database to the newest schema."""
+    from config.migrate import HEAD, upgrade
+
+    changed = upgrade(settings)
+    print(f"database {'migrated to' if changed else 'already at'} revision {HEAD}")
+    return 0
