@@ -40,7 +40,10 @@ def logs_dir(settings: FleetSettings) -> Path:
 
 def up(settings: FleetSettings, *, detach: bool, single: bool) -> int:
     """Start the fleet and stay with it, or with `detach` return when it is healthy. A fleet that runs already is left alone."""
-    lock = control.take_lock(run_dir(settings))
+    try:
+        lock = control.take_lock(run_dir(settings))
+    except OSError as exc:
+        raise CommandFailed(f"the state folder {settings.state_dir} cannot be used: {exc}") from exc
     if lock is None:
         return _already_running(settings)
     prepare(settings)
@@ -266,6 +269,9 @@ def _health(settings: FleetSettings, service: str) -> tuple[str, str]:
         connection.request("GET", f"/{service}/health", headers={"X-VX11-Token": token})
         told = json.loads(connection.getresponse().read())
         unwell = [f"{name}: {check['detail']}" for name, check in told["checks"].items() if check["status"] != "ok"]
+        unwell += [
+            f"{name} is {one['status']}" for name, one in told.get("services", {}).items() if one["status"] != "ok"
+        ]
         return ("healthy" if told["status"] == "ok" else str(told["status"])), "; ".join(unwell)
     except (OSError, http.client.HTTPException, ValueError, KeyError) as exc:
         return "unresponsive", repr(exc)

@@ -236,6 +236,7 @@ class Supervisor:
 
     def _tell(self, event: str, *, level: str = "info", **fields: Any) -> None:
         at = utc_now().isoformat().replace("+00:00", "Z")
+        fields = {name: value for name, value in fields.items() if value not in ("", None)}
         text = json.dumps({"event": event, **fields, "service": "vx11", "level": level, "at": at}, ensure_ascii=False)
         self._logs["vx11"].write(text.encode())
         self._echo("vx11", text.encode())

@@ -1,0 +1,46 @@
+# make up     everything a newcomer needs: environment, database, model, the running fleet, and what to try
+# make down   stop the fleet
+# make test   every test            make lint    every check of the code
+# make demo   the fleet at work     make bench   its speed against its limits
+# make lock   renew the lock files  (OPTIONS=--upgrade for newer versions)
+
+.PHONY: up down test lint demo bench lock environment
+.DEFAULT_GOAL := up
+
+export PYTHONDONTWRITEBYTECODE :=
+PYTHON ?= python3
+CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11
+RIGHT_VERSION := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+IN := .venv/bin
+WORKERS ?= 2
+
+up: environment
+	@$(IN)/vx11 up --detach
+
+down: environment
+	@$(IN)/vx11 down
+
+test: environment
+	$(IN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: environment
+	$(IN)/ruff check
+	$(IN)/ruff format --check
+	$(IN)/mypy --strict
+	$(IN)/lint-imports
+
+demo: up
+	@$(IN)/vx11 demo
+
+bench: environment
+	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(IN)/python "$$benchmark" || exit 1; done
+
+lock: environment
+	$(IN)/python -m vx11.lock renew $(OPTIONS)
+
+environment:
+	@$(IN)/python -m vx11.install --check 2>/dev/null || { \
+		for python in $(CANDIDATES); do \
+			if "$$python" -c '$(RIGHT_VERSION)' 2>/dev/null; then exec "$$python" -m vx11.install; fi; \
+		done; \
+		echo "VX11 needs Python 3.11, 3.12 or 3.13, and found none; name one with: make PYTHON=/path/to/python" >&2; exit 1; }

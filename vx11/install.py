@@ -1,0 +1,132 @@
+"""Makes the environment that everything runs in: `python -m vx11.install`, run by `make` with any Python; needs nothing but itself.
+
+`.venv` gets exactly what `requirements.lock` names, every file checked against its hash, and the project itself. uv does that in
+seconds; it comes by its own small lock, and where it cannot be had, pip does the same work. A stamp in `.venv` tells that it is done.
+"""
+
+import ast
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
+STAMP = ENVIRONMENT / "vx11-stamp"
+OLDEST, TOO_NEW = (3, 11), (3, 14)
+CHECKED = ["--require-hashes", "--no-deps"]
+EDITABLE = ["--no-build-isolation", "--no-deps", "-e", str(ROOT)]
+
+
+def main(arguments: list[str]) -> int:
+    """Make the environment unless it is up to date; with `--check` only tell, by the exit status, whether it is."""
+    if is_current():
+        return 0
+    if arguments == ["--check"]:
+        return 1
+    if not OLDEST <= sys.version_info[:2] < TOO_NEW:
+        sys.stderr.write("VX11 needs Python 3.11, 3.12 or 3.13; this is %d.%d\n" % sys.version_info[:2])  # noqa: UP031
+        return 1
+    try:
+        make()
+    except subprocess.CalledProcessError as exc:
+        sys.stderr.write(
+            f"making the environment failed: {' '.join(map(str, exc.cmd[:6]))} … ended with {exc.returncode}\n"
+        )
+        return 1
+    return 0
+
+
+def is_current() -> bool:
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted()
+
+
+def wanted() -> str:
+    """What the environment is made from, as one hash: the locks, what the project declares, and where it lies."""
+    digest = hashlib.sha256(str(ROOT).encode())
+    for name in ("requirements.lock", "requirements-uv.lock", "pyproject.toml"):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def make() -> None:
+    """Build `.venv`. Raises CalledProcessError when a step fails."""
+    if not PYTHON.exists() or not _answers([str(PYTHON), "-m", "pip", "--version"]):
+        print("making .venv", flush=True)
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        try:
+            _run([sys.executable, "-m", "venv", str(ENVIRONMENT)])
+        except subprocess.CalledProcessError:
+            sys.stderr.write("Python's venv module is not complete; on Debian and Ubuntu: apt install python3-venv\n")
+            raise
+    STAMP.unlink(missing_ok=True)
+    print("installing the locked dependencies", flush=True)
+    if not _with_uv():
+        print("uv cannot be used; pip does it, which takes longer", flush=True)
+        _with_pip()
+    STAMP.write_text(wanted())
+
+
+def _with_uv() -> bool:
+    uv = ENVIRONMENT / "bin" / "uv"
+    if not _answers([str(PYTHON), "-m", "pip", "install", "-q", *CHECKED, "-r", str(ROOT / "requirements-uv.lock")]):
+        return False
+    options, variables = uv_options(pip_configuration())
+    install = [str(uv), "pip", "install", "-q", "--python", str(PYTHON), *options]
+    try:
+        _run([*install, *CHECKED, "-r", str(ROOT / "requirements.lock")], variables)
+        _run([*install, *EDITABLE], variables)
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def _with_pip() -> None:
+    install = [str(PYTHON), "-m", "pip", "install", "-q", "--no-compile"]
+    _run([*install, *CHECKED, "-r", str(ROOT / "requirements.lock")])
+    _run([*install, *EDITABLE])
+
+
+def pip_configuration() -> dict[str, str]:
+    """What pip is told by its files and variables, by option name. uv does not read it, and a box may know packages only by it."""
+    told = subprocess.run(
+        [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    found: dict[str, str] = {}
+    for line in sorted(told, key=lambda line: (line.startswith(":env:"), line.startswith("install."))):
+        name, _, value = line.partition("=")
+        if value:
+            found[name.rpartition(".")[2]] = str(ast.literal_eval(value))
+    return found
+
+
+def uv_options(pip: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The same for uv: options and environment variables. The best match of all indexes is taken, as pip does; hashes guard it."""
+    options = ["--index-strategy", "unsafe-best-match"]
+    if "index-url" in pip:
+        options += ["--index-url", pip["index-url"]]
+    for url in pip.get("extra-index-url", "").split():
+        options += ["--extra-index-url", url]
+    for place in pip.get("find-links", "").split():
+        options += ["--find-links", place]
+    for host in pip.get("trusted-host", "").split():
+        options += ["--allow-insecure-host", host]
+    if pip.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+        options.append("--no-index")
+    variables = {"SSL_CERT_FILE": pip["cert"]} if "cert" in pip and "SSL_CERT_FILE" not in os.environ else {}
+    return options, variables
+
+
+def _answers(command: list[str]) -> bool:
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **(variables or {})})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
