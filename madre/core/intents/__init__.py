@@ -1,0 +1,1 @@
+"""How a message is read: words, features, classifier, guards and slots; pure, and small enough to test alone."""

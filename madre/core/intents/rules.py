@@ -1,0 +1,37 @@
+"""The few wordings that need no statistics: each reads the whole message and means one thing."""
+
+import re
+
+from config.contracts.madre import IntentName
+from madre.core.intents.text import plain
+
+_HELLO = r"(?:(?:hey|hi|hello|hola|oye|madre|please|porfa|por favor|ok|vale),? )*"
+_TRACKS = r"(?:stems?|pistas?|tracks?|multitrack)"
+_THESE = r"(?:(?:estos|estas|esos|esas|los|las|mis|todos los|todas las|these|those|the|my|all|all the) )?(?:\d+ |\w+ )?"
+_LAST = r"(?:that|it|eso|lo ultimo|the last (?:change|one|effect|step)|el ultimo (?:cambio|efecto|paso))"
+_RULES: tuple[tuple[str, IntentName], ...] = (
+    (rf"(?:mezcla(?:me)?|mezclar|mix) {_THESE}{_TRACKS}\b(?!.*\?).*", IntentName.AUDIO_MIX),
+    (r"(?:mezcla(?:l[oa]s?)?|mix)(?: (?:esto|eso|this|these|it|them|todo|everything))?[!. ]*", IntentName.AUDIO_MIX),
+    (
+        r"master(?:iza|izame|ea)? (?:this|the|my|esta|este|la|el|mi) (?:song|track|mix|cancion|tema|mezcla)"
+        r"(?: (?:to|at|for|a|para) [^?]{1,40})?",
+        IntentName.AUDIO_MASTER,
+    ),
+    (r"/?(?:help|ayuda)[!?. ]*", IntentName.HELP),
+    (r"(?:what can you do|que (?:sabes|puedes) hacer)(?: for me| por mi)?[?]*", IntentName.HELP),
+    (rf"(?:undo|deshaz|deshacer|ctrl[+-]?z)(?: {_LAST})?[!. ]*", IntentName.AUDIO_UNDO),
+    (r"list (?:the |my |all |all the )?(?:installed |local )?models", IntentName.LIST_MODELS),
+    (r"lista (?:los |mis )?modelos(?: instalados| locales)?", IntentName.LIST_MODELS),
+    (r"(?:fleet|system|services?) (?:status|health)", IntentName.FLEET_STATUS),
+    (r"(?:estado|salud) (?:de la flota|de los servicios|del sistema)", IntentName.FLEET_STATUS),
+)
+_COMPILED = tuple((re.compile(rf"{_HELLO}(?:{pattern})", re.S), name) for pattern, name in _RULES)
+_LONGEST = 160  # a longer message tells a story, which is not for a pattern to read
+
+
+def by_rule(message: str) -> IntentName | None:
+    """The intent of a message that is worded like a command, or None."""
+    text = " ".join(plain(message).replace("¿", "").replace("¡", "").split())
+    if len(text) > _LONGEST:
+        return None
+    return next((name for pattern, name in _COMPILED if pattern.fullmatch(text)), None)

@@ -1,0 +1,1 @@
+"""How the reader of messages was taught: sentences, training, evaluation. Not needed at run time."""
