@@ -129,7 +129,13 @@ def uv_options(pip: dict[str, str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _answers(command: list[str]) -> bool:
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    """Whether the command exists and succeeds."""
+    try:
+        return (
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        )
+    except OSError:
+        return False
 
 
 def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
