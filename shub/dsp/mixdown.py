@@ -1,0 +1,216 @@
+"""Stems to one stereo mix: each staged to its loudness, placed, summed, and the sum brought to its target."""
+
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shub.dsp.analysis import Progress
+from shub.dsp.compiled import compiled
+from shub.dsp.decode import BLOCK_FRAMES, AudioInfo, AudioReader, Block, Limits, probe
+from shub.dsp.encode import AudioWriter, BitDepth, Format
+from shub.dsp.kweighting import speakers_of
+from shub.dsp.loudness_target import Levelled, Levelling, apply_levelling, levelling_for
+from shub.dsp.meter import Loudness, Meter
+from shub.dsp.panning import pan_matrix
+from shub.dsp.resampling import resampled
+
+STEREO = ("L", "R")
+LARGEST_STAGING_DB = 48.0
+"""A stem quieter than that below its target is mostly noise; it is raised so far and no further, with a warning."""
+_RECHECKS = 3
+
+
+@dataclass(frozen=True)
+class Stem:
+    """One file of the mix. `target_lufs` is where it is staged to before `gain_db`; both are relative, the sum is levelled after."""
+
+    path: Path
+    target_lufs: float
+    gain_db: float = 0.0
+    pan: float = 0.0
+
+
+@dataclass(frozen=True)
+class MixOrder:
+    """What to make. `rate_hz` None: the highest rate among the stems."""
+
+    stems: tuple[Stem, ...]
+    target_lufs: float
+    ceiling_dbtp: float
+    container: Format
+    bits: BitDepth
+    rate_hz: int | None = None
+
+
+@dataclass(frozen=True)
+class StagedStem:
+    """How a stem went into the sum: its own loudness where it stands (None: silence), and the gain it got."""
+
+    info: AudioInfo
+    integrated_lufs: float | None
+    gain_db: float
+    is_clamped: bool
+
+
+@dataclass(frozen=True)
+class Mix:
+    stems: tuple[StagedStem, ...]
+    levelled: Levelled
+    rate_hz: int
+    frames: int
+
+
+def mix_down(order: MixOrder, target: Path, scratch: Path, progress: Progress, limits: Limits | None = None) -> Mix:
+    """Write the mix to `target`; `scratch` is room for the sum, 8 bytes a frame, gone again when done.
+
+    Raises AudioRefused, with the stem's number, for a stem that cannot be used, and OSError when the disk is full.
+    """
+    infos = [probe(stem.path, limits) for stem in order.stems]
+    rate = order.rate_hz or max(info.sample_rate_hz for info in infos)
+    with ThreadPoolExecutor(min(len(infos), os.cpu_count() or 1)) as threads:
+        staged = []
+        for number, one in enumerate(threads.map(lambda stem: _stage(stem, limits), order.stems), start=1):
+            staged.append(one)
+            progress(0.35 * number / len(infos))
+        try:
+            loudness, frames = _sum(
+                order, staged, rate, scratch, threads, lambda part: progress(0.35 + 0.25 * part), limits
+            )
+            levelled = _level(order, rate, frames, loudness, scratch, target, lambda part: progress(0.6 + 0.4 * part))
+        finally:
+            scratch.unlink(missing_ok=True)
+    return Mix(tuple(staged), levelled, rate, frames)
+
+
+def _stage(stem: Stem, limits: Limits | None) -> StagedStem:
+    with AudioReader(stem.path, limits) as reader:
+        info = reader.info
+        speakers = _speakers(info)
+        matrix = pan_matrix(speakers, stem.pan)
+        # Measured as it will stand: folded and placed. A mono stem keeps its power at every place, so it is measured as it is.
+        meter = Meter(info.sample_rate_hz, STEREO if len(speakers) > 1 else speakers, peaks=False)
+        for block in reader.blocks():
+            meter.add(_placed(block, matrix) if len(speakers) > 1 else block)
+    loudness = meter.integrated_lufs()
+    wanted = 0.0 if loudness is None else stem.target_lufs - loudness
+    clamped = min(LARGEST_STAGING_DB, max(-LARGEST_STAGING_DB, wanted))
+    return StagedStem(info, loudness, clamped + stem.gain_db, clamped != wanted)
+
+
+def _sum(
+    order: MixOrder,
+    staged: list[StagedStem],
+    rate: int,
+    scratch: Path,
+    threads: ThreadPoolExecutor,
+    progress: Progress,
+    limits: Limits | None,
+) -> tuple[Loudness, int]:
+    """The sum of the stems as raw float32 in `scratch`, its loudness, and its length in frames."""
+    sources = [_Source(stem, one, rate, limits) for stem, one in zip(order.stems, staged, strict=True)]
+    expected = max(source.expected_frames for source in sources)
+    meter = Meter(rate, STEREO)
+    try:
+        with scratch.open("wb") as raw:
+            while any(not source.is_done for source in sources):
+                parts = list(threads.map(_Source.next_block, sources))
+                longest = max(len(part) for part in parts)
+                total = np.zeros((longest, 2))
+                for part in parts:
+                    total[: len(part)] += part
+                block = total.astype(np.float32)
+                raw.write(block.tobytes())
+                meter.add(block)
+                progress(min(1.0, meter.frames / expected))
+    finally:
+        for source in sources:
+            source.close()
+    return meter.read(), meter.frames
+
+
+class _Source:
+    """A stem at the mix's rate, placed and at its gain, given out in blocks of BLOCK_FRAMES (less at its end)."""
+
+    def __init__(self, stem: Stem, staged: StagedStem, rate: int, limits: Limits | None) -> None:
+        self._reader = AudioReader(stem.path, limits)
+        info = self._reader.info
+        self.expected_frames = math.ceil(info.frames * rate / info.sample_rate_hz)
+        self._matrix = pan_matrix(_speakers(info), stem.pan) * 10.0 ** (staged.gain_db / 20.0)
+        self._blocks: Iterator[Block] = resampled(self._reader.blocks(), info.sample_rate_hz, rate, info.channels)
+        self._rest = np.empty((0, 2))
+        self.is_done = False
+
+    def next_block(self) -> NDArray[np.float64]:
+        pieces, there = [self._rest], len(self._rest)
+        while there < BLOCK_FRAMES and not self.is_done:
+            block = next(self._blocks, None)
+            if block is None:
+                self.is_done = True
+            else:
+                pieces.append(_placed_exactly(block, self._matrix))
+                there += len(block)
+        joined = np.concatenate(pieces)
+        self._rest = joined[BLOCK_FRAMES:]
+        self.is_done = self.is_done and not len(self._rest)
+        return joined[:BLOCK_FRAMES]
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _level(
+    order: MixOrder, rate: int, frames: int, loudness: Loudness, scratch: Path, target: Path, progress: Progress
+) -> Levelled:
+    passes = 0
+
+    def source() -> Iterator[Block]:
+        nonlocal passes
+        passes += 1
+        done = 0
+        with scratch.open("rb") as raw:
+            while len(block := np.fromfile(raw, np.float32, 2 * BLOCK_FRAMES).reshape(-1, 2)):
+                done += len(block)
+                # How many passes it takes is not known before: each one takes a third of what is left.
+                progress(1.0 - (2 / 3) ** (passes - 1) * (1.0 - done / frames / 3.0))
+                yield block
+
+    levelling = levelling_for(source, rate, STEREO, loudness, order.target_lufs, order.ceiling_dbtp)
+    for _ in range(_RECHECKS):
+        with AudioWriter(target, order.container, rate, 2, order.bits, frames=frames) as writer:
+            levelled = apply_levelling(source, rate, STEREO, levelling, order.target_lufs, writer.write)
+        excess = (levelled.loudness.true_peak_dbtp or -math.inf) - order.ceiling_dbtp
+        if excess <= 0.0:
+            break
+        levelling = Levelling(levelling.gain_db, levelling.ceiling_dbtp - excess - 0.02)
+    progress(1.0)
+    return levelled
+
+
+def _speakers(info: AudioInfo) -> tuple[str, ...]:
+    return speakers_of(info.channels, vorbis_order=info.has_vorbis_order)
+
+
+def _placed(block: Block, matrix: NDArray[np.float64]) -> Block:
+    return _placed_exactly(block, matrix).astype(np.float32)
+
+
+def _placed_exactly(block: Block, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    placed = np.zeros((block.shape[0], 2))
+    _add_placed(block, matrix, placed)
+    return placed
+
+
+@compiled
+def _add_placed(block: Block, matrix: NDArray[np.float64], placed: NDArray[np.float64]) -> None:
+    """Our own product: a BLAS may sum in another order with another number of threads, and a mix must repeat bit for bit."""
+    for i in range(block.shape[0]):
+        for channel in range(block.shape[1]):
+            value = np.float64(block[i, channel])
+            placed[i, 0] += value * matrix[channel, 0]
+            placed[i, 1] += value * matrix[channel, 1]
