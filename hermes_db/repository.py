@@ -112,6 +112,11 @@ async def model_named(session: AsyncSession, name: str) -> Model | None:
     return await _one(session, select(MODELS).where(MODELS.c.name == name), Model)
 
 
+async def model_at(session: AsyncSession, path: str) -> Model | None:
+    """The model whose file lies there; the first registered if there are several."""
+    return await _one(session, select(MODELS).where(MODELS.c.path == path).order_by(MODELS.c.id).limit(1), Model)
+
+
 async def add_model(session: AsyncSession, values: Mapping[str, Any]) -> Model:
     """Raises IntegrityError when the name is taken."""
     row = (await session.execute(insert(MODELS).values(dict(values)).returning(*MODELS.c))).mappings().one()
@@ -199,7 +204,7 @@ async def add_uses(session: AsyncSession, uses: Iterable[Use], now: datetime) ->
             if row[key] is not None:
                 times.setdefault(row[key], []).append(row["at"])
         for used_id, at in sorted(times.items()):  # in one order, so that two writers never wait for each other
-            latest = max(at)
+            latest = literal(max(at), table.c.last_used_at.type)
             last = table.c.last_used_at
             await session.execute(
                 update(table)

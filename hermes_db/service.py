@@ -41,6 +41,9 @@ from hermes_db import repository
 from hermes_db.repository import CliFilter, ModelFilter, Window
 
 SERVICE = "hermes_db"
+OWN_CALLER = Caller(SERVICE, frozenset({f"{SERVICE}:*"}), is_service=True)
+"""In whose name the registry does what nobody asked for: its first entries."""
+FACTS_OF_A_FILE = {"source", "path", "size_bytes", "sha256", "model_type", "version", "license"}
 GIB = 1024**3
 SEEDS = Path(__file__).parent / "specialties.json"
 
@@ -90,13 +93,17 @@ class Registry:
         return await self._once("register_model", new, Model, caller, key, change)
 
     async def keep_model(self, new: ModelNew, caller: Caller) -> Model:
-        """Register the model, or bring the one of that name up to date; whether it is active, and its score, stay as they are."""
+        """Register the model, or bring what is known of its file up to date.
+
+        It is looked for by name, then by path. What people decide stays as it is: name, tags, specialty, score, whether it is active.
+        """
         async with self._db.write() as session:
             before = await repository.model_named(session, new.name)
+            if before is None and new.path is not None:
+                before = await repository.model_at(session, new.path)
             if before is None:
                 return await self._register_model(session, new, caller)
-            values = _model_values(new) | {"performance_score": before.performance_score}
-            return await self._change_model(session, before, values, caller)
+            return await self._change_model(session, before, new.model_dump(include=FACTS_OF_A_FILE), caller)
 
     async def replace_model(self, model_id: int, new: ModelNew, caller: Caller) -> Model:
         """Put new facts in the place of all old ones; id, counters and whether it is active stay.

@@ -1,16 +1,141 @@
 """How to ask hermes_db."""
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from config.clients.service_client import ServiceClient
 from config.contracts.common import Page
+from config.contracts.hermes_db import (
+    Active,
+    Cli,
+    CliChange,
+    CliFacts,
+    CliNew,
+    Model,
+    ModelChange,
+    ModelNew,
+    ModelUse,
+    ModelUseRecorded,
+    Specialty,
+    SpecialtyNew,
+    Stats,
+    Use,
+    UsesRecorded,
+)
 
 
 class HermesDbClient(ServiceClient):
+    """Raises, beyond what every client raises: NotFound for ids and names that are not there, Conflict for names that are taken,
+    InvalidRequest for values that do not fit and for what a request names and does not exist."""
+
     service = "hermes_db"
 
-    async def models(self) -> Page[Any]:
-        return await self._get("/hermes_db/models", Page[Any])
+    async def models(
+        self,
+        *,
+        specialty: str | None = None,
+        source: str | None = None,
+        model_type: str | None = None,
+        tag: str | None = None,
+        max_size_bytes: int | None = None,
+        search: str | None = None,
+        active: Active = Active.ACTIVE,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Model]:
+        """Models that fit all filters, oldest first."""
+        wanted = {
+            "specialty": specialty,
+            "source": source,
+            "model_type": model_type,
+            "tag": tag,
+            "max_size_bytes": max_size_bytes,
+            "search": search,
+            "active": active.value,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return await self._get("/hermes_db/models", Page[Model], params=_sent(wanted))
 
-    async def clis(self) -> Page[Any]:
-        return await self._get("/hermes_db/clis", Page[Any])
+    async def model(self, model_id: int) -> Model:
+        return await self._get(f"/hermes_db/models/{model_id}", Model)
+
+    async def register_model(self, new: ModelNew, *, idempotency_key: str | None = None) -> Model:
+        return await self._post("/hermes_db/models", new, Model, idempotency_key=idempotency_key)
+
+    async def change_model(self, model_id: int, change: ModelChange) -> Model:
+        """Change those fields that were set in `change`; `is_active=True` brings a deactivated model back."""
+        body = change.model_dump(mode="json", exclude_unset=True)
+        return await self._ask("PATCH", f"/hermes_db/models/{model_id}", Model, json=body)
+
+    async def deactivate_model(self, model_id: int) -> Model:
+        return await self._ask("DELETE", f"/hermes_db/models/{model_id}", Model)
+
+    async def record_model_use(
+        self, model_id: int, use: ModelUse, *, idempotency_key: str | None = None
+    ) -> ModelUseRecorded:
+        path = f"/hermes_db/models/{model_id}/usage"
+        return await self._post(path, use, ModelUseRecorded, idempotency_key=idempotency_key)
+
+    async def record_uses(self, uses: Sequence[Use], *, idempotency_key: str | None = None) -> UsesRecorded:
+        """Keep a batch of at most `MOST_USES`, all or none."""
+        body = [use.model_dump(mode="json", exclude_none=True) for use in uses]
+        return await self._ask("POST", "/hermes_db/usage", UsesRecorded, json=body, idempotency_key=idempotency_key)
+
+    async def clis(
+        self,
+        *,
+        kind: str | None = None,
+        answers_prompts: bool | None = None,
+        search: str | None = None,
+        active: Active = Active.ACTIVE,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Cli]:
+        """Command-line tools that fit all filters, oldest first."""
+        wanted = {
+            "kind": kind,
+            "answers_prompts": answers_prompts,
+            "search": search,
+            "active": active.value,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return await self._get("/hermes_db/clis", Page[Cli], params=_sent(wanted))
+
+    async def cli(self, name: str) -> Cli:
+        return await self._get(_cli_path(name), Cli)
+
+    async def register_cli(self, new: CliNew, *, idempotency_key: str | None = None) -> Cli:
+        return await self._post("/hermes_db/clis", new, Cli, idempotency_key=idempotency_key)
+
+    async def put_cli(self, name: str, facts: CliFacts) -> Cli:
+        """Register the tool, or replace what is known of it."""
+        return await self._ask("PUT", _cli_path(name), Cli, json=facts.model_dump(mode="json"))
+
+    async def change_cli(self, name: str, change: CliChange) -> Cli:
+        """Change those fields that were set in `change`."""
+        return await self._ask("PATCH", _cli_path(name), Cli, json=change.model_dump(mode="json", exclude_unset=True))
+
+    async def deactivate_cli(self, name: str) -> Cli:
+        return await self._ask("DELETE", _cli_path(name), Cli)
+
+    async def specialties(self, *, limit: int = 500, cursor: str | None = None) -> Page[Specialty]:
+        params = _sent({"limit": limit, "cursor": cursor})
+        return await self._get("/hermes_db/specialties", Page[Specialty], params=params)
+
+    async def add_specialty(self, new: SpecialtyNew, *, idempotency_key: str | None = None) -> Specialty:
+        return await self._post("/hermes_db/specialties", new, Specialty, idempotency_key=idempotency_key)
+
+    async def stats(self, *, days: int = 30) -> Stats:
+        """What is registered, and what was used in the last `days` times 24 hours."""
+        return await self._get("/hermes_db/stats", Stats, params={"days": days})
+
+
+def _sent(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _cli_path(name: str) -> str:
+    return f"/hermes_db/clis/{quote(name, safe='')}"
