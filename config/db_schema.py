@@ -329,14 +329,16 @@ class AudioAssetRow(Base):
     __tablename__ = "audio_assets"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(255))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[str] = mapped_column(String(16))
+    encoding: Mapped[str] = mapped_column(String(32))
     duration_seconds: Mapped[float]
     sample_rate_hz: Mapped[int]
     channels: Mapped[int]
     provenance: Mapped[dict[str, Any] | None]
+    caller: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
 
 

@@ -33,15 +33,16 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("format", sa.String(length=16), nullable=False),
+        sa.Column("encoding", sa.String(length=32), nullable=False),
         sa.Column("duration_seconds", sa.Double(), nullable=False),
         sa.Column("sample_rate_hz", sa.Integer(), nullable=False),
         sa.Column("channels", sa.Integer(), nullable=False),
         sa.Column("provenance", sa.JSON(), nullable=True),
+        sa.Column("caller", sa.String(length=200), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("sha256"),
     )
-    with op.batch_alter_table("audio_assets", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audio_assets_sha256"), ["sha256"], unique=False)
 
     op.create_table(
         "audio_jobs",
@@ -408,9 +409,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_audio_jobs_status")
 
     op.drop_table("audio_jobs")
-    with op.batch_alter_table("audio_assets", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_audio_assets_sha256"))
-
     op.drop_table("audio_assets")
     op.drop_table("access_tokens")
     if op.get_bind().dialect.name != "sqlite":
