@@ -108,6 +108,8 @@ class Reader:
 
     def _judge(self, likely: Likelihoods, limit: float, message: str, files: int) -> IntentV2:
         name, confidence = likely.ranked()[0]
+        if name in RISKY:
+            limit = max(limit, self._classifier.thresholds.risky)
         alternatives = [Alternative(name=other, confidence=round(value, 4)) for other, value in _clear(likely)]
         if name is not IntentName.UNCLEAR and confidence >= limit and permits(name, message):
             reading = self.read_as(name, message, files, confidence=round(confidence, 4), source="classifier")

@@ -1,0 +1,302 @@
+"""Madre's SQL: what was asked, the plans with their steps and events, and what she remembers.
+
+Functions take a session, flush, and never commit; each is one question or one change.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from config.clock import utc_now
+from config.db_schema import ContextRow, IntentLogRow, PlanEventRow, PlanStepRow, TaskRow
+from config.pages import PageQuery
+from madre.core.models import (
+    ChatRequest,
+    ControlRequest,
+    IntentV2,
+    PlanEvent,
+    PlanSummary,
+    PlanV2,
+    StatusEnum,
+    StepV2,
+    Turn,
+)
+
+FINAL = [status.value for status in StatusEnum if status.is_final]
+
+
+async def log_intent(
+    session: AsyncSession, intent_id: str, session_id: str, caller: str, request: ChatRequest | ControlRequest
+) -> None:
+    """Write down what was asked, before anything is made of it."""
+    chat = isinstance(request, ChatRequest)
+    await session.execute(
+        insert(IntentLogRow).values(
+            id=intent_id,
+            session_id=session_id,
+            caller=caller,
+            origin=request.origin if isinstance(request, ChatRequest) else "operator",
+            kind="chat" if chat else "control",
+            message=request.message if isinstance(request, ChatRequest) else f"{request.target}.{request.action}",
+            request=request.model_dump(mode="json"),
+            status=StatusEnum.PENDING,
+            response="",
+            created_at=utc_now(),
+        )
+    )
+
+
+async def close_intent(
+    session: AsyncSession,
+    intent_id: str,
+    *,
+    status: StatusEnum,
+    response: str,
+    intent: IntentV2 | None = None,
+    plan_id: str | None = None,
+) -> None:
+    """Keep what an intent led to; called again when its plan ends."""
+    values: dict[str, Any] = {"status": status, "response": response}
+    if intent is not None:
+        values["intent"] = intent.model_dump(mode="json")
+    if plan_id is not None:
+        values["plan_id"] = plan_id
+    if status.is_final:
+        values["closed_at"] = utc_now()
+    await session.execute(update(IntentLogRow).where(IntentLogRow.id == intent_id).values(values))
+
+
+async def intent_row(session: AsyncSession, intent_id: str) -> IntentLogRow | None:
+    return await session.get(IntentLogRow, intent_id)
+
+
+async def unplanned_intents(session: AsyncSession) -> Sequence[IntentLogRow]:
+    """Intents that a kill interrupted before they had a plan or an answer."""
+    query = select(IntentLogRow).where(IntentLogRow.status == StatusEnum.PENDING, IntentLogRow.plan_id.is_(None))
+    return (await session.scalars(query)).all()
+
+
+async def save_plan(
+    session: AsyncSession,
+    plan: PlanV2,
+    *,
+    plan_hash: str,
+    confirm_hash: str | None = None,
+    confirm_expires_at: datetime | None = None,
+) -> None:
+    """Insert a plan with its steps."""
+    await session.execute(
+        insert(TaskRow).values(
+            id=plan.plan_id,
+            intent_id=plan.intent_id,
+            session_id=plan.session_id,
+            caller=plan.caller,
+            mode=plan.mode,
+            status=plan.status,
+            risk=plan.risk,
+            reason=plan.reason,
+            intent_name=plan.intent.name,
+            intent=plan.intent.model_dump(mode="json"),
+            plan_hash=plan_hash,
+            response=plan.response,
+            question=plan.question,
+            result=plan.result,
+            error=plan.error,
+            artifacts=[],
+            warnings=plan.warnings,
+            confirm_hash=confirm_hash,
+            confirm_expires_at=confirm_expires_at,
+            created_at=plan.created_at,
+            finished_at=plan.finished_at,
+        )
+    )
+    if plan.steps:
+        await session.execute(
+            insert(PlanStepRow),
+            [
+                {
+                    "plan_id": plan.plan_id,
+                    "step_id": step.step_id,
+                    "position": position,
+                    "type": step.type,
+                    "operation": step.operation,
+                    "params": step.params,
+                    "status": step.status,
+                    "attempts": 0,
+                    "generation": 0,
+                }
+                for position, step in enumerate(plan.steps)
+            ],
+        )
+
+
+async def task_row(session: AsyncSession, plan_id: str) -> TaskRow | None:
+    return await session.get(TaskRow, plan_id)
+
+
+async def step_rows(session: AsyncSession, plan_id: str) -> Sequence[PlanStepRow]:
+    query = select(PlanStepRow).where(PlanStepRow.plan_id == plan_id).order_by(PlanStepRow.position)
+    return (await session.scalars(query)).all()
+
+
+async def plan_of(session: AsyncSession, plan_id: str) -> PlanV2 | None:
+    """A plan with its steps, or None."""
+    row = await session.get(TaskRow, plan_id)
+    if row is None:
+        return None
+    return PlanV2(
+        plan_id=row.id,
+        intent_id=row.intent_id,
+        session_id=row.session_id,
+        mode=row.mode,
+        status=row.status,
+        risk=row.risk,
+        reason=row.reason,
+        intent=row.intent,
+        steps=[step_of(step) for step in await step_rows(session, plan_id)],
+        response=row.response,
+        question=row.question,
+        result=row.result,
+        error=row.error,
+        artifacts=row.artifacts,
+        warnings=row.warnings,
+        caller=row.caller,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def step_of(row: PlanStepRow) -> StepV2:
+    return StepV2(
+        step_id=row.step_id,
+        type=row.type,
+        operation=row.operation,
+        params=row.params,
+        status=row.status,
+        attempts=row.attempts,
+        result=row.result,
+        error=row.error,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+async def list_plans(
+    session: AsyncSession,
+    page: PageQuery,
+    *,
+    caller: str | None,
+    status: StatusEnum | None,
+    session_id: str | None,
+    intent: str | None,
+) -> list[PlanSummary]:
+    """Plans, newest first, one more than the page holds. `caller` None means everybody's."""
+    query = select(TaskRow).order_by(TaskRow.id.desc()).limit(page.limit + 1)
+    for column, wanted in (
+        (TaskRow.caller, caller),
+        (TaskRow.status, status),
+        (TaskRow.session_id, session_id),
+        (TaskRow.intent_name, intent),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if page.cursor is not None:
+        query = query.where(TaskRow.id < page.cursor)
+    return [
+        PlanSummary(
+            plan_id=row.id,
+            intent_id=row.intent_id,
+            session_id=row.session_id,
+            intent=row.intent_name,
+            status=row.status,
+            risk=row.risk,
+            response=row.response,
+            created_at=row.created_at,
+            finished_at=row.finished_at,
+        )
+        for row in await session.scalars(query)
+    ]
+
+
+async def unfinished_plans(session: AsyncSession) -> list[str]:
+    """Plans that should be running: neither ended nor waiting for a person. Oldest first."""
+    query = select(TaskRow.id).where(TaskRow.status.in_([StatusEnum.PENDING, StatusEnum.RUNNING])).order_by(TaskRow.id)
+    return list(await session.scalars(query))
+
+
+async def expired_plans(session: AsyncSession, now: datetime) -> list[str]:
+    """Plans whose confirmation did not come in time."""
+    query = select(TaskRow.id).where(TaskRow.status == StatusEnum.WAITING, TaskRow.confirm_expires_at < now)
+    return list(await session.scalars(query))
+
+
+async def update_task(session: AsyncSession, plan_id: str, **values: Any) -> None:
+    await session.execute(update(TaskRow).where(TaskRow.id == plan_id).values(values))
+
+
+async def update_step(session: AsyncSession, plan_id: str, step_id: str, **values: Any) -> None:
+    await session.execute(
+        update(PlanStepRow).where(PlanStepRow.plan_id == plan_id, PlanStepRow.step_id == step_id).values(values)
+    )
+
+
+async def add_event(session: AsyncSession, plan_id: str, event: str, **data: Any) -> None:
+    """Add to what happened to a plan; events count from 1 within it."""
+    seq = select(func.coalesce(func.max(PlanEventRow.seq), 0) + 1).where(PlanEventRow.plan_id == plan_id)
+    await session.execute(
+        insert(PlanEventRow).values(plan_id=plan_id, seq=seq.scalar_subquery(), event=event, data=data, at=utc_now())
+    )
+
+
+async def events_after(session: AsyncSession, plan_id: str, seq: int) -> list[PlanEvent]:
+    query = (
+        select(PlanEventRow).where(PlanEventRow.plan_id == plan_id, PlanEventRow.seq > seq).order_by(PlanEventRow.seq)
+    )
+    return [
+        PlanEvent(seq=row.seq, plan_id=row.plan_id, event=row.event, data=row.data, at=row.at)
+        for row in await session.scalars(query)
+    ]
+
+
+async def set_context(session: AsyncSession, scope: str, key: str, value: dict[str, Any]) -> None:
+    """Remember `value`, in place of what was there."""
+    await forget(session, scope, key)
+    await session.execute(insert(ContextRow).values(scope=scope, key=key, value=value, updated_at=utc_now()))
+
+
+async def get_context(session: AsyncSession, scope: str, key: str) -> dict[str, Any] | None:
+    row = await session.get(ContextRow, (scope, key))
+    return row.value if row else None
+
+
+async def all_context(session: AsyncSession, scope: str) -> dict[str, Any]:
+    rows = await session.scalars(select(ContextRow).where(ContextRow.scope == scope))
+    return {row.key: row.value for row in rows}
+
+
+async def forget(session: AsyncSession, scope: str, key: str) -> None:
+    await session.execute(delete(ContextRow).where(ContextRow.scope == scope, ContextRow.key == key))
+
+
+async def turns_of(session: AsyncSession, session_id: str, caller: str | None, limit: int) -> list[Turn]:
+    """The last turns of a conversation, oldest first."""
+    query = select(IntentLogRow).where(IntentLogRow.session_id == session_id)
+    if caller is not None:
+        query = query.where(IntentLogRow.caller == caller)
+    rows = (await session.scalars(query.order_by(IntentLogRow.id.desc()).limit(limit))).all()
+    return [
+        Turn(
+            intent_id=row.id,
+            message=row.message,
+            intent=row.intent["name"] if row.intent else None,
+            plan_id=row.plan_id,
+            status=row.status,
+            response=row.response,
+            created_at=row.created_at,
+        )
+        for row in reversed(rows)
+    ]

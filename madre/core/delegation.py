@@ -1,0 +1,190 @@
+"""How madre asks the specialists: one function per operation of a step, over the typed clients.
+
+A step's parameters may point at the result of an earlier step: `{"from": "s2", "key": "asset_id"}`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from config import grants
+from config.clients.hermes_db import HermesDbClient
+from config.clients.service_client import ServiceClient
+from config.clients.shub import ShubClient
+from config.clients.switch import SwitchClient
+from config.contracts.common import Check, HealthState, Job, StatusEnum
+from config.contracts.shub import MixRequest
+from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
+from config.secrets import FleetSecrets
+from madre.settings import MadreSettings
+
+log = structlog.get_logger()
+
+Progress = Callable[[float], Awaitable[None]]
+POLL_SECONDS = 0.1
+SLOWEST_POLL_SECONDS = 1.0
+
+
+class JobFailed(FleetError):
+    """A specialist's job ended without doing its work."""
+
+    code, status, title = "job_failed", 502, "A specialist could not finish its job"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One step as its specialist is asked for it."""
+
+    plan_id: str
+    step_id: str
+    operation: str
+    params: dict[str, Any]
+    key: str
+    """The step's Idempotency-Key: asked twice, the specialist does it once."""
+    is_confirmed: bool
+    """Whether a person confirmed the plan; only then is a dangerous step granted."""
+    progress: Progress
+
+
+class Delegation:
+    """Madre's neighbours. `ask` carries a step out and returns its result."""
+
+    def __init__(
+        self,
+        settings: MadreSettings,
+        secrets: FleetSecrets,
+        *,
+        shub: ShubClient,
+        switch: SwitchClient,
+        hermes_db: HermesDbClient,
+    ) -> None:
+        self._settings, self._secrets = settings, secrets
+        self._shub, self._switch, self._hermes_db = shub, switch, hermes_db
+        self._jobs: dict[str, asyncio.Future[Job]] = {}
+        self._operations: dict[str, Callable[[Order], Awaitable[dict[str, Any]]]] = {
+            "shub:inspect": self._inspect,
+            "shub:mix": self._mix,
+            "shub:measure": self._analyze,
+            "shub:analyze": self._analyze,
+            "shub:delete": self._delete,
+            "switch:route": self._route,
+            "hermes_db:models": self._models,
+            "hermes_db:clis": self._clis,
+        }
+
+    @property
+    def neighbours(self) -> dict[str, ServiceClient]:
+        return {"shub": self._shub, "switch": self._switch, "hermes_db": self._hermes_db}
+
+    async def ask(self, order: Order) -> dict[str, Any]:
+        """Carry a step out. Raises UpstreamUnavailable when trying again makes sense, another FleetError when it does not."""
+        return await self._operations[order.operation](order)
+
+    async def check_dependencies(self) -> dict[str, Check]:
+        """The health of every neighbour, asked at the same time."""
+        names = list(self.neighbours)
+        found = await asyncio.gather(*(self._check(self.neighbours[name]) for name in names))
+        return dict(zip(names, found, strict=True))
+
+    async def abandon(self, key: str) -> None:
+        """Cancel the job that the step with this Idempotency-Key started, if it started one."""
+        if (posted := self._jobs.pop(key, None)) is None:
+            return
+        try:
+            job = await posted
+        except FleetError:
+            return  # it never became a job
+        await self._cancel(job.job_id)
+
+    async def cancel_jobs(self) -> int:
+        """Cancel every job that runs anywhere, for a halt; returns how many there were."""
+        try:
+            running = await self._shub.unfinished_jobs()
+        except (UpstreamUnavailable, UpstreamContractError) as exc:
+            log.warning("jobs_not_cancelled", service="shub", error=str(exc))
+            return 0
+        await asyncio.gather(*(self._cancel(job.job_id) for job in running))
+        return len(running)
+
+    async def close(self) -> None:
+        for client in self.neighbours.values():
+            await client.close()
+
+    async def _check(self, client: ServiceClient) -> Check:
+        try:
+            health = await client.health()
+        except FleetError as exc:
+            return Check(status=HealthState.DOWN, detail=exc.detail)
+        worst = "; ".join(
+            f"{name}: {check.detail}" for name, check in health.checks.items() if check.status is not HealthState.OK
+        )
+        return Check(status=health.status, detail=worst)
+
+    async def _inspect(self, order: Order) -> dict[str, Any]:
+        assets = [await self._shub.asset(asset_id) for asset_id in order.params["asset_ids"]]
+        return {"assets": [asset.model_dump(mode="json") for asset in assets]}
+
+    async def _mix(self, order: Order) -> dict[str, Any]:
+        request = MixRequest.model_validate(order.params)
+        posted = asyncio.ensure_future(self._shub.mix(request, idempotency_key=order.key))
+        self._jobs[order.key] = posted
+        try:
+            # shielded: an interrupt between sending and hearing back must not lose sight of the job (see abandon)
+            result = await self._finish(await asyncio.shield(posted), order.progress)
+        except FleetError:  # a cancellation leaves the job known, for abandon
+            self._jobs.pop(order.key, None)
+            raise
+        self._jobs.pop(order.key, None)
+        return result
+
+    async def _analyze(self, order: Order) -> dict[str, Any]:
+        timeout_seconds = self._settings.madre_step_timeout.total_seconds()
+        found = await self._shub.analyze(order.params["asset_id"], timeout_seconds=timeout_seconds)
+        return found.model_dump(mode="json")
+
+    async def _delete(self, order: Order) -> dict[str, Any]:
+        params = {"asset_id": order.params["asset_id"]}
+        grant = self._grant(order, params)
+        await self._shub.delete_asset(params["asset_id"], grant=grant, idempotency_key=order.key)
+        return params
+
+    async def _route(self, order: Order) -> dict[str, Any]:
+        seconds = self._settings.madre_step_timeout.total_seconds()
+        reply = await self._switch.route(
+            order.params["prompt"], task_type=order.params.get("task_type"), max_latency_ms=int(seconds * 1000)
+        )
+        return reply.model_dump(mode="json")
+
+    async def _models(self, _order: Order) -> dict[str, Any]:
+        return {"items": [model.model_dump(mode="json") for model in (await self._hermes_db.models()).items]}
+
+    async def _clis(self, _order: Order) -> dict[str, Any]:
+        return {"items": [cli.model_dump(mode="json") for cli in (await self._hermes_db.clis()).items]}
+
+    def _grant(self, order: Order, params: dict[str, Any]) -> str:
+        if not order.is_confirmed:
+            raise Conflict(f"{order.operation} is dangerous and its plan was not confirmed")
+        return grants.issue(
+            self._secrets, plan_id=order.plan_id, step_id=order.step_id, operation=order.operation, params=params
+        )
+
+    async def _finish(self, job: Job, progress: Progress) -> dict[str, Any]:
+        """Follow a job of shub to its end; a neighbour that goes away meanwhile is waited for by the step's retries."""
+        pause = POLL_SECONDS
+        while not job.status.is_final:
+            await asyncio.sleep(pause)  # the interval of a poll, not work
+            pause = min(pause * 1.3, SLOWEST_POLL_SECONDS)
+            job = await self._shub.job(job.job_id)
+            await progress(job.progress)
+        if job.status is not StatusEnum.DONE or job.result is None:
+            raise JobFailed(job.error or f"the job was {job.status.lower()}")
+        return job.result
+
+    async def _cancel(self, job_id: str) -> None:
+        try:
+            await self._shub.cancel_job(job_id)
+        except FleetError as exc:
+            log.warning("job_not_cancelled", job_id=job_id, error=str(exc))

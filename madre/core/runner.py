@@ -1,0 +1,406 @@
+"""Carries a plan out, step by step, so that a kill at any point loses nothing and repeats nothing that had finished.
+
+The engine calls `run()` for a plan, at its start and again after a kill. A step's result is written to `plan_steps` first and recorded by the engine
+second: a step that the table calls DONE is never asked again. Before each step the halt switch is looked at; a halt or a cancel interrupts the
+step under way within a moment, cancels its job, and a halted step is asked again, under a new key, after the resume.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from config.clock import utc_now
+from config.contracts.common import Page
+from config.database import Database
+from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
+from config.forensics import Trail
+from config.pages import PageQuery
+from madre.core import db as repository
+from madre.core import words
+from madre.core.delegation import Delegation, Order
+from madre.core.models import IntentName, PlanV2, StatusEnum, StepV2
+from madre.engine import Engine, Once
+from madre.settings import MadreSettings
+
+log = structlog.get_logger()
+
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
+PROGRESS_STEP = 0.05
+
+
+class Interrupted(Exception):
+    """The step under way was stopped by a halt or a cancel."""
+
+
+class Runner:
+    """Runs plans. Everything here is one process's view; where two madres share a database, each runs the plans it started."""
+
+    def __init__(
+        self, settings: MadreSettings, database: Database, trail: Trail, delegation: Delegation, engine: Engine
+    ) -> None:
+        self._settings, self._db, self._trail = settings, database, trail
+        self._delegation, self._engine = delegation, engine
+        self._open = asyncio.Event()  # set while the fleet is not halted
+        self._under_way: dict[str, asyncio.Task[Any]] = {}
+        self._interrupted: set[asyncio.Task[Any]] = set()
+        self._bodies: set[asyncio.Task[Any]] = set()
+        self._changed: dict[str, set[asyncio.Event]] = {}
+        self._open.set()
+
+    # --- what the service calls -------------------------------------------------------------------------------------
+
+    async def start(self, plan_id: str) -> None:
+        await self._engine.start(plan_id)
+
+    async def reconcile(self) -> int:
+        """Start what should run and has no workflow (a kill fell between saving and starting); returns how many there were.
+
+        A plan whose workflow has ended without ending the plan is closed as failed, so that nothing seems to run that does not.
+        """
+        started = 0
+        async with self._db.read() as session:
+            unfinished = await repository.unfinished_plans(session)
+        for plan_id in unfinished:
+            carried = await self._engine.state(plan_id)
+            if carried is None:
+                await self._engine.start(plan_id)
+                started += 1
+            elif carried == "ended":
+                await self._give_up(plan_id)
+        return started
+
+    def halt(self) -> None:
+        """Interrupt every step under way; no step starts until `resume`."""
+        self._open.clear()
+        for plan_id in list(self._under_way):
+            self._interrupt(plan_id)
+
+    def resume(self) -> None:
+        self._open.set()
+
+    def cancel(self, plan_id: str) -> None:
+        """Interrupt this plan's step under way; the plan itself was marked CANCELLED by the caller."""
+        self._interrupt(plan_id)
+        self.announce(plan_id)
+
+    async def stop(self) -> None:
+        """Let go of every plan, as a kill would: the next start carries them on."""
+        bodies = list(self._bodies)
+        for body in bodies:
+            body.cancel()
+        await asyncio.gather(*bodies, return_exceptions=True)
+
+    def watch(self, plan_id: str) -> asyncio.Event:
+        """An event that is set whenever something happens to this plan; give it back with `unwatch`."""
+        event = asyncio.Event()
+        self._changed.setdefault(plan_id, set()).add(event)
+        return event
+
+    def unwatch(self, plan_id: str, event: asyncio.Event) -> None:
+        watchers = self._changed.get(plan_id, set())
+        watchers.discard(event)
+        if not watchers:
+            self._changed.pop(plan_id, None)
+
+    def announce(self, plan_id: str) -> None:
+        for event in self._changed.get(plan_id, ()):
+            event.set()
+
+    def _interrupt(self, plan_id: str) -> None:
+        if task := self._under_way.get(plan_id):
+            self._interrupted.add(task)
+            task.cancel()
+
+    # --- what the engine calls --------------------------------------------------------------------------------------
+
+    async def run(self, plan_id: str, once: Once) -> None:
+        """Carry the plan to its end."""
+        body = asyncio.current_task()
+        assert body is not None, "the engine runs plans as tasks"
+        self._bodies.add(body)
+        body.add_done_callback(self._bodies.discard)
+        async with self._db.read() as session:
+            plan = await repository.plan_of(session, plan_id)
+            task = await repository.task_row(session, plan_id)
+        if plan is None or task is None or plan.status.is_final:
+            return
+        is_confirmed = task.confirmed_at is not None
+        results: dict[str, dict[str, Any]] = {}
+        for number, step in enumerate(
+            plan.steps
+        ):  # every step in order, finished ones too: the engine replays by position
+            is_last = number == len(plan.steps) - 1
+            work = partial(self._step, plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
+            outcome = await once(step.step_id, work)
+            if outcome["status"] != StatusEnum.DONE:
+                return
+            results[step.step_id] = outcome["result"]
+
+    async def _step(
+        self, plan: PlanV2, step: StepV2, results: dict[str, Any], *, is_last: bool, is_confirmed: bool
+    ) -> dict[str, Any]:
+        """Ask for one step until it is done, has failed for good, or the plan is cancelled."""
+        attempt = 0
+        while True:
+            await self._open.wait()
+            begun = await self._begin(plan, step)
+            if begun is None:
+                return {"status": StatusEnum.CANCELLED, "result": None}
+            if begun.status == StatusEnum.DONE:  # finished just before a kill, not yet recorded by the engine
+                return {"status": StatusEnum.DONE, "result": begun.result}
+            attempt += 1
+            key = f"{plan.plan_id}:{step.step_id}" + (f":{begun.generation}" if begun.generation else "")
+            try:
+                result = await self._interruptible(plan.plan_id, self._ask(plan, step, results, key, is_confirmed))
+            except Interrupted:
+                attempt = 0
+                await self._delegation.abandon(key)
+                await self._take_back(plan, step, begun.generation + 1)
+                continue
+            except (UpstreamUnavailable, UpstreamContractError) as error:  # off its contract is as good as down
+                if attempt < min(self._settings.madre_step_attempts, ATTEMPTS.get(step.operation, 100)):
+                    await self._event(
+                        plan.plan_id, "step_retry", step_id=step.step_id, attempt=attempt, error=error.detail
+                    )
+                    await self._pause(plan.plan_id, retry_delay(attempt))
+                    continue
+                return await self._fail(plan, step, error)
+            except FleetError as error:
+                return await self._fail(plan, step, error)
+            except Exception as exc:  # noqa: BLE001 - the top of the plan's loop: an unknown failure ends the plan, and is logged
+                log.exception("step_failed", plan_id=plan.plan_id, step_id=step.step_id)
+                return await self._fail(plan, step, FleetError(f"an unexpected error in madre ({type(exc).__name__})"))
+            await self._done(plan, step, results | {step.step_id: result}, result, is_last)
+            return {"status": StatusEnum.DONE, "result": result}
+
+    async def _ask(
+        self, plan: PlanV2, step: StepV2, results: dict[str, Any], key: str, is_confirmed: bool
+    ) -> dict[str, Any]:
+        params = resolved(step.params, results)
+        if own := OWN_STEPS.get(step.operation):
+            return await own(self, plan)
+        told = 0.0
+
+        async def progress(share: float) -> None:
+            nonlocal told
+            if share >= told + PROGRESS_STEP:
+                told = share
+                await self._event(plan.plan_id, "step_progress", step_id=step.step_id, progress=round(share, 3))
+
+        order = Order(plan.plan_id, step.step_id, step.operation, params, key, is_confirmed, progress)
+        limit = self._settings.madre_job_timeout if step.operation in JOBS else self._settings.madre_step_timeout
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                return await self._delegation.ask(order)
+        except TimeoutError as exc:
+            raise UpstreamUnavailable(f"{step.operation} took longer than {limit.total_seconds():.0f} s") from exc
+
+    async def _interruptible(self, plan_id: str, work: Any) -> Any:
+        task = asyncio.ensure_future(work)
+        self._under_way[plan_id] = task
+        if not self._open.is_set():
+            self._interrupt(plan_id)  # the halt came between looking at the switch and here
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task in self._interrupted:
+                raise Interrupted from None
+            task.cancel()
+            raise
+        finally:
+            self._interrupted.discard(task)
+            self._under_way.pop(plan_id, None)
+
+    async def _pause(self, plan_id: str, seconds: float) -> None:
+        """Wait before a retry; a halt or a cancel ends the wait."""
+        with contextlib.suppress(Interrupted):
+            await self._interruptible(plan_id, asyncio.sleep(seconds))
+
+    # --- what is written down ---------------------------------------------------------------------------------------
+
+    async def _begin(self, plan: PlanV2, step: StepV2) -> Any:
+        """Mark the step RUNNING; None when the plan was cancelled meanwhile."""
+        async with self._db.write() as session:
+            task = await repository.task_row(session, plan.plan_id)
+            if task is None or StatusEnum(task.status).is_final:
+                return None
+            row = next(row for row in await repository.step_rows(session, plan.plan_id) if row.step_id == step.step_id)
+            if row.status == StatusEnum.DONE:
+                return row
+            now = utc_now()
+            row.attempts += 1
+            row.status, row.started_at = StatusEnum.RUNNING, row.started_at or now
+            if task.status != StatusEnum.RUNNING:
+                task.status, task.started_at = StatusEnum.RUNNING, task.started_at or now
+                await repository.add_event(session, plan.plan_id, "plan_started")
+            await repository.add_event(
+                session, plan.plan_id, "step_started", step_id=step.step_id, operation=step.operation
+            )
+        self.announce(plan.plan_id)
+        return row
+
+    async def _done(
+        self, plan: PlanV2, step: StepV2, results: dict[str, Any], result: dict[str, Any], is_last: bool
+    ) -> None:
+        async with self._db.write() as session:
+            await repository.update_step(
+                session,
+                plan.plan_id,
+                step.step_id,
+                status=StatusEnum.DONE,
+                result=result,
+                error=None,
+                finished_at=utc_now(),
+            )
+            await repository.add_event(session, plan.plan_id, "step_done", step_id=step.step_id)
+            if is_last:
+                steps = [one.model_copy(update={"result": results.get(one.step_id)}) for one in plan.steps]
+                response = words.report(plan.intent, steps)
+                await self._end(session, plan, StatusEnum.DONE, response, result=result, artifacts=artifacts_of(steps))
+                await self._remember(session, plan, steps)
+        self.announce(plan.plan_id)
+
+    async def _fail(self, plan: PlanV2, step: StepV2, error: FleetError) -> dict[str, Any]:
+        key = "no_model" if error.code in ("no_model_reachable",) or _is_question_unanswered(plan, error) else "failed"
+        response = words.say(key, plan.intent.language, detail=error.detail)
+        async with self._db.write() as session:
+            await repository.update_step(
+                session, plan.plan_id, step.step_id, status=StatusEnum.ERROR, error=error.detail, finished_at=utc_now()
+            )
+            await repository.add_event(session, plan.plan_id, "step_failed", step_id=step.step_id, error=error.detail)
+            await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/{error.code}: {error.detail}")
+        self.announce(plan.plan_id)
+        return {"status": StatusEnum.ERROR, "result": None}
+
+    async def _give_up(self, plan_id: str) -> None:
+        async with self._db.write() as session:
+            plan = await repository.plan_of(session, plan_id)
+            if plan is None or plan.status.is_final:
+                return
+            error = "the engine gave this plan up; the log of madre says why"
+            response = words.say("failed", plan.intent.language, detail=error)
+            await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/internal: {error}")
+        log.error("plan_given_up", plan_id=plan_id)
+        self.announce(plan_id)
+
+    async def _end(self, session: Any, plan: PlanV2, status: StatusEnum, response: str, **values: Any) -> None:
+        task = await repository.task_row(session, plan.plan_id)
+        if task is None or StatusEnum(task.status).is_final:
+            return  # cancelled while its last step was finishing: the cancel stands
+        await repository.update_task(
+            session, plan.plan_id, status=status, response=response, question=None, finished_at=utc_now(), **values
+        )
+        await repository.close_intent(session, plan.intent_id, status=status, response=response)
+        await repository.add_event(session, plan.plan_id, f"plan_{status.lower()}", response=response)
+        await self._trail.record(
+            session,
+            f"plan_{status.lower()}",
+            plan.plan_id,
+            plan.caller,
+            table="madre_actions",
+            error=values.get("error"),
+        )
+
+    async def _take_back(self, plan: PlanV2, step: StepV2, generation: int) -> None:
+        """After an interrupt: the step is to be asked again, or, in a cancelled plan, never."""
+        async with self._db.write() as session:
+            task = await repository.task_row(session, plan.plan_id)
+            is_over = task is None or StatusEnum(task.status).is_final
+            status = StatusEnum.CANCELLED if is_over else StatusEnum.PENDING
+            await repository.update_step(session, plan.plan_id, step.step_id, status=status, generation=generation)
+            if not is_over:
+                await repository.add_event(session, plan.plan_id, "step_halted", step_id=step.step_id)
+        self.announce(plan.plan_id)
+
+    async def _event(self, plan_id: str, event: str, **data: Any) -> None:
+        async with self._db.write() as session:
+            await repository.add_event(session, plan_id, event, **data)
+        self.announce(plan_id)
+
+    async def _remember(self, session: Any, plan: PlanV2, steps: list[StepV2]) -> None:
+        """Keep what the session was last about, so that its next message can build on it."""
+        if made := artifacts_of(steps):
+            await repository.set_context(session, scope_of(plan.caller, plan.session_id), "last_asset", made[0])
+
+    # --- steps that madre does herself ------------------------------------------------------------------------------
+
+    async def _own_health(self, _plan: PlanV2) -> dict[str, Any]:
+        checks = await self._delegation.check_dependencies()
+        return {"checks": {name: check.model_dump(mode="json") for name, check in checks.items()}}
+
+    async def _own_plans(self, plan: PlanV2) -> dict[str, Any]:
+        page, found = PageQuery(limit=20, cursor=None), []
+        async with self._db.read() as session:
+            for status in (StatusEnum.RUNNING, StatusEnum.PENDING, StatusEnum.WAITING):
+                found += await repository.list_plans(
+                    session, page, caller=plan.caller, status=status, session_id=None, intent=None
+                )
+        items = [item.model_dump(mode="json") for item in found if item.plan_id != plan.plan_id]
+        return Page[dict[str, Any]](items=items).model_dump(mode="json")
+
+    async def _own_help(self, _plan: PlanV2) -> dict[str, Any]:
+        return {"intents": [name.value for name in IntentName]}
+
+
+OWN_STEPS: dict[str, Callable[[Runner, PlanV2], Awaitable[dict[str, Any]]]] = {
+    "madre:health": Runner._own_health,
+    "madre:plans": Runner._own_plans,
+    "madre:help": Runner._own_help,
+}
+JOBS = frozenset({"shub:mix"})
+ATTEMPTS = {"switch:route": 2}
+"""Operations that are given up earlier: a person waits for the answer."""
+
+
+def retry_delay(attempt: int) -> float:
+    """Seconds to wait after failed attempt number `attempt` (1-based): doubling from 0.5 up to 30."""
+    if attempt < 1:
+        raise ValueError("attempts count from 1")
+    return min(FIRST_RETRY_SECONDS * 2.0 ** (attempt - 1), LONGEST_RETRY_SECONDS)
+
+
+def resolved(params: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with pointers to earlier steps replaced by what those steps returned.
+
+    Raises Conflict when an earlier step's result lacks what is pointed at.
+    """
+    found = dict(params)
+    for name, value in params.items():
+        if isinstance(value, dict) and set(value) == {"from", "key"}:
+            try:
+                found[name] = results[value["from"]][value["key"]]
+            except (KeyError, TypeError) as exc:
+                raise Conflict(f"step {value['from']} left no {value['key']}") from exc
+    return found
+
+
+def artifacts_of(steps: list[StepV2]) -> list[dict[str, Any]]:
+    """The files that steps which make one have made."""
+    made = []
+    for step in steps:
+        if step.operation in JOBS and step.result:
+            asset = step.result
+            made.append(
+                {
+                    "asset_id": asset["asset_id"],
+                    "name": asset.get("name", "mix"),
+                    "size_bytes": asset.get("size_bytes", 0),
+                }
+            )
+    return made
+
+
+def scope_of(caller: str, session_id: str) -> str:
+    """Where a session's context is kept: sessions of different callers never meet, even under one name."""
+    return f"{caller}/{session_id}"
+
+
+def _is_question_unanswered(plan: PlanV2, error: FleetError) -> bool:
+    return isinstance(error, UpstreamUnavailable | UpstreamContractError) and plan.intent.name in (
+        IntentName.GENERAL_QUESTION,
+        IntentName.CODE_QUESTION,
+    )

@@ -1,0 +1,222 @@
+"""What madre says to people, in Spanish and English."""
+
+from typing import Any
+
+from madre.core.models import IntentName, IntentV2, RiskLevel, StepV2
+
+SAYINGS: dict[str, tuple[str, str]] = {
+    "which_stems": (
+        "¿Qué archivos mezclo? Súbelos con POST /shub/assets y envía sus asset_id en `files`.",
+        "Which files shall I mix? Upload them with POST /shub/assets and send their asset_ids in `files`.",
+    ),
+    "which_file": (
+        "¿Qué archivo miro? Envía su asset_id en `files`.",
+        "Which file shall I look at? Send its asset_id in `files`.",
+    ),
+    "delete_what": (
+        "¿Qué borro exactamente? Envía el asset_id en `files`; no borro nada que no esté nombrado.",
+        "What exactly shall I delete? Send the asset_id in `files`; I delete nothing that is not named.",
+    ),
+    "stem_count": (
+        "El mensaje habla de {said} stems y he recibido {found}; mezclo los {found}.",
+        "The message speaks of {said} stems and {found} came with it; I mix the {found}.",
+    ),
+    "confirm_high": (
+        "Esto es delicado: {reason}. No se hace nada hasta que lo confirmes con su confirm_token "
+        "(POST /madre/plans/{plan_id}/confirm).",
+        "This is dangerous: {reason}. Nothing happens until you confirm it with its confirm_token "
+        "(POST /madre/plans/{plan_id}/confirm).",
+    ),
+    "confirm_med": (
+        "Antes de empezar: {reason}. ¿Sigo? Responde «sí» en esta sesión.",
+        'Before I start: {reason}. Shall I go on? Answer "yes" in this session.',
+    ),
+    "declined": ("De acuerdo, no hago nada.", "All right, I do nothing."),
+    "confirmed": ("De acuerdo, empiezo.", "All right, I start."),
+    "expired": (
+        "El plazo para confirmar ha pasado; no se ha hecho nada.",
+        "The time to confirm has passed; nothing was done.",
+    ),
+    "cancelled": ("Cancelado.", "Cancelled."),
+    "working": (
+        "En marcha. Míralo en GET /madre/plans/{plan_id} o síguelo en GET /madre/plans/{plan_id}/events.",
+        "Under way. See GET /madre/plans/{plan_id} or follow GET /madre/plans/{plan_id}/events.",
+    ),
+    "halted": (
+        "Todo está detenido ({reason}); el plan queda guardado y sigue tras `vx11 resume`.",
+        "Everything is halted ({reason}); the plan is kept and goes on after `vx11 resume`.",
+    ),
+    "dry_run": ("Esto es lo que haría; no he hecho nada.", "This is what I would do; I have done nothing."),
+    "no_model": (
+        "No puedo contestar: ahora mismo no hay ningún modelo al alcance ({detail}). El audio y los controles siguen funcionando.",
+        "I cannot answer that: no model can be reached right now ({detail}). Audio and controls still work.",
+    ),
+    "failed": ("No ha salido bien: {detail}", "That did not work: {detail}"),
+    "not_in_fleet": (
+        "Te he entendido ({what}), pero ningún servicio de esta flota lo hace todavía. No se ha hecho nada.",
+        "I understood you ({what}), but no service of this fleet does that yet. Nothing was done.",
+    ),
+    "deleted": ("Borrado: {what}.", "Deleted: {what}."),
+    "no_models": ("No hay ningún modelo registrado.", "No model is registered."),
+    "models": ("Modelos registrados: {what}.", "Registered models: {what}."),
+    "no_clis": (
+        "No hay ninguna herramienta registrada todavía.",
+        "No command-line tool is registered yet.",
+    ),
+    "clis": ("Herramientas registradas: {what}.", "Registered command-line tools: {what}."),
+    "plans_none": ("No hay nada en marcha.", "Nothing is running."),
+    "plans": ("En marcha o a la espera: {what}.", "Running or waiting: {what}."),
+    "all_well": ("Toda la flota responde: {what}.", "The whole fleet answers: {what}."),
+    "unwell": ("Hay problemas: {what}.", "There are problems: {what}."),
+    "help": (
+        "Puedo mezclar stems («mezcla estos 3 stems a -14 LUFS»), analizar audio, contestar preguntas con el modelo local o los que "
+        "configures, listar modelos y herramientas, decirte cómo está la flota y qué hay en marcha, y borrar un audio si lo "
+        "confirmas. Envía los archivos en `files`.",
+        'I can mix stems ("mix these 3 stems to -14 LUFS"), analyse audio, answer questions with the local model or those you '
+        "configure, list models and tools, tell how the fleet is and what is running, and delete an audio file once you confirm "
+        "it. Send files in `files`.",
+    ),
+}
+WHAT: dict[IntentName, tuple[str, str]] = {
+    IntentName.AUDIO_EFFECTS: ("aplicar efectos de audio", "apply audio effects"),
+    IntentName.AUDIO_MASTER: ("masterizar", "master a track"),
+    IntentName.AUDIO_EXPORT: ("exportar audio", "export audio"),
+    IntentName.AUDIO_UNDO: ("deshacer un cambio de audio", "undo an audio change"),
+    IntentName.RUN_PROCESS: ("ejecutar un programa", "run a program"),
+    IntentName.KILL_PROCESS: ("detener un proceso", "stop a process"),
+    IntentName.SEARCH_MODELS: ("buscar modelos", "search for models"),
+    IntentName.DOWNLOAD_MODEL: ("descargar un modelo", "download a model"),
+    IntentName.SCAN_SYSTEM: ("examinar el sistema", "scan the system"),
+    IntentName.AUDIT_DRIFT: ("auditar cambios de configuración", "audit drift"),
+    IntentName.REPAIR_MODULE: ("reparar un módulo", "repair a module"),
+    IntentName.DELETE_RESOURCE: ("borrar eso", "delete that"),
+}
+
+
+def say(key: str, language: str, **values: Any) -> str:
+    """A saying in the person's language."""
+    es, en = SAYINGS[key]
+    return (es if language == "es" else en).format(**values)
+
+
+def not_in_fleet(intent: IntentV2) -> str:
+    es, en = WHAT.get(intent.name, (intent.name.value, intent.name.value))
+    return say("not_in_fleet", intent.language, what=es if intent.language == "es" else en)
+
+
+def confirmation_of(risk: RiskLevel, reason: str, plan_id: str, language: str) -> str:
+    """How a plan asks for its confirmation."""
+    return say("confirm_high" if risk is RiskLevel.HIGH else "confirm_med", language, reason=reason, plan_id=plan_id)
+
+
+def report(intent: IntentV2, steps: list[StepV2]) -> str:
+    """What was done, out of the results of the finished steps."""
+    teller = _REPORTS.get(intent.name)
+    results = [step.result or {} for step in steps]
+    return teller(intent.language, results) if teller else ""
+
+
+def _mix(language: str, results: list[dict[str, Any]]) -> str:
+    made, measured = results[1], results[2]
+    lufs, peak = _number(measured.get("integrated_lufs")), _number(measured.get("true_peak_dbtp"))
+    asset = made["asset_id"]
+    if language == "es":
+        return f"Mezcla lista: {lufs} LUFS, pico real {peak} dBTP. Descárgala en GET /shub/assets/{asset}/content."
+    return f"The mix is ready: {lufs} LUFS, true peak {peak} dBTP. Download it at GET /shub/assets/{asset}/content."
+
+
+def _analyze(language: str, results: list[dict[str, Any]]) -> str:
+    lines = []
+    for one in results:
+        lufs, lra, peak = (_number(one.get(key)) for key in ("integrated_lufs", "loudness_range_lu", "true_peak_dbtp"))
+        seconds, rate, channels = one.get("duration_seconds", 0), one.get("sample_rate_hz"), one.get("channels")
+        if language == "es":
+            lines.append(
+                f"{lufs} LUFS integrados, rango {lra} LU, pico real {peak} dBTP; {seconds:.1f} s, {rate} Hz, {channels} canales."
+            )
+        else:
+            lines.append(
+                f"{lufs} LUFS integrated, range {lra} LU, true peak {peak} dBTP; {seconds:.1f} s, {rate} Hz, {channels} channels."
+            )
+    return "\n".join(lines)
+
+
+def _answer(_language: str, results: list[dict[str, Any]]) -> str:
+    return str(results[0].get("answer", ""))
+
+
+def _deleted(language: str, results: list[dict[str, Any]]) -> str:
+    return say("deleted", language, what=", ".join(str(one.get("name") or one.get("asset_id")) for one in results))
+
+
+def _names(kind: str) -> Any:
+    def tell(language: str, results: list[dict[str, Any]]) -> str:
+        names = [str(item["name"]) for item in results[0].get("items", [])]
+        return say(kind, language, what=", ".join(names)) if names else say(f"no_{kind}", language)
+
+    return tell
+
+
+def _plans(language: str, results: list[dict[str, Any]]) -> str:
+    items = [f"{item['plan_id']} ({item['intent']}, {item['status']})" for item in results[0].get("items", [])]
+    return say("plans", language, what=", ".join(items)) if items else say("plans_none", language)
+
+
+def _health(language: str, results: list[dict[str, Any]]) -> str:
+    checks: dict[str, dict[str, str]] = results[0].get("checks", {})
+    bad = [
+        f"{name}: {check['status']} {check['detail']}".strip()
+        for name, check in checks.items()
+        if check["status"] != "ok"
+    ]
+    return (
+        say("unwell", language, what="; ".join(bad))
+        if bad
+        else say("all_well", language, what=", ".join(sorted(checks)))
+    )
+
+
+def _help(language: str, _results: list[dict[str, Any]]) -> str:
+    return say("help", language)
+
+
+def _number(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "–"
+
+
+_REPORTS: dict[IntentName, Any] = {
+    IntentName.AUDIO_MIX: _mix,
+    IntentName.AUDIO_ANALYZE: _analyze,
+    IntentName.GENERAL_QUESTION: _answer,
+    IntentName.CODE_QUESTION: _answer,
+    IntentName.DELETE_RESOURCE: _deleted,
+    IntentName.LIST_MODELS: _names("models"),
+    IntentName.LIST_CLIS: _names("clis"),
+    IntentName.PROCESS_STATUS: _plans,
+    IntentName.FLEET_STATUS: _health,
+    IntentName.HELP: _help,
+}
+
+
+YES = frozenset(
+    "si sí sip claro vale ok okay okey dale venga adelante hazlo confirmo confirmado correcto procede sigue "
+    "yes yep yeah yup sure go proceed confirm confirmed please".split()
+)
+NO = frozenset("no nop nope para cancela cancelar cancel stop don't dont nunca mejor".split())
+FILLER = frozenset(
+    "por favor adelante con eso do it ahead hazlo de acuerdo que all right alright si sí no mejor gracias thanks thank you".split()
+)
+LONGEST_ANSWER = 5  # words: anything longer is a new request, not an answer
+
+
+def yes_or_no(message: str) -> bool | None:
+    """Whether a message is nothing but a yes or a no; None for everything else. A doubtful answer is never a yes."""
+    said = [word.strip("¡!.,;:¿?\"'").lower() for word in message.split()]
+    said = [word for word in said if word]
+    if not said or len(said) > LONGEST_ANSWER or any(word not in YES | NO | FILLER for word in said):
+        return None
+    if "?" in message or "¿" in message:
+        return None
+    if any(word in NO for word in said):
+        return False
+    return True if any(word in YES for word in said) or said[:2] in (["de", "acuerdo"], ["all", "right"]) else None

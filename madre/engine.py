@@ -1,0 +1,112 @@
+"""The durable engine behind a thin port, so that it can be exchanged: a plan that was started is carried to its end.
+
+`DbosEngine` runs one DBOS workflow per plan, with the plan's id as its own. DBOS keeps its tables apart (a second SQLite file, or
+the schema `dbos`). Its defaults do not suit us, so they are set here: WAL and synchronous NORMAL on our own SQLAlchemy engine (DBOS
+sets neither), a fixed application version (the default is a hash of the code: plans of yesterday's code would not be recovered), a
+fixed executor id, slow polling.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, Protocol, TypeVar
+
+import sqlalchemy
+from dbos import DBOS, SetWorkflowID
+from sqlalchemy import event
+
+from madre.settings import MadreSettings
+
+PLANS_VERSION = "plans-1"
+"""Changes only together with a plan for the workflows that are under way."""
+EXECUTOR = "madre"
+MOST_RECOVERIES = 1_000
+
+Result = TypeVar("Result")
+Once = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""`await once(name, work)`: run a piece of work once, and give its recorded result when the plan is carried on after a kill."""
+PlanBody = Callable[[str, Once], Awaitable[None]]
+
+
+class Engine(Protocol):
+    """Carries plans to their end."""
+
+    async def open(self, body: PlanBody) -> None:
+        """Start, and carry on the plans that a kill interrupted."""
+
+    async def start(self, plan_id: str) -> None:
+        """Carry this plan out; a plan that was started before is not started twice."""
+
+    async def state(self, plan_id: str) -> Literal["carried", "ended"] | None:
+        """Whether this plan is being carried out or has ended; None when it was never started."""
+
+    async def close(self) -> None:
+        """Stop. Plans that are under way are carried on by the next `open`."""
+
+
+class DbosEngine:
+    """The engine on DBOS. There can be one per process, since DBOS is one."""
+
+    def __init__(self, settings: MadreSettings) -> None:
+        self._settings = settings
+        self._workflow: Callable[[str], Any] | None = None
+
+    async def open(self, body: PlanBody) -> None:
+        url = self._url()
+        engine = _sqlite_engine(url) if url.startswith("sqlite") else None
+        DBOS(
+            config={
+                "name": "vx11",
+                "system_database_url": url,
+                "system_database_engine": engine,
+                "application_version": PLANS_VERSION,
+                "executor_id": EXECUTOR,
+                "enable_otlp": False,
+                "log_level": "ERROR",  # its warnings print the arguments of steps
+                "notification_listener_polling_interval_sec": self._settings.madre_engine_polling_seconds,
+                "scheduler_polling_interval_sec": 3600.0,
+            }
+        )
+
+        async def run_plan(plan_id: str) -> None:
+            await body(plan_id, _once)
+
+        self._workflow = DBOS.workflow(name="run_plan", max_recovery_attempts=MOST_RECOVERIES)(run_plan)
+        DBOS.launch()  # inside the running loop, so that carried-on plans run on it too
+
+    async def start(self, plan_id: str) -> None:
+        assert self._workflow is not None, "open() comes first"
+        with SetWorkflowID(plan_id):
+            await DBOS.start_workflow_async(self._workflow, plan_id)
+
+    async def state(self, plan_id: str) -> Literal["carried", "ended"] | None:
+        status = await DBOS.get_workflow_status_async(plan_id)
+        if status is None:
+            return None
+        return "carried" if status.status in ("PENDING", "ENQUEUED", "DELAYED") else "ended"
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)  # it joins its threads
+        loop.set_default_executor(ThreadPoolExecutor())  # DBOS had put its own there, and has shut it down
+
+    def _url(self) -> str:
+        if self._settings.database_url is None:
+            return f"sqlite:///{self._settings.state_dir / 'dbos.db'}"
+        return self._settings.sqlalchemy_url(driver="sync")
+
+
+async def _once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    return await DBOS.run_step_async({"name": name}, work)
+
+
+def _sqlite_engine(url: str) -> sqlalchemy.Engine:
+    engine = sqlalchemy.create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

@@ -1,0 +1,652 @@
+"""Madre: takes a message, reads it, weighs it, asks before harm, plans, starts the plan, and answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from config.auth import Caller
+from config.clock import new_id, utc_now
+from config.contracts.common import Check, HealthState, Page
+from config.database import Database
+from config.errors import IdempotencyInProgress
+from config.forensics import Trail
+from config.idempotency import Idempotency, forget_old
+from config.pages import PageQuery, page_of
+from config.sse import Event
+from madre.core import controls, planner, policy, words
+from madre.core import db as repository
+from madre.core.delegation import Delegation
+from madre.core.models import (
+    ChatRequest,
+    ChatResponse,
+    Confirmation,
+    ConfirmRequest,
+    ConfirmResponse,
+    ControlRequest,
+    ControlResponse,
+    HaltState,
+    IntentName,
+    IntentV2,
+    ModeEnum,
+    PlanSummary,
+    PlanV2,
+    RiskLevel,
+    Session,
+    StatusEnum,
+)
+from madre.core.parser import Outcome, Parser, Question, ask
+from madre.core.runner import Runner, scope_of
+from madre.errors import (
+    ConfirmationRefused,
+    FleetHalted,
+    PlanNotCancellable,
+    PlanNotFound,
+    SessionNotFound,
+)
+from madre.settings import MadreSettings
+
+log = structlog.get_logger()
+
+HALT_SCOPE, HALT_KEY = "madre", "halt"
+TURNS_SHOWN = 100
+INTERRUPTED = "madre stopped before this was planned; nothing was done, send it again"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A message with what the session adds to it."""
+
+    intent: IntentV2
+    message: str
+    files: list[str]
+
+
+class Madre:
+    """The orchestrator. Saves first; asks neighbours outside any transaction."""
+
+    def __init__(
+        self,
+        settings: MadreSettings,
+        database: Database,
+        trail: Trail,
+        parser: Parser,
+        runner: Runner,
+        delegation: Delegation,
+    ) -> None:
+        self._settings, self._db, self._trail = settings, database, trail
+        self._parser, self._runner, self._delegation = parser, runner, delegation
+        self._halt = HaltState(halted=False)
+
+    # --- start and upkeep -------------------------------------------------------------------------------------------
+
+    async def wake(self) -> None:
+        """At the start: is the fleet halted, and what did a kill leave half done?"""
+        async with self._db.read() as session:
+            stored = await repository.get_context(session, HALT_SCOPE, HALT_KEY)
+            interrupted = await repository.unplanned_intents(session)
+        if stored is not None:
+            self._halt = HaltState.model_validate(stored)
+        if self._halt.halted:
+            self._runner.halt()
+        if interrupted:
+            async with self._db.write() as session:
+                for row in interrupted:
+                    await repository.close_intent(session, row.id, status=StatusEnum.ERROR, response=INTERRUPTED)
+
+    async def upkeep(self) -> None:
+        """Close plans whose confirmation did not come, and forget old idempotency keys."""
+        async with self._db.read() as session:
+            expired = await repository.expired_plans(session, utc_now())
+        for plan_id in expired:
+            await self._close(plan_id, "expired", by="madre")
+        async with self._db.write() as session:
+            await forget_old(session, self._db.service)
+
+    # --- chat and control -------------------------------------------------------------------------------------------
+
+    async def chat(self, request: ChatRequest, caller: Caller, key: str | None) -> ChatResponse:
+        """Turn a message into a plan and start it, or say what is missing.
+
+        The intent is on disk before anything is made of it. A HIGH plan waits for its confirm token. A switch that is down or
+        answers nonsense is not an error: the local parser reads the message alone. Raises IdempotencyConflict for a key that
+        came with another message.
+        """
+        session_id = request.session_id or new_id("session")
+        once = Idempotency.of("madre", caller.id, key, "chat", request.model_dump(mode="json"))
+        intent_id, earlier = await self._log(request, session_id, caller, once)
+        if earlier is not None:
+            return ChatResponse.model_validate(earlier)
+        reply = await self._answer_chat(request, caller, intent_id, session_id)
+        await self._keep(once, reply.model_dump(mode="json"))
+        return reply
+
+    async def control(self, request: ControlRequest, caller: Caller, key: str | None) -> ChatResponse | ControlResponse:
+        """Do a structured request; a dangerous one comes back with its confirm token.
+
+        Raises UnknownControl when there is no such target or action; nothing is logged then.
+        """
+        intent = controls.intent_of(request.target, request.action, request.params)
+        session_id = request.session_id or new_id("session")
+        once = Idempotency.of("madre", caller.id, key, "control", request.model_dump(mode="json"))
+        intent_id, earlier = await self._log(request, session_id, caller, once)
+        if earlier is not None:
+            pending = earlier.get("status") == "pending_confirmation"
+            return ControlResponse.model_validate(earlier) if pending else ChatResponse.model_validate(earlier)
+        files = request.params.get("files")
+        reading = Reading(intent, str(request.params.get("prompt", "")), files if isinstance(files, list) else [])
+        chat = await self._plan(reading, caller, intent_id, session_id, mode=None, dry_run=request.dry_run)
+        chat = await self._settled(chat, request.wait_seconds)
+        reply: ChatResponse | ControlResponse = chat
+        if chat.confirmation is not None and chat.plan_id is not None:
+            reply = ControlResponse(
+                status="pending_confirmation",
+                plan_id=chat.plan_id,
+                confirm_token=chat.confirmation.confirm_token,
+                expires_at=chat.confirmation.expires_at,
+                risk=chat.risk,
+                reason=chat.reason,
+            )
+        await self._keep(once, reply.model_dump(mode="json"))
+        return reply
+
+    async def read(self, message: str) -> IntentV2:
+        """What madre reads out of a message; nothing is done or kept."""
+        return await self._parser.read(message)
+
+    async def _answer_chat(self, request: ChatRequest, caller: Caller, intent_id: str, session_id: str) -> ChatResponse:
+        scope = scope_of(caller.id, session_id)
+        async with self._db.read() as session:
+            waiting = await repository.get_context(session, scope, "question")
+        if waiting is not None and not request.dry_run and datetime.fromisoformat(waiting["until"]) > utc_now():
+            answered = await self._answer_question(waiting, request, caller, intent_id, session_id)
+            if answered is not None:
+                return answered
+        reading = await self._reading(request, waiting)
+        if reading is None:
+            return await self._declined(caller, intent_id, session_id)
+        reply = await self._plan(reading, caller, intent_id, session_id, mode=request.mode, dry_run=request.dry_run)
+        return await self._settled(reply, request.wait_seconds)
+
+    async def _reading(self, request: ChatRequest, waiting: dict[str, Any] | None) -> Reading | None:
+        """The message read anew, or as the answer to the question that waits in its session; None when that is refused."""
+        kind = waiting["kind"] if waiting is not None else None
+        if waiting is not None and kind == "missing" and request.files:
+            intent = IntentV2.model_validate(waiting["intent"])
+            return Reading(_with_params(intent, request.params), waiting["message"], request.files)
+        if waiting is not None and kind == "which":
+            question, files = Question.model_validate(waiting["question"]), request.files or waiting["files"]
+            answer, chosen = await self._parser.answer(question, request.message, len(files))
+            if answer.outcome is Outcome.DECLINED:
+                return None
+            if answer.outcome is Outcome.ASK_AGAIN or chosen is None:
+                intent = await self._parser.read(question.message, len(files))
+                return Reading(_with_params(intent, waiting["params"] | request.params), question.message, files)
+            message = question.message if answer.outcome is Outcome.CHOSEN else request.message
+            return Reading(_with_params(chosen, waiting["params"] | request.params), message, files)
+        intent = await self._parser.read(request.message, len(request.files))
+        return Reading(_with_params(intent, request.params), request.message, list(request.files))
+
+    async def _declined(self, caller: Caller, intent_id: str, session_id: str) -> ChatResponse:
+        """A person took back what they were asked about."""
+        async with self._db.write() as session:
+            waiting = await repository.get_context(session, scope_of(caller.id, session_id), "question")
+            language = waiting["question"]["language"] if waiting else "en"
+            response = words.say("declined", language)
+            await repository.forget(session, scope_of(caller.id, session_id), "question")
+            await repository.close_intent(session, intent_id, status=StatusEnum.DONE, response=response)
+        return ChatResponse(
+            intent_id=intent_id,
+            session_id=session_id,
+            plan_id=None,
+            status=StatusEnum.DONE,
+            mode=ModeEnum.MADRE,
+            risk=RiskLevel.LOW,
+            reason="",
+            response=response,
+            plan=None,
+        )
+
+    async def _answer_question(
+        self, waiting: dict[str, Any], request: ChatRequest, caller: Caller, intent_id: str, session_id: str
+    ) -> ChatResponse | None:
+        """Take a plain yes or no to the plan that waits in this session; None if the message is something else."""
+        if waiting["kind"] != "confirm":
+            return None
+        decision = words.yes_or_no(request.message)
+        if decision is None:
+            return None
+        plan = await self.plan(waiting["plan_id"], caller)
+        if plan.status is not StatusEnum.WAITING:
+            return None
+        if decision:
+            await self.confirm(plan.plan_id, ConfirmRequest(), caller)
+            key = "confirmed"
+        else:
+            await self._close(plan.plan_id, "declined", by=caller.id)
+            key = "declined"
+        response = words.say(key, plan.intent.language)
+        async with self._db.write() as session:
+            await repository.forget(session, scope_of(caller.id, session_id), "question")
+            await repository.close_intent(
+                session, intent_id, status=StatusEnum.DONE, response=response, plan_id=plan.plan_id
+            )
+        return await self._settled(
+            _reply(await self.plan(plan.plan_id, caller), intent_id=intent_id), request.wait_seconds
+        )
+
+    async def _plan(
+        self, reading: Reading, caller: Caller, intent_id: str, session_id: str, *, mode: ModeEnum | None, dry_run: bool
+    ) -> ChatResponse:
+        """Policy, plan, save, start."""
+        intent = reading.intent
+        scope = scope_of(caller.id, session_id)
+        if intent.name is IntentName.UNCLEAR:
+            question = ask(intent, reading.message)
+            remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
+            return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
+        draft = planner.plan(intent, reading.message, reading.files, many_stems=self._settings.madre_many_stems)
+        if draft.question is not None:
+            remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
+            return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
+        verdict = policy.classify_risk(intent, takes_long=draft.takes_long)
+        plan = PlanV2(
+            plan_id=new_id("plan"),
+            intent_id=intent_id,
+            session_id=session_id,
+            mode=planner.mode_of(intent, mode),
+            status=policy.initial_status(verdict) if draft.refusal is None else StatusEnum.ERROR,
+            risk=verdict.risk,
+            reason=verdict.reason,
+            intent=intent,
+            steps=draft.steps,
+            warnings=draft.warnings,
+            caller=caller.id,
+            created_at=utc_now(),
+        )
+        if draft.refusal is not None:
+            refused = {
+                "response": draft.refusal,
+                "error": f"/errors/not_in_fleet: {draft.refusal}",
+                "finished_at": utc_now(),
+            }
+            plan = plan.model_copy(update=refused)
+        elif dry_run:
+            plan = plan.model_copy(update={"response": words.say("dry_run", intent.language)})
+        elif plan.status is StatusEnum.WAITING:
+            text = words.confirmation_of(verdict.risk, verdict.reason, plan.plan_id, intent.language)
+            plan = plan.model_copy(update={"question": text, "response": text})
+        elif self._halt.halted:
+            text = words.say("halted", intent.language, reason=self._halt.reason or "-")
+            plan = plan.model_copy(update={"response": text, "warnings": [*plan.warnings, text]})
+        else:
+            plan = plan.model_copy(update={"response": words.say("working", intent.language, plan_id=plan.plan_id)})
+        if dry_run:
+            async with self._db.write() as session:
+                await repository.close_intent(
+                    session, intent_id, status=StatusEnum.DONE, response=plan.response, intent=intent
+                )
+            return _reply(plan).model_copy(update={"plan_id": None})
+        confirmation = await self._save(plan, scope)
+        if plan.status is StatusEnum.PENDING:
+            await self._runner.start(plan.plan_id)
+        return _reply(plan, confirmation=confirmation)
+
+    async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:
+        """Save the plan and the decisions about it; returns the token of a HIGH plan, which is kept only as its hash."""
+        hashed, confirmation, expires_at = policy.plan_hash(plan), None, None
+        confirm_hash: str | None = None
+        if plan.status is StatusEnum.WAITING:
+            expires_at = utc_now() + self._settings.madre_confirm_ttl
+        if plan.status is StatusEnum.WAITING and plan.risk is RiskLevel.HIGH and expires_at is not None:
+            token = policy.new_confirm_token()
+            confirm_hash = policy.confirm_hash(token, plan_id=plan.plan_id, plan_hash=hashed, caller=plan.caller)
+            confirmation = Confirmation(confirm_token=token, expires_at=expires_at)
+        async with self._db.write(durable=confirmation is not None) as session:
+            await repository.save_plan(
+                session, plan, plan_hash=hashed, confirm_hash=confirm_hash, confirm_expires_at=expires_at
+            )
+            await repository.add_event(session, plan.plan_id, "plan_made", status=plan.status, risk=plan.risk)
+            await repository.close_intent(
+                session,
+                plan.intent_id,
+                status=plan.status,
+                response=plan.response,
+                intent=plan.intent,
+                plan_id=plan.plan_id,
+            )
+            if plan.status is StatusEnum.WAITING and plan.risk is RiskLevel.MED and expires_at is not None:
+                waiting = {"kind": "confirm", "plan_id": plan.plan_id, "until": expires_at.isoformat()}
+                await repository.set_context(session, scope, "question", waiting)
+            else:
+                await repository.forget(session, scope, "question")
+            await self._trail.record(
+                session,
+                "plan_made",
+                plan.plan_id,
+                plan.caller,
+                table="madre_actions",
+                intent=plan.intent.name,
+                source=plan.intent.source,
+                confidence=plan.intent.confidence,
+                risk=plan.risk,
+                reason=plan.reason,
+                status=plan.status,
+                steps=[step.operation for step in plan.steps],
+            )
+        return confirmation
+
+    async def _ask(
+        self,
+        text: str,
+        remember: dict[str, Any],
+        reading: Reading,
+        intent_id: str,
+        session_id: str,
+        scope: str,
+        *,
+        dry_run: bool,
+    ) -> ChatResponse:
+        """Say what is missing, and keep the question for the session's next message."""
+        verdict = policy.classify_risk(reading.intent)
+        until = (utc_now() + self._settings.madre_question_ttl).isoformat()
+        async with self._db.write() as session:
+            if not dry_run:
+                kept = {"message": reading.message, "files": reading.files, "params": {}, "until": until} | remember
+                await repository.set_context(session, scope, "question", kept)
+            await repository.close_intent(
+                session, intent_id, status=StatusEnum.WAITING, response=text, intent=reading.intent
+            )
+            await self._trail.record(
+                session,
+                "question_asked",
+                intent_id,
+                scope.partition("/")[0],
+                table="madre_actions",
+                intent=reading.intent.name,
+                confidence=reading.intent.confidence,
+            )
+        return ChatResponse(
+            intent_id=intent_id,
+            session_id=session_id,
+            plan_id=None,
+            status=StatusEnum.WAITING,
+            mode=planner.mode_of(reading.intent, None),
+            risk=verdict.risk,
+            reason=verdict.reason,
+            response=text,
+            plan=None,
+            question=text,
+        )
+
+    async def _log(
+        self, request: ChatRequest | ControlRequest, session_id: str, caller: Caller, once: Idempotency
+    ) -> tuple[str, dict[str, Any] | None]:
+        """Write the intent down; or find what an earlier request with this key led to."""
+        intent_id = new_id("intent")
+        async with self._db.write() as session:
+            earlier = await once.earlier(session)
+            if earlier is None:
+                await repository.log_intent(session, intent_id, session_id, caller.id, request)
+                await once.claim(session, intent_id)
+                return intent_id, None
+        if earlier.answer is not None:
+            return str(earlier.resource_id), earlier.answer
+        return str(earlier.resource_id), await self._again(str(earlier.resource_id), request, caller)
+
+    async def _again(
+        self, intent_id: str, request: ChatRequest | ControlRequest, caller: Caller
+    ) -> dict[str, Any] | None:
+        """The answer to a request whose first answer was never kept (a kill, or it is under way); None to work on it anew.
+
+        Raises IdempotencyInProgress when the first request is still being planned.
+        """
+        async with self._db.read() as session:
+            row = await repository.intent_row(session, intent_id)
+            plan = await repository.plan_of(session, row.plan_id) if row is not None and row.plan_id else None
+        if row is None:
+            return None
+        if plan is None:
+            if row.response == INTERRUPTED:
+                return None
+            raise IdempotencyInProgress(
+                "the first request with this key is still being planned", headers={"Retry-After": "1"}
+            )
+        confirmation = (
+            await self._new_token(plan) if plan.status is StatusEnum.WAITING and plan.risk is RiskLevel.HIGH else None
+        )
+        chat = await self._settled(_reply(plan, confirmation=confirmation), request.wait_seconds)
+        if confirmation is not None and isinstance(request, ControlRequest):
+            return ControlResponse(
+                status="pending_confirmation",
+                plan_id=plan.plan_id,
+                confirm_token=confirmation.confirm_token,
+                expires_at=confirmation.expires_at,
+                risk=plan.risk,
+                reason=plan.reason,
+            ).model_dump(mode="json")
+        return chat.model_dump(mode="json")
+
+    async def _new_token(self, plan: PlanV2) -> Confirmation | None:
+        """A fresh token for a plan whose first one was lost with the answer that carried it; the lost one stops being good."""
+        token, hashed = policy.new_confirm_token(), policy.plan_hash(plan)
+        expires_at = utc_now() + self._settings.madre_confirm_ttl
+        confirm_hash = policy.confirm_hash(token, plan_id=plan.plan_id, plan_hash=hashed, caller=plan.caller)
+        async with self._db.write(durable=True) as session:
+            await repository.update_task(
+                session, plan.plan_id, confirm_hash=confirm_hash, confirm_expires_at=expires_at
+            )
+            await self._trail.record(session, "token_renewed", plan.plan_id, plan.caller, table="madre_actions")
+        return Confirmation(confirm_token=token, expires_at=expires_at)
+
+    async def _keep(self, once: Idempotency, answer: dict[str, Any]) -> None:
+        if once.key is not None:
+            async with self._db.write() as session:
+                await once.keep(session, 200, answer)
+
+    async def _settled(self, reply: ChatResponse, wait_seconds: float) -> ChatResponse:
+        """The reply once its plan has ended, or as it stands when the wait is over."""
+        if reply.plan_id is None or reply.status not in (StatusEnum.PENDING, StatusEnum.RUNNING):
+            return reply
+        changed = self._runner.watch(reply.plan_id)
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while True:
+                    changed.clear()
+                    plan = await self._plan_of(reply.plan_id)
+                    if plan is not None and plan.status.is_final:
+                        return _reply(plan, intent_id=reply.intent_id)
+                    await changed.wait()
+        except TimeoutError:
+            plan = await self._plan_of(reply.plan_id)
+            return reply if plan is None else _reply(plan, intent_id=reply.intent_id)
+        finally:
+            self._runner.unwatch(reply.plan_id, changed)
+
+    # --- plans ------------------------------------------------------------------------------------------------------
+
+    async def plan(self, plan_id: str, caller: Caller) -> PlanV2:
+        """A plan with its steps. Raises PlanNotFound, also for another caller's."""
+        plan = await self._plan_of(plan_id)
+        if plan is None or not _may_see(caller, plan.caller):
+            raise PlanNotFound(f"there is no plan {plan_id}")
+        return plan
+
+    async def plans(
+        self,
+        page: PageQuery,
+        caller: Caller,
+        *,
+        status: StatusEnum | None,
+        session_id: str | None,
+        intent: IntentName | None,
+    ) -> Page[PlanSummary]:
+        """Plans, newest first; those of everybody for the owner, their own for others."""
+        mine = None if _sees_all(caller) else caller.id
+        async with self._db.read() as session:
+            found = await repository.list_plans(
+                session, page, caller=mine, status=status, session_id=session_id, intent=intent
+            )
+        return page_of(found, page, cursor="plan_id")
+
+    async def confirm(self, plan_id: str, request: ConfirmRequest, caller: Caller) -> ConfirmResponse:
+        """Start a plan that waits. Of two that confirm at once, one succeeds.
+
+        Raises PlanNotFound, FleetHalted, or ConfirmationRefused with the reason; a refusal is kept in the audit trail.
+        """
+        if self._halt.halted:
+            raise FleetHalted("confirm again after POST /madre/resume; the token stays good until it expires")
+        refusal: str | None
+        async with self._db.write(durable=True) as session:
+            task, plan = await repository.task_row(session, plan_id), await repository.plan_of(session, plan_id)
+            if task is None or plan is None:
+                raise PlanNotFound(f"there is no plan {plan_id}")
+            hash_now = policy.plan_hash(plan)
+            refusal = policy.refusal_of(task, request.confirm_token, caller=caller.id, hash_now=hash_now, now=utc_now())
+            event = "confirmation_refused" if refusal else "plan_confirmed"
+            if refusal is None:
+                task.status, task.confirmed_at, task.confirm_hash, task.question = (
+                    StatusEnum.PENDING,
+                    utc_now(),
+                    None,
+                    None,
+                )
+                task.response = words.say("working", plan.intent.language, plan_id=plan_id)
+                await repository.add_event(session, plan_id, event)
+                await repository.close_intent(
+                    session, plan.intent_id, status=StatusEnum.PENDING, response=task.response
+                )
+            await self._trail.record(session, event, plan_id, caller.id, table="madre_actions", why=refusal)
+        if refusal is not None:
+            raise ConfirmationRefused(refusal)
+        await self._runner.start(plan_id)
+        self._runner.announce(plan_id)
+        return ConfirmResponse(status="confirmed", plan_id=plan_id)
+
+    async def cancel(self, plan_id: str, caller: Caller) -> PlanV2:
+        """Stop a plan wherever it stands. Raises PlanNotFound, or PlanNotCancellable when it has ended."""
+        await self.plan(plan_id, caller)
+        if not await self._close(plan_id, "cancelled", by=caller.id):
+            raise PlanNotCancellable(f"plan {plan_id} has ended already")
+        return await self.plan(plan_id, caller)
+
+    async def events(self, plan_id: str, after: int, caller: Caller) -> AsyncIterator[Event]:
+        """What happened to a plan after event number `after`, and what happens from now on, until it ends."""
+        await self.plan(plan_id, caller)
+        return self._follow(plan_id, after)
+
+    async def _follow(self, plan_id: str, after: int) -> AsyncIterator[Event]:
+        changed = self._runner.watch(plan_id)
+        try:
+            while True:
+                changed.clear()
+                async with self._db.read() as session:
+                    task = await repository.task_row(session, plan_id)
+                    found = await repository.events_after(session, plan_id, after)
+                for one in found:
+                    after = one.seq
+                    yield Event(id=str(one.seq), event=one.event, data=one.model_dump(mode="json"))
+                if task is None or StatusEnum(task.status).is_final:
+                    return
+                await changed.wait()
+        finally:
+            self._runner.unwatch(plan_id, changed)
+
+    async def _close(self, plan_id: str, how: str, *, by: str) -> bool:
+        """End a plan that has not ended; returns whether it was so."""
+        async with self._db.write() as session:
+            task = await repository.task_row(session, plan_id)
+            if task is None or StatusEnum(task.status).is_final:
+                return False
+            response = words.say(how, task.intent["language"])
+            task.status, task.response, task.question = StatusEnum.CANCELLED, response, None
+            task.confirm_hash, task.finished_at = None, utc_now()
+            for step in await repository.step_rows(session, plan_id):
+                if step.status != StatusEnum.DONE:
+                    step.status = StatusEnum.CANCELLED
+            await repository.add_event(session, plan_id, f"plan_{how}", response=response)
+            await repository.close_intent(session, task.intent_id, status=StatusEnum.CANCELLED, response=response)
+            await self._trail.record(session, f"plan_{how}", plan_id, by, table="madre_actions")
+        self._runner.cancel(plan_id)
+        return True
+
+    async def _plan_of(self, plan_id: str) -> PlanV2 | None:
+        async with self._db.read() as session:
+            return await repository.plan_of(session, plan_id)
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+
+    async def session(self, session_id: str, caller: Caller) -> Session:
+        """A conversation of this caller's. Raises SessionNotFound."""
+        mine = None if _sees_all(caller) else caller.id
+        async with self._db.read() as session:
+            turns = await repository.turns_of(session, session_id, mine, TURNS_SHOWN)
+            context = await repository.all_context(session, scope_of(caller.id, session_id))
+        if not turns:
+            raise SessionNotFound(f"nothing was said in session {session_id}")
+        return Session(session_id=session_id, turns=turns, context=context)
+
+    # --- halt -------------------------------------------------------------------------------------------------------
+
+    async def halt(self, reason: str, caller: Caller) -> HaltState:
+        """Stop everything: no step starts from now on, steps under way are interrupted, jobs are cancelled. Survives restarts."""
+        if not self._halt.halted:
+            await self._set_halt(HaltState(halted=True, since=utc_now(), by=caller.id, reason=reason), "halted", caller)
+        self._runner.halt()
+        cancelled = await self._delegation.cancel_jobs()
+        log.info("halted", by=caller.id, jobs_cancelled=cancelled)
+        return self._halt
+
+    async def resume(self, caller: Caller) -> HaltState:
+        """Go on where the halt stopped."""
+        if self._halt.halted:
+            await self._set_halt(HaltState(halted=False), "resumed", caller)
+        self._runner.resume()
+        await self._runner.reconcile()
+        return self._halt
+
+    async def checks(self) -> dict[str, Check]:
+        """Madre's health: her neighbours, and whether the fleet is halted."""
+        found = await self._delegation.check_dependencies()
+        state = HealthState.DEGRADED if self._halt.halted else HealthState.OK
+        detail = f"halted by {self._halt.by}: {self._halt.reason}" if self._halt.halted else "not halted"
+        return found | {"halt": Check(status=state, detail=detail)}
+
+    async def _set_halt(self, state: HaltState, event: str, caller: Caller) -> None:
+        async with self._db.write(durable=True) as session:
+            await repository.set_context(session, HALT_SCOPE, HALT_KEY, state.model_dump(mode="json"))
+            await self._trail.record(session, event, "fleet", caller.id, table="madre_actions", reason=state.reason)
+        self._halt = state
+
+
+def _reply(plan: PlanV2, *, confirmation: Confirmation | None = None, intent_id: str | None = None) -> ChatResponse:
+    return ChatResponse(
+        intent_id=intent_id or plan.intent_id,
+        session_id=plan.session_id,
+        plan_id=plan.plan_id,
+        status=plan.status,
+        mode=plan.mode,
+        risk=plan.risk,
+        reason=plan.reason,
+        response=plan.response,
+        plan=plan,
+        artifacts=plan.artifacts,
+        question=plan.question,
+        confirmation=confirmation,
+        warnings=plan.warnings,
+    )
+
+
+def _with_params(intent: IntentV2, params: dict[str, Any]) -> IntentV2:
+    return intent.model_copy(update={"params": intent.params | params}) if params else intent
+
+
+def _sees_all(caller: Caller) -> bool:
+    return caller.is_service or "*" in caller.scopes
+
+
+def _may_see(caller: Caller, owner: str) -> bool:
+    return caller.id == owner or _sees_all(caller)

@@ -1,0 +1,154 @@
+"""Neighbours of madre that can misbehave: they speak the real contracts, keep what they were asked, and have a `fault`."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from config.clock import utc_now
+from config.contracts.common import Health, HealthState, Job, StatusEnum
+from config.contracts.shub import Asset, AssetDeleted, AudioAnalysis, MixRequest
+from config.contracts.switch import RouteReply, RouteRequest
+
+Fault = Exception | httpx.Response | None
+
+
+@dataclass
+class Fake(httpx.AsyncBaseTransport):
+    """A neighbour behind httpx's transport. `fault` is raised or answered instead of working."""
+
+    fault: Fault = None
+    asked: list[httpx.Request] = field(default_factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        self.asked.append(request)
+        if isinstance(self.fault, Exception):
+            raise self.fault
+        if self.fault is not None:
+            return self.fault
+        if request.url.path.endswith("/health"):
+            return answer(Health(status=HealthState.OK, service="fake"))
+        return await self.work(request)
+
+    async def work(self, request: httpx.Request) -> httpx.Response:
+        raise NotImplementedError
+
+
+def answer(content: Any, status: int = 200) -> httpx.Response:
+    body = content.model_dump_json() if hasattr(content, "model_dump_json") else json.dumps(content, default=str)
+    return httpx.Response(status, content=body, headers={"content-type": "application/json"})
+
+
+def problem(code: str, status: int, detail: str = "no") -> httpx.Response:
+    body = {
+        "type": f"/errors/{code}",
+        "title": "",
+        "status": status,
+        "detail": detail,
+        "service": "fake",
+        "request_id": "",
+    }
+    return httpx.Response(status, json=body, headers={"content-type": "application/problem+json"})
+
+
+@dataclass
+class FakeShub(Fake):
+    """Assets, mixes as jobs that end when `finish` is set, and deletes that are counted."""
+
+    assets: dict[str, Asset] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    finish: asyncio.Event = field(default_factory=asyncio.Event)
+    mix_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    deleted: list[str] = field(default_factory=list)
+    grants: list[str] = field(default_factory=list)
+    analyses: int = 0
+
+    def __post_init__(self) -> None:
+        self.finish.set()
+
+    def add(self, name: str) -> str:
+        asset_id = f"asset_{name}"
+        self.assets[asset_id] = Asset(
+            asset_id=asset_id, sha256="0" * 64, name=f"{name}.wav", size_bytes=1, format="wav", encoding="PCM_24", duration_seconds=1.0,
+            sample_rate_hz=48_000, channels=2, created_at=utc_now(),
+        )  # fmt: skip
+        return asset_id
+
+    async def work(self, request: httpx.Request) -> httpx.Response:
+        path, parts = request.url.path, request.url.path.strip("/").split("/")
+        if parts[1] == "assets":
+            if parts[2] not in self.assets:
+                return problem("not_found", 404, f"there is no asset {parts[2]}")
+            if request.method == "DELETE":
+                self.grants.append(request.headers["x-vx11-grant"])
+                self.deleted.append(parts[2])
+                del self.assets[parts[2]]
+                return answer(AssetDeleted(asset_id=parts[2], sha256="0" * 64))
+            return answer(self.assets[parts[2]])
+        if path == "/shub/analyze":
+            self.analyses += 1
+            asset_id = json.loads(request.content)["asset_id"]
+            return answer(
+                AudioAnalysis(
+                    asset_id=asset_id, integrated_lufs=-14.0, loudness_range_lu=3.0, true_peak_dbtp=-1.2, sample_peak_dbfs=-1.3,
+                    max_momentary_lufs=-12.0, max_short_term_lufs=-13.0, duration_seconds=1.0, sample_rate_hz=48_000, channels=2,
+                )
+            )  # fmt: skip
+        if path == "/shub/mix":
+            MixRequest.model_validate_json(request.content)
+            key = request.headers["idempotency-key"]
+            if key not in self.keys:
+                job_id = f"job_{len(self.jobs)}"
+                self.keys[key] = job_id
+                self.jobs[job_id] = Job(job_id=job_id, kind="mix", status=StatusEnum.RUNNING, created_at=utc_now())
+            self.mix_asked.set()
+            return answer(self.jobs[self.keys[key]], 202)
+        if path == "/shub/jobs":
+            wanted = request.url.params.get_list("status")
+            found = [job.model_dump(mode="json") for job in self.jobs.values() if job.status in wanted]
+            return answer({"items": found, "next_cursor": None})
+        job = self.jobs[parts[2]]
+        if parts[-1] == "cancel":
+            job = job.model_copy(update={"status": StatusEnum.CANCELLED})
+        elif self.finish.is_set() and not job.status.is_final:
+            made = self.add(f"mix_{job.job_id}")
+            job = job.model_copy(
+                update={
+                    "status": StatusEnum.DONE,
+                    "progress": 1.0,
+                    "result": {"asset_id": made, "name": "mix.wav", "size_bytes": 10},
+                }
+            )
+        self.jobs[job.job_id] = job
+        return answer(job)
+
+
+@dataclass
+class FakeSwitch(Fake):
+    """Answers every prompt with the same text."""
+
+    async def work(self, request: httpx.Request) -> httpx.Response:
+        RouteRequest.model_validate_json(request.content)
+        return answer(
+            RouteReply(
+                decision_id="d1",
+                answer="It evens out levels.",
+                model="fake-1",
+                provider="fake",
+                reason="only one",
+                latency_ms=1.0,
+                queue_ms=0.0,
+            )
+        )
+
+
+@dataclass
+class FakeHermesDb(Fake):
+    """One model, one tool."""
+
+    async def work(self, request: httpx.Request) -> httpx.Response:
+        return answer({"items": [], "next_cursor": None})
