@@ -24,6 +24,8 @@ RUN /opt/build/bin/python -m hatchling build -t wheel -d /tmp/wheel \
     && install -d -m 0700 -o 10001 -g 10001 /var/lib/vx11
 
 FROM python:3.11-slim-bookworm AS fleet
+# the local model's engine is linked against GNU OpenMP
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 vx11 && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/vx11 --shell /usr/sbin/nologin vx11
 COPY --from=build /opt/vx11 /opt/vx11
 COPY --from=build --chown=10001:10001 /var/lib/vx11 /var/lib/vx11
