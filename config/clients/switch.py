@@ -1,16 +1,97 @@
 """How to ask switch."""
 
+from typing import Any
+
 from config.clients.service_client import ServiceClient
-from config.contracts.switch import RouteReply, RouteRequest
+from config.contracts.switch import Decision, RouteReply, RouteRequest, SwitchStatus
+from config.errors import FleetError
+
+GRACE_SECONDS = 2.0  # switch keeps the limit itself; ours is only for a switch that does not
+LONGEST_ANSWER_SECONDS = 120.0
 
 
 class SwitchClient(ServiceClient):
+    """Raises, beyond what every client raises, the refusals below."""
+
     service = "switch"
 
     async def route(
-        self, prompt: str, *, task_type: str | None = None, max_latency_ms: int | None = None
+        self,
+        prompt: str,
+        *,
+        task_type: str | None = None,
+        max_latency_ms: int | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        json_schema: dict[str, Any] | None = None,
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RouteReply:
-        """Ask for an answer to a prompt; raises UpstreamUnavailable when switch is down or late."""
-        body = RouteRequest(prompt=prompt, task_type=task_type, max_latency_ms=max_latency_ms)
-        timeout_seconds = max_latency_ms / 1000 if max_latency_ms else None
-        return await self._post("/switch/route", body, RouteReply, timeout_seconds=timeout_seconds)
+        """An answer to a prompt. Raises NoModelReachable, ModelRefused, and UpstreamUnavailable when switch itself is down or late."""
+        body = RouteRequest(
+            prompt=prompt,
+            task_type=task_type,
+            max_latency_ms=max_latency_ms,
+            max_cost_usd=max_cost_usd,
+            max_tokens=max_tokens,
+            json_schema=json_schema,
+            session_id=session_id,
+        )
+        limit_seconds = LONGEST_ANSWER_SECONDS if max_latency_ms is None else max_latency_ms / 1000
+        return await self._post(
+            "/switch/route",
+            body,
+            RouteReply,
+            timeout_seconds=limit_seconds + GRACE_SECONDS,
+            idempotency_key=idempotency_key,
+        )
+
+    async def decision(self, decision_id: str) -> Decision:
+        """Why a model was chosen, and what was tried. Raises NotFound."""
+        return await self._get(f"/switch/decisions/{decision_id}", Decision)
+
+    async def status(self) -> SwitchStatus:
+        """The models that can be asked now."""
+        return await self._get("/switch/status", SwitchStatus)
+
+
+class NoModelReachable(FleetError):
+    """No model could answer: none is configured that is up, in time, and within the limits; the detail tells of each."""
+
+    code, status, title = "no_model_reachable", 503, "No model can answer now"
+
+
+class UnknownModel(FleetError):
+    """No model goes by that name."""
+
+    code, status, title = "model_not_found", 404, "There is no such model here"
+
+
+class ModelRefused(FleetError):
+    """The model does not take this request as it is: too long, or of a kind it cannot do. Asking again changes nothing."""
+
+    code, status, title = "model_refused", 422, "The model does not take this request"
+
+
+class SwitchBusy(FleetError):
+    """Too many requests wait for the local model."""
+
+    code, status, title = "switch_busy", 503, "Too many requests wait for this model"
+
+
+class ProviderRefused(FleetError):
+    """The provider does not accept the key that is set for it, or its account may not do this."""
+
+    code, status, title = "provider_refused", 502, "The provider does not accept our key"
+
+
+class ProviderLimited(FleetError):
+    """The provider wants fewer requests from us; `Retry-After` tells when, if it said so."""
+
+    code, status, title = "provider_limited", 429, "The provider wants fewer requests"
+
+
+class ProviderFailed(FleetError):
+    """The provider broke down, broke off, or answered something that is not an answer."""
+
+    code, status, title = "provider_failed", 502, "The provider failed"

@@ -1,0 +1,1 @@
+"""Switch: one OpenAI-compatible door over the local light model and every configured provider."""

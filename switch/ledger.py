@@ -1,0 +1,179 @@
+"""What happened, written down behind the requests' backs: decisions to the database, uses to hermes_db, both in batches.
+
+Nothing here may slow a request down or make it fail. Both buffers are bounded; what does not fit any more is counted, not hidden.
+"""
+
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.clock import new_id
+from config.contracts.hermes_db import Use, UsesRecorded
+from config.database import Database
+from config.errors import FleetError
+from switch import repository
+from switch.flight import Flight, Record
+
+FLUSH_SECONDS = 0.5
+MOST_WAITING = 10_000
+ROWS_PER_TRANSACTION = 1000
+USES_PER_BATCH = 500
+LONGEST_ERROR = 300  # characters
+LONGEST_PAUSE_SECONDS = 60.0
+LAST_WORDS_SECONDS = 3.0
+NAMES_KEPT_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+class TakesUses(Protocol):
+    """hermes_db, as far as it matters here."""
+
+    async def record_uses(self, uses: list[Use], *, idempotency_key: str | None = None) -> UsesRecorded: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A use as it is noted in passing; it becomes a `Use` when there is time."""
+
+    name: str
+    duration_ms: float
+    error: str | None
+    at: datetime
+
+
+class Ledger:
+    """`landed` notes a flight, `run` writes."""
+
+    def __init__(self, db: Database, hermes_db: TakesUses) -> None:
+        self._db, self._hermes_db = db, hermes_db
+        self._records: deque[Record] = deque()
+        self._noted: deque[_Noted] = deque()
+        self._batch: list[Use] = []
+        self._batch_key = ""
+        self._ids: dict[str, int] = {}
+        self._ids_read_at = float("-inf")
+        self._next_report_at = 0.0
+        self._failed_reports = 0
+        self._saving = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self.lost = 0
+        self.total = self.answered = self.errors = self.failed_over = 0
+        self._total_ms = 0.0
+
+    @property
+    def unreported(self) -> int:
+        return len(self._noted) + len(self._batch)
+
+    @property
+    def mean_ms(self) -> float:
+        return self._total_ms / self.total if self.total else 0.0
+
+    def landed(self, flight: Flight) -> None:
+        self.total += 1
+        self._total_ms += flight.latency_ms
+        if flight.outcome == "answered":
+            self.answered += 1
+            self.failed_over += flight.trail.tried[0].choice is not flight.answered
+        elif flight.outcome != "cancelled":
+            self.errors += 1
+        if not flight.is_saved:
+            self._note(self._records, flight.record())
+        for one in flight.trail.tried:
+            if one.outcome == "answered":
+                self._note(self._noted, _Noted(one.choice.name, flight.latency_ms, None, flight.created_at))
+            elif one.outcome != "not_tried":
+                error = (one.detail or one.outcome)[:LONGEST_ERROR]
+                self._note(self._noted, _Noted(one.choice.name, one.duration_ms, error, flight.created_at))
+        if len(self._records) == ROWS_PER_TRANSACTION:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled, at most a moment late; then what is left, once."""
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), FLUSH_SECONDS)
+                self._wake.clear()
+                try:
+                    await self.flush()
+                except Exception:
+                    log.exception("ledger")
+        finally:
+            self._next_report_at = 0.0
+            try:
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self.flush()
+            except TimeoutError:
+                log.warning("ledger_left_behind", decisions=len(self._records), uses=self.unreported)
+
+    async def flush(self) -> None:
+        """Write and report what is there. What cannot be delivered now stays for the next time."""
+        try:
+            await self.save()
+        except (SQLAlchemyError, FleetError) as exc:
+            log.warning("decisions_not_saved", waiting=len(self._records), error=repr(exc))
+        while (self._noted or self._batch) and time.monotonic() >= self._next_report_at:
+            await self._report()
+
+    async def save(self) -> None:
+        """Write the decisions that were noted. Raises what the database raises; they stay noted then."""
+        async with self._saving:
+            while self._records:
+                batch = [self._records[n] for n in range(min(ROWS_PER_TRANSACTION, len(self._records)))]
+                async with self._db.write() as session:
+                    await repository.save(session, batch)
+                for _ in batch:
+                    self._records.popleft()
+
+    async def _report(self) -> None:
+        """Send one batch. It keeps its key until it is taken, so that an answer that got lost does not count it twice."""
+        try:
+            if not self._batch:
+                await self._learn_ids()
+                noted = [self._noted.popleft() for _ in range(min(USES_PER_BATCH, len(self._noted)))]
+                self._batch, self._batch_key = [self._as_use(one) for one in noted], new_id("uses")
+            await self._hermes_db.record_uses(self._batch, idempotency_key=self._batch_key)
+        except (FleetError, SQLAlchemyError) as exc:
+            if isinstance(exc, FleetError) and exc.status in (400, 404, 409, 413, 422):  # it will never be taken
+                log.warning("uses_refused", uses=len(self._batch), error=str(exc))
+                self.lost += len(self._batch)
+                self._batch, self._ids_read_at = [], float("-inf")
+                return
+            self._failed_reports += 1
+            pause = min(LONGEST_PAUSE_SECONDS, 2.0**self._failed_reports)
+            self._next_report_at = time.monotonic() + pause
+            log.info("uses_not_reported", waiting=self.unreported, again_in_seconds=pause, error=str(exc))
+            return
+        self._failed_reports, self._batch = 0, []
+
+    async def _learn_ids(self) -> None:
+        """hermes_db knows models by number. Everybody may read its table; only hermes_db writes it."""
+        if time.monotonic() - self._ids_read_at > NAMES_KEPT_SECONDS:
+            async with self._db.read() as session:
+                self._ids = await repository.model_ids(session)
+            self._ids_read_at = time.monotonic()
+
+    def _as_use(self, noted: _Noted) -> Use:
+        return Use(
+            module="switch",
+            action_type="chat",
+            model_id=self._ids.get(noted.name),
+            duration_ms=round(noted.duration_ms, 3),
+            success=noted.error is None,
+            error_message=noted.error,
+            at=noted.at,
+        )
+
+    def _note(self, buffer: deque[Any], entry: Any) -> None:
+        if len(buffer) >= MOST_WAITING:
+            self.lost += 1  # the newest goes: the front is what is being written at this moment
+        else:
+            buffer.append(entry)
