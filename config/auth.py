@@ -63,6 +63,7 @@ class Authenticator:
     def __init__(self, secrets: FleetSecrets, db: Database) -> None:
         self._secrets, self._db = secrets, db
         self._known: dict[str, tuple[float, Caller]] = {}
+        self._times_forgotten = 0
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller:
         """The caller behind the headers (lower-case names). Raises Unauthorized, saying what is wrong with the token."""
@@ -79,12 +80,14 @@ class Authenticator:
 
     def forget(self, hashed: str | None = None) -> None:
         """Believe nothing that was verified before; for the service that revokes tokens."""
+        self._times_forgotten += 1
         self._known.clear() if hashed is None else self._known.pop(hashed, None)
 
     async def _client(self, hashed: str) -> Caller:
         until, caller = self._known.get(hashed, (0.0, None))
         if caller is not None and time.monotonic() < until:
             return caller
+        times_forgotten = self._times_forgotten
         async with self._db.read() as session:
             row = (
                 await session.execute(select(AccessTokenRow).where(AccessTokenRow.token_hash == hashed))
@@ -99,6 +102,8 @@ class Authenticator:
             if left_seconds <= 0:
                 raise Unauthorized("this token has expired")
         caller = Caller(f"token:{row.id}", frozenset(row.scopes))
+        if times_forgotten != self._times_forgotten:
+            return caller  # a token was revoked while we read, perhaps this one: do not believe it beyond this request
         if len(self._known) >= MOST_CACHED:
             self._known.clear()
         self._known[hashed] = (time.monotonic() + left_seconds, caller)

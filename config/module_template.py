@@ -7,25 +7,25 @@ on the module's own port the bare path of the original documents is the same rou
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import log as logs
-from config.auth import SAFE_METHODS, Authenticator, Caller
+from config.auth import SAFE_METHODS, Authenticator, Caller, token_in
 from config.bodies import require_readable
 from config.clock import new_id
 from config.contracts.common import Check, Health, HealthState, Problem
@@ -39,6 +39,7 @@ from config.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
+    TooManyRequests,
     Unauthorized,
     documented,
 )
@@ -51,10 +52,19 @@ from config.settings import SERVICES, FleetSettings
 
 VERSION = "0.1.0"
 REQUEST_ID_LONGEST = 128
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own would look at the environment on every request, and would send what our errors say to whoever it names."""
 
 HealthCheck = Callable[[], Awaitable[dict[str, Check]]]
 HotApp = Callable[[str], ASGIApp | None]
 Lifespan = Callable[["Ground"], AbstractAsyncContextManager[None]]
+CompleteHealth = Callable[[Health], Awaitable[Health]]
 
 log = structlog.get_logger()
 
@@ -73,6 +83,19 @@ class Ground:
     authenticator: Authenticator
 
 
+class Admission(Protocol):
+    """Keeps count of who comes in how often; each method may raise TooManyRequests."""
+
+    def arriving(self, address: str, token: str) -> None:
+        """A token comes from this address and has not been looked at."""
+
+    def refused(self, address: str) -> None:
+        """It was wrong."""
+
+    def admitted(self, address: str, token: str, caller: Caller) -> None:
+        """It was good, and this caller's."""
+
+
 def create_module_app(
     service: str,
     settings: FleetSettings,
@@ -83,6 +106,9 @@ def create_module_app(
     operation_of: Callable[[str, str], str | None] | None = None,
     body_limit_of: Callable[[str], int] | None = None,
     hot: HotApp | None = None,
+    admission: Admission | None = None,
+    complete_health: CompleteHealth | None = None,
+    health_model: type[Health] = Health,
     description: str = "",
 ) -> FastAPI:
     """A service's app.
@@ -91,7 +117,8 @@ def create_module_app(
     module's health. `operation_of(method, path)` names the operation a request needs when it is not `read` (safe methods) or `write`; None
     leaves the decision to the route (a `Gate`). `body_limit_of(path)` gives a path's body limit in bytes when it is not the fleet's.
     `hot(path)` gives an ASGI app that answers a path behind the same checks without FastAPI's cost, or None for FastAPI's routes; it may
-    set `scope["state"]["route"]`, the name under which its requests are counted.
+    set `scope["state"]["route"]`, the name under which its requests are counted. `admission` counts who comes in. `complete_health` adds
+    to what `/health` tells a caller with a token, in the shape of `health_model`.
     """
     logs.configure(settings.log_level)
     secrets = load_secrets(settings)
@@ -132,7 +159,7 @@ def create_module_app(
     app.state.metrics = Metrics()
     for router in routers:
         app.include_router(router, prefix=f"/{service}")
-    app.include_router(_common_routes(service, started, checks))
+    app.include_router(_common_routes(service, started, checks, complete_health, health_model))
     _handle_errors(app, service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(
@@ -142,11 +169,18 @@ def create_module_app(
         limit_of=body_limit_of or (lambda _path: settings.body_limit_bytes),
         operation_of=operation_of or (lambda _method, _path: ""),
         hot=hot or (lambda _path: None),
+        admission=admission,
     )
     return app
 
 
-def _common_routes(service: str, started: float, checks: HealthCheck | None) -> APIRouter:
+def _common_routes(
+    service: str,
+    started: float,
+    checks: HealthCheck | None,
+    complete_health: CompleteHealth | None,
+    health_model: type[Health],
+) -> APIRouter:
     router = APIRouter()
 
     async def health(request: Request) -> Health:
@@ -160,18 +194,19 @@ def _common_routes(service: str, started: float, checks: HealthCheck | None) -> 
         worst = HealthState.OK if states == {HealthState.OK} else HealthState.DEGRADED
         if found["database"].status is HealthState.DOWN:
             worst = HealthState.DOWN
-        return Health(
+        own = Health(
             status=worst,
             service=service,
             version=VERSION,
             uptime_seconds=round(time.monotonic() - started, 3),
             checks=found,
         )
+        return own if complete_health is None else await complete_health(own)
 
-    router.add_api_route("/health", health, methods=["GET"], summary="Is the service alive?", tags=["common"])
-    router.add_api_route(
-        f"/{service}/health", health, methods=["GET"], summary="The same, by its full name", tags=["common"]
-    )
+    for path, summary in (("/health", "Is the service alive?"), (f"/{service}/health", "The same, by its full name")):
+        router.add_api_route(
+            path, health, methods=["GET"], response_model=health_model, summary=summary, tags=["common"]
+        )
 
     async def metrics(request: Request) -> Response:
         """Counters in the Prometheus text format."""
@@ -209,8 +244,10 @@ class _Door:
         limit_of: Callable[[str], int],
         operation_of: Callable[[str, str], str | None],
         hot: HotApp,
+        admission: Admission | None,
     ) -> None:
         self._app, self._service, self._state, self._hot = app, service, app_state, hot
+        self._admission = admission
         self._limit_of, self._operation_of = limit_of, operation_of
         self._own_paths = (f"/{service}/", "/v1/")
         self._public = frozenset({"/health", f"/{service}/health"})  # liveness only; the details need a token
@@ -219,7 +256,7 @@ class _Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = _first_values(scope["headers"])
         rid = _request_id(headers.get("x-request-id"))
         logs.request_id.set(rid)
         logs.service.set(self._service)
@@ -234,7 +271,7 @@ class _Door:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                MutableHeaders(scope=message)["X-Request-ID"] = rid
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", rid.encode())]
             await send(message)
 
         state = scope.setdefault("state", {})
@@ -246,7 +283,7 @@ class _Door:
                 raise MalformedRequest("neither path nor query may contain NUL")
             limit = self._limit_of(path)
             declared = headers.get("content-length", "")
-            if declared.isdigit() and int(declared) > limit:
+            if declared.isdecimal() and int(declared) > limit:
                 raise BodyTooLarge(f"the body may have {limit} bytes, this one has {declared}")
             await (hot or self._app)(scope, _Limited(receive, limit), answer)
         except FleetError as error:
@@ -263,15 +300,14 @@ class _Door:
             seconds = time.perf_counter() - started
             route = state.get("route") or getattr(scope.get("route"), "path", "unmatched")
             metrics: Metrics = self._state.metrics
-            metrics.requests.labels(self._service, scope["method"], route, status).inc()
-            metrics.seconds.labels(self._service, route).observe(seconds)
+            metrics.answered(self._service, scope["method"], route, status, seconds)
             if status >= 500 or (scope["method"] not in SAFE_METHODS and hot is None):
                 log.info("request", method=scope["method"], path=path, status=status, ms=round(seconds * 1000, 1))
 
-    async def _caller(self, scope: Scope, headers: Headers, path: str) -> Caller | None:
+    async def _caller(self, scope: Scope, headers: Mapping[str, str], path: str) -> Caller | None:
         try:
-            caller: Caller = await self._state.authenticator.authenticate(headers)
-        except Unauthorized:
+            caller = await self._admitted(scope, headers)
+        except (Unauthorized, TooManyRequests):
             if path in self._public and scope["method"] in SAFE_METHODS:
                 return None
             raise
@@ -280,6 +316,20 @@ class _Door:
             needed = f"{self._service}:{'read' if scope['method'] in SAFE_METHODS else 'write'}"
         if needed is not None and path not in self._public:
             caller.require(needed)
+        return caller
+
+    async def _admitted(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
+        authenticator: Authenticator = self._state.authenticator
+        if self._admission is None or (token := token_in(headers)) is None:
+            return await authenticator.authenticate(headers)
+        address = scope["client"][0] if scope.get("client") else ""
+        self._admission.arriving(address, token)
+        try:
+            caller = await authenticator.authenticate(headers)
+        except Unauthorized:
+            self._admission.refused(address)
+            raise
+        self._admission.admitted(address, token, caller)
         return caller
 
 
@@ -298,6 +348,11 @@ class _Limited:
         return message
 
 
+def _first_values(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers by lower-case name; of a repeated one the first. A plain dict, because the door looks at it many times."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
+
+
 def _request_id(sent: str | None) -> str:
     acceptable = sent and len(sent) <= REQUEST_ID_LONGEST and sent.isascii() and sent.isprintable()
     return sent if acceptable and sent else new_id("req")
@@ -307,7 +362,7 @@ def problem_response(error: FleetError, service: str, rid: str, path: str = "") 
     """The error as the wire wants it: problem+json, or OpenAI's shape under `/v1`."""
     if path.startswith("/v1/"):
         kind = "invalid_request_error" if error.status < 500 else "api_error"
-        body = {"error": {"message": error.detail, "type": kind, "code": error.code, "param": None}}
+        body = {"error": {"message": error.detail, "type": kind, "code": error.code, "param": error.extra.get("param")}}
         return JSONResponse(body, error.status, headers=error.headers)
     return JSONResponse(error.problem(service, rid), error.status, headers=error.headers, media_type=PROBLEM)
 
@@ -335,7 +390,9 @@ def _handle_errors(app: FastAPI, service: str) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        if isinstance(error.__cause__, FleetError):  # raised while FastAPI read the body, and wrapped by it: a body too large
+        if isinstance(
+            error.__cause__, FleetError
+        ):  # raised while FastAPI read the body, and wrapped by it: a body too large
             return render(error.__cause__, request)
         by_status = {404: NotFound, 405: MethodNotAllowed, 413: BodyTooLarge}
         kind = by_status.get(error.status_code, MalformedRequest)
