@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from config.contracts.madre import IntentName
+from madre.core.intents.catalog import RISKY
 from madre.core.intents.classifier import WEIGHTS, gram_keys, tf_idf
 from madre.core.intents.embeddings import DIMENSIONS, embed
 from madre.training.corpus import CALIBRATION, Sentence, read_sentences, training_sentences
@@ -38,6 +39,8 @@ SEED_AUTHOR = "seed"  # half templates: always in the training part, never an ex
 WANTED = 0.97
 """Precision the thresholds aim at on unseen authors: two points above what is promised."""
 WANTED_OF_WORDS_ALONE = 0.99
+RISKY_ALLOWED = 0.0005
+"""Share of harmless sentences by unseen authors that may pass the classifier as risky; the guard stands behind it."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,15 @@ def threshold(values: Floats, right: npt.NDArray[np.intp], precision: float) -> 
     share_right = np.cumsum(top[order] == right[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(share_right >= precision)
     return float(confidence[order[enough[-1]]]) if len(enough) else 1.0
+
+
+def risky_threshold(values: Floats, right: npt.NDArray[np.intp]) -> float:
+    """The lowest probability above which at most `RISKY_ALLOWED` of harmless sentences read as risky, before the guard has looked."""
+    risky = [place for place, name in enumerate(NAMES) if name in RISKY]
+    harmless = ~np.isin(right, risky)
+    wrong = np.sort(values[harmless & np.isin(values.argmax(axis=1), risky)].max(axis=1))[::-1]
+    allowed = int(harmless.sum() * RISKY_ALLOWED)
+    return float(np.nextafter(wrong[allowed], 1.0)) if len(wrong) > allowed else 0.0
 
 
 def row_of(label: str, values: Floats, sentences: Sequence[Sentence], limit: float) -> str:
@@ -230,10 +242,13 @@ def main() -> None:
         sharpness(both[examined], right[examined]),
     )
     by_words, by_both = np.exp(_log_softmax(word_logs * sharp_words)), np.exp(_log_softmax(both * sharp_both))
+    words_sure = threshold(by_words[examined], right[examined], WANTED_OF_WORDS_ALONE)
+    best = np.where((by_words.max(axis=1) >= words_sure)[:, None], by_words, by_both)
     limits = (
-        threshold(by_words[examined], right[examined], WANTED_OF_WORDS_ALONE),
+        words_sure,
         threshold(by_words[examined], right[examined], WANTED),
         threshold(by_both[examined], right[examined], WANTED),
+        risky_threshold(best[examined], right[examined]),
     )
     print(f"sharpness {sharp_words:.2f} {sharp_both:.2f}; thresholds {', '.join(f'{limit:.3f}' for limit in limits)}")
     print("unseen author                 right, among the first two, answered, right of those")

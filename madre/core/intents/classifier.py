@@ -48,6 +48,8 @@ class Thresholds:
     words: float
     """Words alone, where no embedding model can be loaded."""
     both: float
+    risky: float
+    """For an intent that can do harm; at least the above."""
 
 
 class Classifier:

@@ -8,17 +8,24 @@ from dataclasses import dataclass
 
 from config.contracts.madre import IntentName
 from madre.core.intents.catalog import RISKY
-from madre.core.intents.text import listed, masked, plain, words
+from madre.core.intents.lexicon import concepts_of
+from madre.core.intents.text import listed, masked, plain
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The verbs a deed is ordered with. Spanish ones by stem: imperative, infinitive and subjunctive; a past ("se borró") is no order."""
+    """The verbs a deed is ordered with, and what it is done to.
+
+    Spanish verbs by stem (-ar, -er/-ir): imperative, infinitive and subjunctive; a past ("se borró") is no order. `weak` verbs
+    ("drop", "saca") mean many things and count only where the message names a thing of these `kinds`.
+    """
 
     ar: str
     er: str
     es: str
     en: str
+    weak: str
+    kinds: str
 
     def pattern(self) -> re.Pattern[str]:
         first = "|".join(listed(self.ar))
@@ -31,35 +38,54 @@ class Orders:
 
 _ORDERS = {
     IntentName.DELETE_RESOURCE: Orders(
-        ar="borr elimin purg purgu quit limpi vaci tir bot desinstal carg cargu sac saqu esfum fulmin liquid desech descart",
+        ar="borr elimin purg purgu quit limpi vaci tir bot desinstal carg cargu sac saqu esfum fulmin liquid desech "
+        "descart despej",
         er="suprim barr destruy pul",
         es="deshaz deshacer deshagas vuela volar destruir",
-        en="delete remove erase wipe purge clear clean trash uninstall drop empty shred bin junk nuke dump ditch toss scrap destroy "
-        "discard rid rm chuck throw unlink lose axe zap kill free prune expunge obliterate annihilate",
+        en="delete remove erase wipe purge clear clean trash uninstall drop empty shred bin junk nuke dump ditch toss "
+        "scrap destroy discard rid rm chuck throw unlink lose axe zap kill free prune expunge obliterate annihilate",
+        weak="quita quitar quite quites limpia limpiar limpie tira tirar saca sacar saque carga pule clear clean drop "
+        "empty bin dump toss rid throw lose axe zap kill free chuck quitale quitalo sacale sacalo limpiale limpialo "
+        "tirale",
+        kinds="FILE MODEL",
     ),
     IntentName.RUN_PROCESS: Orders(
-        ar="ejecut lanz lanc arranc arranqu inici compil dispar tir ech levant prueb prob mand invoc despleg desplieg desplegu activ "
-        "pas program relanz",
-        er="corr construy met",
+        ar="ejecut lanz lanc arranc arranqu inici compil dispar tir ech levant prueb prob mand invoc despleg desplieg "
+        "desplegu activ pas program relanz abr",
+        er="corr construy met abr",
         es="pon poner ponga pongas dale darle haz hacer construir",
-        en="run rerun re-run execute launch start kick fire spawn trigger build compile invoke deploy do make give set get put let go "
-        "try use queue schedule begin",
+        en="run rerun re-run execute launch start kick fire spawn trigger build compile invoke deploy do make give set "
+        "get put let go try use queue schedule begin spin type reindex",
+        weak="tira tirar echa echar echale levanta mete prueba probar manda pasa pasar pasale pasame pon poner ponga "
+        "pongas ponme ponle dale darle haz hazme hacer abre do make give set get put let go try use begin type build "
+        "start kick fire",
+        kinds="PROCESS CLI",
     ),
     IntentName.KILL_PROCESS: Orders(
-        ar="mat par cancel abort termin cort fren tumb carg cargu cierr cerr apag apagu liquid fulmin acab dej mand quit sac saqu "
-        "anul finaliz baj tir desactiv congel",
+        ar="mat par cancel abort termin cort fren tumb carg cargu cierr cerr apag apagu liquid fulmin acab dej mand quit "
+        "sac saqu anul finaliz baj tir desactiv congel",
         er="interrump suspend",
         es="deten detener detenga detengas siga",
-        en="kill stop halt cancel abort terminate end quit interrupt ctrl-c ctrl+c sigkill sigterm nuke murder axe shut pull force drop "
-        "scrap cut put call get take make pkill killall finish zap knock scratch",
+        en="kill stop halt cancel abort terminate end quit interrupt ctrl-c ctrl+c sigkill sigterm nuke murder axe shut "
+        "pull force drop scrap cut put call get take make pkill killall finish zap knock scratch close switch stopea",
+        weak="corta cortar frena carga cierra cerrar apaga acaba deja dejar manda quita saca baja bajar bajale tira "
+        "termina terminar para parar end quit pull force drop scrap cut put call get take make finish knock scratch "
+        "close switch shut axe zap",
+        kinds="PROCESS CLI",
     ),
     IntentName.REPAIR_MODULE: Orders(
-        ar="repar arregl reinici restaur levant resucit san sane recuper reanim cur desatasc desatasqu desbloque resete relanz rearranc "
-        "rearranqu solucion peg enderez remiend parche arranc arranqu tumb dej",
-        er="reviv corrig correg met vuelv volv compon",
+        ar="repar arregl reinici restaur restablezc restablec reconstruy levant resucit san sane recuper reanim cur "
+        "desatasc desatasqu desbloque resete relanz rearranc rearranqu solucion peg enderez remiend parche arranc "
+        "arranqu tumb dej",
+        er="reviv corrig correg met vuelv volv compon restablec reconstru reconstruy",
         es="pon poner ponga pongas haz dale darle reset componer",
-        en="repair fix restart reboot heal recover revive resurrect restore reset bounce unstick correct patch mend rebuild reload bring "
-        "get give make put sort kick cycle turn power cure resuscitate unjam relaunch nurse",
+        en="repair fix restart reboot heal recover revive resurrect restore reset bounce unstick correct patch mend "
+        "rebuild reload bring get give make put sort kick cycle turn power cure resuscitate unjam relaunch nurse "
+        "rectify recreate reconnect clear fetch",
+        weak="arregla arreglar arregle arreglame arreglalo repara repare componlo cura solucionalo corrige fix repair mend "
+        "correct patch sort restore restaura recupera deja dejar pon poner haz dale darle mete tumba vuelve bounce "
+        "bring get give make put kick cycle turn power clear fetch heal reset",
+        kinds="SERVICE",
     ),
 }
 _FORMS = {name: orders.pattern() for name, orders in _ORDERS.items()}
@@ -94,14 +120,21 @@ _INJECTED = re.compile(
 )
 """Text made for a machine to stumble over. A person may mean it, and is asked."""
 _NEGATION = listed(
-    "no not don't dont never nunca jamas sin without tampoco ni nobody nadie won't can't cannot didn't shouldn't mustn't doesn't avoid "
+    "no not don't dont never nunca jamas sin without tampoco ni won't can't cannot didn't shouldn't mustn't doesn't avoid "
     "evita"
+)
+_WORD_OR_BREAK = re.compile(r"[a-z0-9]+(?:['\-.+_][a-z0-9]+)*|[?,;:.!\n]")
+_BREAKS = frozenset("?,;:.!\n")
+_NAMED = listed("xaudio xscript xfile xpath xcode xweights pid")
+_COMMANDS = listed(
+    "pytest npm npx docker docker-compose cargo bash sh zsh python python3 make node ls df du git pip pip3 curl wget ffmpeg ffprobe rsync "
+    "go ruby perl java cmake tox ruff mypy uname htop systemctl xscript xcode xpath"
 )
 _UNDER_NEGATION = 3
 """Words after a "no" that it reaches."""
 _EMPTY = listed(
-    "please pls plz porfa porfavor por favor ya now ahora the el la los las al a an un una me te it's hey oye madre ok okay vale venga "
-    "just solo and y can could you puedes podrias quiero i want to que de of up with con rapido asap gracias thanks for"
+    "please pls plz porfa porfavor por favor ya now ahora the el la los las al a an un una me te it's hey oye ok okay vale venga "
+    "just solo and y ponme can could you puedes podrias quiero i want to que de of up with con rapido asap gracias thanks for"
 )
 
 
@@ -114,34 +147,54 @@ def permits(name: IntentName, message: str) -> bool:
         return True
     if _INJECTED.search(plain(message)):
         return False
-    seen = words(message)
-    orders = [place for place, word in enumerate(seen) if _FORMS[name].fullmatch(word) and _opens_clause(seen, place)]
-    given = [place for place in orders if not _is_negated(seen, place)]
+    seen = _WORD_OR_BREAK.findall(masked(message))
+    given = [place for place in _orders(name, seen) if not _is_negated(seen, place)]
     if not given:
         return False
     asks = _ASKING.search(" ".join(seen)) or ("?" in seen and not _POLITE.search(masked(message)))
-    if asks and not _is_ordered_first(seen, given):
+    if asks and _opening(seen) not in given:
         return False
     return any(_has_object(seen, place) for place in given)
 
 
+def _orders(name: IntentName, seen: list[str]) -> list[int]:
+    """Places of the words that order this deed."""
+    kinds, weak = listed(_ORDERS[name].kinds), listed(_ORDERS[name].weak)
+    names_a_kind = any(kinds & set(concepts_of(word)) for word in seen) or any(
+        word in _NAMED or word in _COMMANDS for word in seen
+    )
+    forms = [place for place, word in enumerate(seen) if _FORMS[name].fullmatch(word) and _opens_clause(seen, place)]
+    orders = [place for place in forms if names_a_kind or seen[place] not in weak]
+    opening = _opening(seen)
+    if name is IntentName.RUN_PROCESS and len(seen) > opening and seen[opening] in _COMMANDS:
+        orders.append(opening)  # "pytest -q tests/": a command line typed as it is
+    return orders
+
+
 def _opens_clause(seen: list[str], place: int) -> bool:
     """Spanish "para" is "stop" only where a sentence or a clause opens; elsewhere it is "for"."""
-    return seen[place] != "para" or place == 0 or seen[place - 1] in _CLAUSE_OPENERS
+    return seen[place] != "para" or place == 0 or seen[place - 1] in _CLAUSE_OPENERS or seen[place - 1] in _BREAKS
 
 
 def _is_negated(seen: list[str], place: int) -> bool:
-    return any(word in _NEGATION for word in seen[max(0, place - _UNDER_NEGATION) : place])
+    """Whether a "no" of the same clause reaches the word."""
+    for word in reversed(seen[max(0, place - _UNDER_NEGATION) : place]):
+        if word in _BREAKS:
+            return False
+        if word in _NEGATION:
+            return True
+    return False
 
 
-def _is_ordered_first(seen: list[str], given: list[int]) -> bool:
-    """Whether the message opens with its order, courtesies aside: "borra esto, ¿vale?"."""
-    opening = next((place for place, word in enumerate(seen) if word not in _EMPTY), 0)
-    return opening in given
+def _opening(seen: list[str]) -> int:
+    """Place of the first word that is no courtesy: "porfa, madre, **borra** esto"."""
+    return next(
+        (place for place, word in enumerate(seen) if word not in _EMPTY and word not in _BREAKS and word != "madre"), 0
+    )
 
 
 def _has_object(seen: list[str], place: int) -> bool:
     """Whether anything besides the order and courtesies is named: a thing, a pronoun at the verb, or "it"."""
     if re.search(r"[aeir](?:me|te|nos)?(?:lo|la|los|las)$", seen[place]) and len(seen[place]) > 4:
         return True
-    return any(word not in _EMPTY and word != "?" for at, word in enumerate(seen) if at != place)
+    return any(word not in _EMPTY and word not in _BREAKS for at, word in enumerate(seen) if at != place)

@@ -123,11 +123,13 @@ _WORDS: dict[str, str] = {
         compilador* helm ansible apt pip pipx poetry uv vim nano fzf podman sqlite3 psql redis-cli flac lame ollama
     """,
     "PROCESS": """
-        proces* process* job jobs tarea* task tasks trabajo* trabajos script* xscript build builds test tests pid
-        daemon worker* comando* command* pipeline* cron backup* respaldo* copia entrenamiento* training train hija*
-        spawn render renders descarga* download* bucle loop colgado runaway instancia* thing cosa separacion
-        separation batch lote import importacion migracion migration* suite scraper notebook servidor server
-        compilacion ejecucion execution transcod* transcri* conversion bot
+        proces* process* job jobs tarea* task tasks trabajo* trabajos script* xscript build builds test tests
+        pid daemon worker* comando* command* pipeline* cron backup* respaldo* copia entrenamiento* training
+        train hija* spawn render renders descarga* download* bucle loop colgado runaway instancia* thing cosa
+        separacion separation batch lote import importacion migracion migration* suite scraper notebook servidor
+        server compilacion ejecucion execution transcod* transcri* conversion bot benchmark* linter lint kernel
+        kernels jupyter transcripcion* transcription* deploy* reindex* indexado indexador crawler watcher sync
+        timer
     """,
     "FILE": """
         archiv* file files fichero* carpeta* folder* director* disco disk drive espacio space cache temp tmp
@@ -315,6 +317,7 @@ _LONGEST = max(map(len, _STEMS))
 @lru_cache(maxsize=8_192)
 def concepts_of(word: str) -> tuple[str, ...]:
     """Every concept a plain word stands for, in a fixed order; empty for a word of no list."""
+    word = word.removesuffix("'s") if word not in _EXACT else word
     found = set(_EXACT.get(word, ()))
     for length in range(2, min(len(word), _LONGEST) + 1):
         found.update(_STEMS.get(word[:length], ()))
