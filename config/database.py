@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Database:
-    """`read()` never locks; `write()` waits its turn with BEGIN IMMEDIATE and never fails half way.
+    """`read()` never locks; `write()` waits its turn (BEGIN IMMEDIATE; on Postgres a lock per service) and never fails half way.
 
     One writer per process; a service that is not the owner of a table gets DatabaseError when it writes there.
     """
@@ -119,7 +119,8 @@ class Database:
         return engine
 
     def _postgres(self, connections: int, write: bool) -> AsyncEngine:
-        # One snapshot per read, as SQLite gives it. A write reads anew in each statement, so that it sees what it has waited for.
+        # One snapshot per read, as SQLite gives it. A write takes its service's turn first, as BEGIN IMMEDIATE does, also between
+        # processes and hosts; then it reads anew in each statement, so that it sees what it has waited for.
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
         engine = create_async_engine(
             self.url,
@@ -137,6 +138,11 @@ class Database:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.close()
             adapted.commit()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _begin(connection: Connection) -> None:
+            if write:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock(hashtext('{role_of(self.service)}'))")
 
         return engine
 

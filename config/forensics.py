@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import structlog
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -64,11 +64,6 @@ class Trail:
     ) -> None:
         """Add a row in the transaction of `session`, which must be one of `Database.write()`. Never give it a secret."""
         rows = TABLES[table]
-        if session.get_bind().dialect.name == "postgresql":  # BEGIN IMMEDIATE has no like there: one chain, one writer
-            await session.execute(
-                text("SELECT pg_advisory_xact_lock(hashtext(CAST(:chain AS text)))"),
-                {"chain": f"{table}:{self.service}"},
-            )
         last = (
             await session.execute(
                 self._mine(select(rows.c.seq, rows.c.hash), table).order_by(rows.c.seq.desc()).limit(1)

@@ -1,0 +1,98 @@
+"""A Postgres server of the tests' own: on a loopback port, run by an ordinary user, gone afterwards."""
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from config import migrate
+from config.settings import FleetSettings
+
+ADMIN = "vx11_owner"  # owns the databases and may make roles; not a superuser
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    password: str
+
+    def url(self, database: str, user: str = ADMIN) -> str:
+        return f"postgresql://{user}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def run(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement as the superuser."""
+        with psycopg.connect(self.url(database, "postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def _binaries() -> Path | None:
+    if found := shutil.which("postgres"):
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return installed[-1].parent if installed else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The running server. Skips where no `postgres` is installed."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip(
+            "no postgres binary in PATH or /usr/lib/postgresql/*/bin: the Postgres half of the tests is not run"
+        )
+    user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())  # Postgres refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="vx11-postgres-"))
+    password = secrets.token_hex(16)
+    (folder / "password").write_text(password)
+    for path in (folder, folder / "password"):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
+    data, log = folder / "data", folder / "log"
+    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+    control = [binaries / "pg_ctl", "-D", data, "-w"]
+
+    def run(*command: object) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **as_user)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    try:
+        run(*initdb, f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--locale=C")
+        run(*control, "-l", log, "-o", options, "start")
+        running = Server(port, password)
+        running.run(f"CREATE ROLE {ADMIN} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'")
+        yield running
+    finally:
+        if (data / "postmaster.pid").exists():
+            run(*control, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name of a migrated, empty database, to be copied."""
+    postgres.run(f"CREATE DATABASE migrated OWNER {ADMIN}")
+    folder = tmp_path_factory.mktemp("migrated_postgres")
+    migrate.upgrade(FleetSettings(state_dir=folder, database_url=postgres.url("migrated"), _env_file=None))
+    return "migrated"
+
+
+@pytest.fixture
+def postgres_url(postgres: Server, migrated_postgres: str) -> Iterator[str]:
+    """URL of this test's own database, migrated and empty."""
+    name = f"test_{secrets.token_hex(6)}"
+    postgres.run(f"CREATE DATABASE {name} OWNER {ADMIN} TEMPLATE {migrated_postgres}")
+    yield postgres.url(name)
+    postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
