@@ -26,7 +26,7 @@ SHARED_MODULES = (
     "config.sse",
     "httptools",
     "httpx",
-    "multipart",
+    "python_multipart",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "sqlalchemy.ext.asyncio",
     "uvicorn.lifespan.on",

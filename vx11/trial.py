@@ -1,0 +1,97 @@
+"""A real fleet on free ports and in a state folder of its own, for tests and benchmarks."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from config.settings import SERVICES, FleetSettings
+from vx11 import control
+from vx11.running import run_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_SECONDS = 120
+
+
+class TrialFleet:
+    """Commands are run as a person runs them: `vx11` in a process of its own, configured by its environment."""
+
+    def __init__(self, state_dir: Path, **variables: str) -> None:
+        self.state_dir = state_dir
+        self.ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
+        chosen = {f"VX11_{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
+        self.environment = {**inherited, **chosen, "VX11_STATE_DIR": str(state_dir), **variables}
+        self.environment["PYTHONPATH"] = str(ROOT)
+
+    @property
+    def url(self) -> str:
+        return self.url_of("gateway")
+
+    @property
+    def token(self) -> str:
+        """The owner's token; there is one from the first start on."""
+        return (self.state_dir / "secrets" / "token").read_text().strip()
+
+    def url_of(self, service: str) -> str:
+        """A service's own port."""
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def vx11(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end. Raises AssertionError with all it said when it fails and `check` is set."""
+        done = subprocess.run(
+            self._command(*arguments),
+            env=self.environment,
+            cwd=self.state_dir.parent,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"vx11 {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and leave it running; its output can be read line by line."""
+        return subprocess.Popen(
+            self._command(*arguments),
+            env=self.environment,
+            cwd=self.state_dir.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def up(self, *options: str) -> None:
+        self.vx11("up", "--detach", *options)
+
+    def down(self) -> None:
+        self.vx11("down")
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What `vx11 status --json` says, by service."""
+        rows = json.loads(self.vx11("status", "--json", check=False).stdout)
+        return {row["service"]: row for row in rows}
+
+    def supervisor_pid(self) -> int:
+        """Raises AssertionError where none runs."""
+        pid = control.running_pid(run_dir(FleetSettings(state_dir=self.state_dir, _env_file=None)))
+        assert pid, "no supervisor is running"
+        return pid
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "vx11", *arguments]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing uses at this moment, all different."""
+    with ExitStack() as open_sockets:
+        found = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in found]
