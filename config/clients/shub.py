@@ -5,7 +5,7 @@ from typing import Any
 from config.clients.service_client import ServiceClient
 from config.contracts.common import Job, Page, StatusEnum
 from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis, Layout, MixRequest
-from config.errors import FleetError
+from config.errors import FleetError, NotFound
 
 
 class ShubClient(ServiceClient):
@@ -14,7 +14,7 @@ class ShubClient(ServiceClient):
     service = "shub"
 
     async def asset(self, asset_id: str) -> Asset:
-        """What is known of a file. Raises NotFound."""
+        """What is known of a file. Raises AssetNotFound."""
         return await self._get(f"/shub/assets/{asset_id}", Asset)
 
     async def assets(self, *, limit: int = 50, cursor: str | None = None) -> Page[Asset]:
@@ -31,21 +31,21 @@ class ShubClient(ServiceClient):
         idempotency_key: str | None = None,
         timeout_seconds: float = 600.0,
     ) -> AudioAnalysis:
-        """Measurements of a file. Raises NotFound, or an AudioProblem for a file that cannot be measured."""
+        """Measurements of a file. Raises AssetNotFound, or an AudioProblem for a file that cannot be measured."""
         body = AnalyzeRequest(asset_id=asset_id, channel_layout=channel_layout, series=series)
         return await self._post(
             "/shub/analyze", body, AudioAnalysis, idempotency_key=idempotency_key, timeout_seconds=timeout_seconds
         )
 
     async def mix(self, order: MixRequest, *, idempotency_key: str | None = None) -> Job:
-        """Start a mix; the job's `result` becomes a MixResult. Raises NotFound when a stem is not there.
+        """Start a mix; the job's `result` becomes a MixResult. Raises AssetNotFound when a stem is not there.
 
         The same key and order give the same job, whatever became of it.
         """
         return await self._post("/shub/mix", order, Job, idempotency_key=idempotency_key)
 
     async def job(self, job_id: str) -> Job:
-        """Where a job stands. Raises NotFound."""
+        """Where a job stands. Raises JobNotFound."""
         return await self._get(f"/shub/jobs/{job_id}", Job)
 
     async def unfinished_jobs(self) -> list[Job]:
@@ -60,7 +60,7 @@ class ShubClient(ServiceClient):
             params["cursor"] = page.next_cursor
 
     async def cancel_job(self, job_id: str) -> Job:
-        """Stop a job; a job that has ended stays as it is. Raises NotFound."""
+        """Stop a job; a job that has ended stays as it is. Raises JobNotFound."""
         return await self._post(f"/shub/jobs/{job_id}/cancel", None, Job)
 
     async def delete_asset(
@@ -68,11 +68,23 @@ class ShubClient(ServiceClient):
     ) -> AssetDeleted:
         """Delete a file. The grant is for `shub:delete` with exactly `{"asset_id": asset_id}`.
 
-        Raises GrantRefused, NotFound, and AssetInUse while a job reads it.
+        Raises GrantRefused, AssetNotFound, and AssetInUse while a job reads it.
         """
         return await self._ask(
             "DELETE", f"/shub/assets/{asset_id}", AssetDeleted, grant=grant, idempotency_key=idempotency_key
         )
+
+
+class AssetNotFound(NotFound):
+    """There is no audio file by that id, or it was deleted."""
+
+    code, status, title = "asset_not_found", 404, "There is no such audio file"
+
+
+class JobNotFound(NotFound):
+    """There is no job by that id."""
+
+    code, status, title = "job_not_found", 404, "There is no such job"
 
 
 class AssetInUse(FleetError):

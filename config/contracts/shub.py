@@ -131,7 +131,7 @@ class MixedStem(Wire):
     asset_id: str
     name: str
     role: StemRole
-    role_source: Literal["request", "name"]
+    role_source: Literal["request", "name", "unknown"]
     integrated_lufs: float | None
     gain_db: float
     pan: float

@@ -1,5 +1,7 @@
 """Blocks in, audio file out."""
 
+import errno
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -13,6 +15,7 @@ Format = Literal["wav", "flac"]
 BitDepth = Literal[16, 24, 32]
 """32 is floating point, and only WAV has it."""
 _RIFF_LIMIT_BYTES = 0xFFFFFFFF - 65_536
+_FULL_BELOW_BYTES = 4 * 1024 * 1024
 
 
 class AudioWriter:
@@ -24,7 +27,7 @@ class AudioWriter:
         if container == "flac" and bits == 32:
             raise ValueError("FLAC has no floating point")
         large = frames * channels * bits // 8 > _RIFF_LIMIT_BYTES
-        self._bits, self._seed, self._done = bits, seed, 0
+        self._bits, self._seed, self._done, self._folder = bits, seed, 0, path.parent
         self._sound = soundfile.SoundFile(
             str(path),
             "w",
@@ -51,5 +54,7 @@ class AudioWriter:
                 self._sound.write(to_integers(block, self._bits, self._done, self._seed))
         except (soundfile.LibsndfileError, AssertionError) as exc:
             # libsndfile says "System error", the binding counts the frames: both mean that the bytes did not get out.
-            raise OSError(f"writing stopped after {self._done} frames: {exc}") from exc
+            disk = os.statvfs(self._folder)
+            reason = errno.ENOSPC if disk.f_bavail * disk.f_frsize < _FULL_BELOW_BYTES else errno.EIO
+            raise OSError(reason, f"writing stopped after {self._done} frames: {exc}") from exc
         self._done += len(block)

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from shub.dsp.kweighting import speakers_of
 from shub.dsp.loudness_target import Levelled, Levelling, apply_levelling, levelling_for
 from shub.dsp.meter import Loudness, Meter
 from shub.dsp.panning import pan_matrix
+from shub.dsp.refusals import AudioRefused
 from shub.dsp.resampling import resampled
 
 STEREO = ("L", "R")
@@ -34,6 +36,8 @@ class Stem:
     target_lufs: float
     gain_db: float = 0.0
     pan: float = 0.0
+    name: str = ""
+    """How the stem is called where it is refused."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,9 @@ class Mix:
 def mix_down(order: MixOrder, target: Path, scratch: Path, progress: Progress, limits: Limits | None = None) -> Mix:
     """Write the mix to `target`; `scratch` is room for the sum, 8 bytes a frame, gone again when done.
 
-    Raises AudioRefused, with the stem's number, for a stem that cannot be used, and OSError when the disk is full.
+    Raises AudioRefused, with the stem's name, for a stem that cannot be used, and OSError when the disk is full.
     """
-    infos = [probe(stem.path, limits) for stem in order.stems]
+    infos = [_probe(stem, limits) for stem in order.stems]
     rate = order.rate_hz or max(info.sample_rate_hz for info in infos)
     with ThreadPoolExecutor(min(len(infos), os.cpu_count() or 1)) as threads:
         staged = []
@@ -88,8 +92,22 @@ def mix_down(order: MixOrder, target: Path, scratch: Path, progress: Progress, l
     return Mix(tuple(staged), levelled, rate, frames)
 
 
+def _probe(stem: Stem, limits: Limits | None) -> AudioInfo:
+    with _named(stem):
+        return probe(stem.path, limits)
+
+
+@contextmanager
+def _named(stem: Stem) -> Iterator[None]:
+    """Refusals say which stem they are about."""
+    try:
+        yield
+    except AudioRefused as refusal:
+        raise type(refusal)(f"stem {stem.name!r}: {refusal.detail}") from refusal
+
+
 def _stage(stem: Stem, limits: Limits | None) -> StagedStem:
-    with AudioReader(stem.path, limits) as reader:
+    with _named(stem), AudioReader(stem.path, limits) as reader:
         info = reader.info
         speakers = _speakers(info)
         matrix = pan_matrix(speakers, stem.pan)

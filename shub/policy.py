@@ -1,0 +1,122 @@
+"""Verdicts of shub: where stems stand, what files are called, what a result must warn of. No I/O."""
+
+import re
+import unicodedata
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any, Literal
+
+from config.contracts.shub import AudioWarning, MixRequest, StemRole
+from config.errors import InvalidRequest
+
+ROLE_LOUDNESS_LUFS: dict[StemRole, float] = {
+    StemRole.VOCAL: -20.0,
+    StemRole.LEAD: -21.0,
+    StemRole.DRUMS: -21.0,
+    StemRole.KICK: -23.0,
+    StemRole.SNARE: -24.0,
+    StemRole.BASS: -23.0,
+    StemRole.OTHER: -23.0,
+    StemRole.GUITAR: -24.0,
+    StemRole.PIANO: -24.0,
+    StemRole.BRASS: -24.0,
+    StemRole.KEYS: -25.0,
+    StemRole.BACKING_VOCAL: -26.0,
+    StemRole.STRINGS: -26.0,
+    StemRole.PERCUSSION: -27.0,
+    StemRole.PAD: -28.0,
+    StemRole.FX: -29.0,
+    StemRole.HATS: -30.0,
+}
+"""Integrated loudness of each stem before the sum is levelled. Only the differences matter: the voice in front, the rhythm section
+within 3 LU of it, what colours the sound 4 to 10 LU behind. A starting balance of our own; `gain_db` moves a stem from there."""
+
+ROLE_WORDS: dict[StemRole, str] = {
+    # Told apart from top to bottom: a "coro de voces" is a choir, a "bass drum" is a kick, a "lead guitar" leads.
+    StemRole.BACKING_VOCAL: "coro coros choir backing backings bgv bvox armonia armonias harmony harmonies segundas",
+    StemRole.VOCAL: "voz voces vocal vocals vox voice voices cantante singer canto rap acapella acappella",
+    StemRole.KICK: "bombo kick kik bd bassdrum",
+    StemRole.SNARE: "caja snare snr redoblante tarola clap claps palmas",
+    StemRole.HATS: "hihat hihats hat hats hh charles platillo platillos plato platos cymbal cymbals ride overhead overheads oh",
+    StemRole.PERCUSSION: "percusion percusiones percussion perc conga congas bongo bongos shaker pandereta tambourine cajon toms tom",
+    StemRole.DRUMS: "bateria baterias drum drums beat beats drumkit kit ritmo batería",
+    StemRole.LEAD: "lead solo solista melodia melody",
+    StemRole.BASS: "bajo bass sub contrabajo 808",
+    StemRole.GUITAR: "guitarra guitarras guitar guitars gtr gtrs acustica ukelele ukulele",
+    StemRole.PIANO: "piano pianos",
+    StemRole.KEYS: "teclado teclados keys keyboard synth synths sinte sintetizador organ organo rhodes wurli clavinet arp",
+    StemRole.STRINGS: "cuerda cuerdas string strings violin violines violins viola cello chelo orquesta orchestra",
+    StemRole.BRASS: "metales brass trompeta trumpet trombon trombone sax saxo saxofon saxophone horns vientos flauta flute",
+    StemRole.PAD: "pad pads colchon",
+    StemRole.FX: "fx sfx efecto efectos effect effects ambiente ambience atmos noise riser",
+}
+_ROLE_OF_WORD = {word: role for role, words in reversed(ROLE_WORDS.items()) for word in words.split()}
+_RANK = {role: rank for rank, role in enumerate(ROLE_WORDS)}
+RoleSource = Literal["request", "name", "unknown"]
+
+LONGEST_NAME = 200
+HEAVY_LIMITING_DB = 6.0
+
+
+def role_of(asked: StemRole | None, name: str) -> tuple[StemRole, RoleSource]:
+    """The role that was asked for, else the one that the file's name speaks of, else `other`."""
+    if asked is not None:
+        return asked, "request"
+    plain = unicodedata.normalize("NFKD", PurePath(name).stem.lower())
+    words = re.findall(r"[a-z]+|\d+", "".join(letter for letter in plain if not unicodedata.combining(letter)))
+    pairs = ["".join(pair) for pair in pairwise(words)]  # "hi-hat", "bass drum"
+    found = [_ROLE_OF_WORD[word] for word in words + pairs if word in _ROLE_OF_WORD]
+    return (min(found, key=_RANK.__getitem__), "name") if found else (StemRole.OTHER, "unknown")
+
+
+def clean_name(name: str, *, fallback: str) -> str:
+    """A file's name as it is kept and shown: no folders, no control characters, at most 200 characters, its ending kept."""
+    last = re.split(r"[/\\]", name)[-1]
+    visible = "".join(
+        letter for letter in last if letter.isprintable() and not unicodedata.category(letter).startswith("C")
+    )
+    visible = visible.strip().strip(".") or fallback
+    if len(visible) > LONGEST_NAME:
+        suffix = PurePath(visible).suffix[:10]
+        visible = visible[: LONGEST_NAME - len(suffix)] + suffix
+    return visible
+
+
+def mix_name(request: MixRequest) -> str:
+    """What the mix is called: as asked, with the ending that its format has."""
+    stem = clean_name(request.name or "mix", fallback="mix")
+    ending = f".{request.format}"
+    return stem if stem.lower().endswith(ending) else stem + ending
+
+
+def refuse_impossible(request: MixRequest) -> None:
+    """Raises InvalidRequest for what no file can hold."""
+    if request.format == "flac" and request.bit_depth == 32:
+        raise InvalidRequest("bit_depth: FLAC holds 16 or 24 bits; 32 is floating point and needs format wav")
+
+
+def warnings_of(order: dict[str, Any], mixed: dict[str, Any]) -> list[AudioWarning]:
+    """What a person should know of a mix: `order` is what was asked for, `mixed` the worker's answer."""
+    found = []
+    for asked, stem in zip(order["stems"], mixed["stems"], strict=True):
+        if stem["integrated_lufs"] is None:
+            found.append(
+                AudioWarning(code="stem_silent", text=f"{asked['name']} is silent or too short to be measured")
+            )
+        elif stem["is_clamped"]:
+            text = f"{asked['name']} is too far from its level: it got {stem['gain_db']:.0f} dB, and no more"
+            found.append(AudioWarning(code="gain_out_of_range", text=text))
+    if mixed["loudness"]["integrated_lufs"] is None:
+        found.append(AudioWarning(code="mix_silent", text="the mix is silent or too short to be measured"))
+    if mixed["shortfall_lu"]:
+        text = (
+            f"the mix is {mixed['shortfall_lu']:.1f} LU below {order['target_lufs']:g} LUFS: "
+            f"its peaks may not exceed {order['ceiling_dbtp']:g} dBTP"
+        )
+        found.append(AudioWarning(code="loudness_shortfall", text=text))
+    if mixed["limiter_reduction_db"] > HEAVY_LIMITING_DB:
+        text = (
+            f"the limiter takes up to {mixed['limiter_reduction_db']:.1f} dB: a lower target_lufs would sound more open"
+        )
+        found.append(AudioWarning(code="heavy_limiting", text=text))
+    return found

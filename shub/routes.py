@@ -1,0 +1,221 @@
+"""HTTP in, HTTP out."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+
+from config.auth import CallerDep
+from config.contracts.common import Job, Page, StatusEnum
+from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis, MixRequest
+from config.errors import BodyTooLarge, GrantRefused, IdempotencyConflict, StorageFull, documented
+from config.idempotency import KeyDep
+from config.pages import PageDep
+from config.sse import LastEventIdDep, event_stream
+from shub.assets import Assets
+from shub.errors import (
+    AnalysisTooSlow,
+    AssetInUse,
+    AssetNotFound,
+    AudioProblem,
+    AudioWorkerLost,
+    CallerGone,
+    JobNotFound,
+    UnsupportedAudio,
+    UploadBroken,
+    UploadMissing,
+)
+from shub.jobs import Jobs
+
+MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
+
+Reply = TypeVar("Reply")
+
+
+def _assets(request: Request) -> Assets:
+    assets: Assets = request.app.state.assets
+    return assets
+
+
+def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+AssetsDep = Annotated[Assets, Depends(_assets)]
+JobsDep = Annotated[Jobs, Depends(_jobs)]
+
+Documented = dict[int | str, dict[str, Any]]
+
+assets_router = APIRouter(tags=["assets"])
+jobs_router = APIRouter(tags=["jobs"])
+
+_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": _FILE, "name": {"type": "string"}},
+                }
+            },
+            "application/octet-stream": {"schema": _FILE},
+        },
+    }
+}
+
+
+_KNOWN: Documented = {200: {"model": Asset, "description": "The same content is here already: the file that holds it"}}
+_CONTENT: Documented = {
+    200: {"content": {kind: {"schema": _FILE} for kind in MEDIA_TYPES.values()}},
+    206: {"description": "The part that Range asked for"},
+    416: {"description": "There is no such part"},
+}
+_EVENTS: Documented = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+
+@assets_router.post(
+    "/assets",
+    status_code=201,
+    summary="Upload an audio file",
+    openapi_extra=_UPLOAD,
+    responses=_KNOWN
+    | documented(
+        UploadMissing, UploadBroken, BodyTooLarge, UnsupportedAudio, AudioProblem, IdempotencyConflict, StorageFull
+    ),
+)
+async def upload(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    assets: AssetsDep,
+    key: KeyDep,
+    name: Annotated[str | None, Query(max_length=500, description="Its name, when the body is the file itself")] = None,
+) -> Asset:
+    """WAV, FLAC, MP3 or Ogg (Vorbis, Opus, FLAC), as the field `file` of a multipart form or as the body itself.
+
+    The bytes decide what it is; a name that ends like another format is refused.
+    """
+    asset, is_new = await assets.take_in(request, name, caller, key)
+    response.status_code = 201 if is_new else 200
+    return asset
+
+
+@assets_router.get("/assets", summary="Audio files, newest first")
+async def list_assets(
+    assets: AssetsDep,
+    page: PageDep,
+    name: Annotated[str | None, Query(max_length=200, description="Part of the name")] = None,
+    format_: Annotated[Literal["wav", "flac", "mp3", "ogg"] | None, Query(alias="format")] = None,
+) -> Page[Asset]:
+    return await assets.page(page, name=name, format_=format_)
+
+
+@assets_router.get("/assets/{asset_id}", summary="What is known of a file", responses=documented(AssetNotFound))
+async def get_asset(asset_id: str, assets: AssetsDep) -> Asset:
+    return await assets.asset(asset_id)
+
+
+@assets_router.api_route(
+    "/assets/{asset_id}/content",
+    methods=["GET", "HEAD"],
+    summary="The file itself; takes Range",
+    response_class=FileResponse,
+    responses=_CONTENT | documented(AssetNotFound),
+)
+async def get_content(asset_id: str, assets: AssetsDep) -> FileResponse:
+    asset, path = await assets.content(asset_id)
+    headers = {"ETag": f'"{asset.sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    return FileResponse(path, media_type=MEDIA_TYPES[asset.format], filename=asset.name, headers=headers)
+
+
+@assets_router.delete(
+    "/assets/{asset_id}",
+    summary="Delete a file; needs a grant or the scope shub:delete",
+    responses=documented(GrantRefused, AssetNotFound, AssetInUse, IdempotencyConflict),
+)
+async def delete_asset(
+    asset_id: str,
+    caller: CallerDep,
+    assets: AssetsDep,
+    key: KeyDep,
+    grant: Annotated[str | None, Header(alias="X-VX11-Grant", max_length=4096)] = None,
+) -> AssetDeleted:
+    return await assets.delete(asset_id, caller, grant, key)
+
+
+@assets_router.post(
+    "/analyze",
+    summary="Measure a file: loudness, range, peaks",
+    responses=documented(AssetNotFound, AudioProblem, AnalysisTooSlow, AudioWorkerLost),
+)
+async def analyze(body: AnalyzeRequest, request: Request, assets: AssetsDep) -> AudioAnalysis:
+    """To ITU-R BS.1770 and EBU R 128; silence is null."""
+    return await _unless_gone(request, assets.analyze(body))
+
+
+@jobs_router.post(
+    "/mix",
+    status_code=202,
+    summary="Mix stems, as a job",
+    responses=documented(AssetNotFound, IdempotencyConflict),
+)
+async def mix(body: MixRequest, caller: CallerDep, jobs: JobsDep, key: KeyDep) -> Job:
+    """Each stem is staged to the loudness of its role, placed and summed; the sum is brought to `target_lufs` under `ceiling_dbtp`."""
+    return await jobs.order_mix(body, caller, key)
+
+
+@jobs_router.get("/jobs", summary="Jobs, newest first")
+async def list_jobs(
+    jobs: JobsDep,
+    page: PageDep,
+    status: Annotated[list[StatusEnum] | None, Query()] = None,
+    kind: Annotated[str | None, Query(max_length=20)] = None,
+) -> Page[Job]:
+    return await jobs.page(page, statuses=status or [], kind=kind)
+
+
+@jobs_router.get("/jobs/{job_id}", summary="Where a job stands", responses=documented(JobNotFound))
+async def get_job(job_id: str, jobs: JobsDep) -> Job:
+    return await jobs.job(job_id)
+
+
+@jobs_router.post("/jobs/{job_id}/cancel", summary="Stop a job", responses=documented(JobNotFound))
+async def cancel_job(job_id: str, jobs: JobsDep) -> Job:
+    """A job that has ended stays as it is."""
+    return await jobs.cancel(job_id)
+
+
+@jobs_router.get(
+    "/jobs/{job_id}/events",
+    summary="Follow a job to its end",
+    response_class=StreamingResponse,
+    responses=_EVENTS | documented(JobNotFound),
+)
+async def job_events(job_id: str, request: Request, jobs: JobsDep, last_event_id: LastEventIdDep) -> StreamingResponse:
+    """Events `pending`, `running`, `done`, `error`, `cancelled`; `data` is the job."""
+    await jobs.job(job_id)
+    return event_stream(jobs.events(job_id, last_event_id), request)
+
+
+async def _unless_gone(request: Request, work: Awaitable[Reply]) -> Reply:
+    """The result of `work`, which is stopped when the client goes away. Raises CallerGone."""
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise CallerGone("the client closed the connection; the work was stopped")
+    finally:
+        gone.cancel()
+        working.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

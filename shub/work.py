@@ -1,0 +1,86 @@
+"""What the worker processes are asked to do, in the service's own terms."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from config.contracts.shub import AnalyzeRequest, Asset, AudioAnalysis, LoudnessSeries
+from shub.errors import AnalysisTooSlow, AudioWorkerLost
+from shub.settings import ShubSettings
+from shub.store import Store
+from shub.workers import WorkerPool
+
+ATTEMPTS = 2
+"""A worker may be lost for reasons of its own (memory, an idle one that just ended): a second one is asked once."""
+
+
+class Work:
+    """Puts tasks to the pool; paths go there, values come back."""
+
+    def __init__(self, settings: ShubSettings, pool: WorkerPool, store: Store) -> None:
+        self._pool, self._store = pool, store
+        self._limits = {"max_duration_seconds": settings.max_duration_seconds}
+        self._patience_seconds = settings.shub_analyze_timeout.total_seconds()
+
+    async def probe(self, path: Path, name: str) -> dict[str, Any]:
+        """Format, encoding, length, rate and channels of a file. Raises an AudioProblem."""
+        return await self._quick({"op": "probe", "path": str(path), "name": name})
+
+    async def analyze(self, asset: Asset, request: AnalyzeRequest) -> AudioAnalysis:
+        """A file's measurements. Raises an AudioProblem, or AnalysisTooSlow."""
+        found = await self._quick(
+            {
+                "op": "analyze",
+                "path": str(self._store.path_of(asset.sha256)),
+                "channel_layout": request.channel_layout,
+                "series": request.series,
+            }
+        )
+        series = found.pop("series")
+        return AudioAnalysis(
+            asset_id=asset.asset_id, series=LoudnessSeries.model_validate(series) if series else None, **found
+        )
+
+    async def mix(
+        self,
+        order: dict[str, Any],
+        target: Path,
+        on_start: Callable[[], Awaitable[None]],
+        on_progress: Callable[[float], None],
+    ) -> dict[str, Any]:
+        """Make the mix that `order` describes, at `target`; `on_start` is awaited when its turn has come.
+
+        Raises an AudioProblem that names the stem, StorageFull, or AudioWorkerLost.
+        """
+        stems = [{**stem, "path": str(self._store.path_of(stem["sha256"]))} for stem in order["stems"]]
+        paths = {"target": str(target), "scratch": str(self.scratch_of(target))}
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self._pool.worker("job") as worker:
+                    await on_start()
+                    return await worker.run(order | self._limits | paths | {"op": "mix", "stems": stems}, on_progress)
+            except AudioWorkerLost:
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def scratch_of(self, target: Path) -> Path:
+        """Where the sum of the stems stands while a mix is made."""
+        return target.with_name(f"{target.name}.sum")
+
+    async def warm(self) -> None:
+        """Compile the sample loops, if this version of them never was: the first job shall not wait for it."""
+        await self._pool.run({"op": "warm"}, lane="job")
+
+    async def _quick(self, task: dict[str, Any]) -> dict[str, Any]:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with asyncio.timeout(self._patience_seconds):
+                    return await self._pool.run(task | self._limits, lane="quick")
+            except TimeoutError as exc:
+                raise AnalysisTooSlow(f"it was stopped after {self._patience_seconds:.0f} s") from exc
+            except AudioWorkerLost:
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")

@@ -1,0 +1,168 @@
+"""The process that works on sound: `python -m shub.worker PARENT_PID`. The service starts it, feeds it, and kills it at will.
+
+One task a line on standard input, as JSON; on standard output lines of progress, then one answer. It holds no secret, dies with its
+parent, and ends when its input ends. What reads audio is imported at the first task that needs it.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from shub.dsp.refusals import AudioRefused
+from shub.dsp.sniff import refuse_false_name
+
+PR_SET_PDEATHSIG = 1
+NICENESS = 5
+"""Sound may take long; requests may not."""
+PROGRESS_STEP = 0.005
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+def main(parent_pid: int) -> None:
+    """Serve tasks until the input ends."""
+    _die_with(parent_pid)
+    os.nice(NICENESS)
+    # What C libraries print must not get between our lines.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def tell(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer, allow_nan=False) + "\n")
+
+    for line in sys.stdin:
+        task = json.loads(line)
+        tell(answer_to(task, tell))
+        if task["op"] == "probe":
+            threading.Thread(target=_get_ready, daemon=True).start()
+    os._exit(0)  # at once, also where the thread is in the middle of an import
+
+
+def answer_to(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """The last line of a task: `{"done": …}`, `{"refused": …}` or `{"failed": …}`."""
+    try:
+        return {"done": _OPERATIONS[task["op"]](task, tell)}
+    except AudioRefused as refusal:
+        return {"refused": {"code": refusal.code, "detail": refusal.detail}}
+    except OSError as exc:
+        is_full = exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return {"failed": {"code": "storage_full" if is_full else "input_output", "detail": exc.strerror or str(exc)}}
+
+
+def _probe(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
+    from shub.dsp.decode import probe
+
+    info = probe(Path(task["path"]), _limits(task))
+    refuse_false_name(task["name"], info.container)
+    return {
+        "format": info.container,
+        "encoding": info.subtype,
+        "duration_seconds": info.duration_seconds,
+        "sample_rate_hz": info.sample_rate_hz,
+        "channels": info.channels,
+    }
+
+
+def _analyze(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
+    from shub.dsp.analysis import analyze
+
+    found = analyze(
+        Path(task["path"]),
+        lambda _part: None,
+        layout=task["channel_layout"],
+        with_series=task["series"],
+        limits=_limits(task),
+    )
+    return {
+        **asdict(found.loudness),
+        "duration_seconds": found.duration_seconds,
+        "sample_rate_hz": found.sample_rate_hz,
+        "channels": found.channels,
+        "series": asdict(found.series) if found.series else None,
+    }
+
+
+def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    from shub.dsp.mixdown import MixOrder, Stem, mix_down
+    from shub.dsp.provenance import sha256_of, versions
+
+    told = 0.0
+
+    def progress(part: float) -> None:
+        nonlocal told
+        if part >= told + PROGRESS_STEP:
+            told = part
+            tell({"progress": part * 0.98})  # the rest is for hashing and keeping the file
+
+    stems = tuple(
+        Stem(Path(stem["path"]), stem["target_lufs"], stem["gain_db"], stem["pan"], stem["name"])
+        for stem in task["stems"]
+    )
+    order = MixOrder(
+        stems, task["target_lufs"], task["ceiling_dbtp"], task["format"], task["bit_depth"], task["sample_rate_hz"]
+    )
+    target = Path(task["target"])
+    mix = mix_down(order, target, Path(task["scratch"]), progress, _limits(task))
+    with target.open("rb+") as written:
+        os.fsync(written.fileno())
+    return {
+        "sha256": sha256_of(target),
+        "size_bytes": target.stat().st_size,
+        "encoding": "FLOAT" if order.bits == 32 else f"PCM_{order.bits}",
+        "sample_rate_hz": mix.rate_hz,
+        "channels": 2,
+        "duration_seconds": mix.frames / mix.rate_hz,
+        "loudness": asdict(mix.levelled.loudness),
+        "gain_db": mix.levelled.gain_db,
+        "limiter_reduction_db": mix.levelled.max_reduction_db,
+        "shortfall_lu": mix.levelled.shortfall_lu,
+        "stems": [
+            {"integrated_lufs": stem.integrated_lufs, "gain_db": stem.gain_db, "is_clamped": stem.is_clamped}
+            for stem in mix.stems
+        ],
+        "versions": versions(),
+    }
+
+
+def _warm(_task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
+    from shub.dsp.warming import warm
+
+    return {"compiled": warm()}
+
+
+_OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
+    "probe": _probe,
+    "analyze": _analyze,
+    "mix": _mix,
+    "warm": _warm,
+}
+
+
+def _limits(task: dict[str, Any]) -> Any:
+    from shub.dsp.decode import Limits
+
+    return Limits(max_duration_seconds=task["max_duration_seconds"])
+
+
+def _get_ready() -> None:
+    """After an upload a measurement or a mix mostly follows: have its libraries in memory by then."""
+    import shub.dsp.mixdown  # noqa: F401
+
+
+def _die_with(parent_pid: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the service decides about us
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it died before we asked
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
