@@ -12,7 +12,7 @@ from structlog.types import EventDict
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request being worked on; sent on to neighbours."""
 
-SECRET_NAMES = re.compile(r"token|secret|password|authorization|api_?key|grant", re.IGNORECASE)
+SECRET_NAMES = re.compile(r"token|secret|password|authorization|api[-_]?key|grant", re.IGNORECASE)
 SECRET_VALUES = re.compile(
     r"\b(?:sk|hf|gh[pousr]|xox[bp]|vx11)[-_][A-Za-z0-9_-]{12,}|Bearer\s+\S+|(?<=://)[^\s:/@]*:[^\s/@]+(?=@)",
     re.IGNORECASE,
@@ -45,7 +45,7 @@ def configure(level: str = "info") -> None:
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Replace values under secret names, and strings that look like keys, by `[redacted]`."""
-    return {key: _clean(key, value) for key, value in event.items()}
+    return {SECRET_VALUES.sub("[redacted]", str(key)): _clean(str(key), value) for key, value in event.items()}
 
 
 def _clean(key: str, value: Any) -> Any:
