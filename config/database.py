@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from config.db_schema import OWNERS
 from config.errors import StorageFull
+from config.sqlite_driver import BEGIN_WRITE, InlineConnection
 
 BUSY_TIMEOUT_MS = 30_000
 READERS = 4
@@ -87,16 +88,21 @@ class Database:
         return self._sqlite(connections, write) if self.is_sqlite else self._postgres(connections, write)
 
     def _sqlite(self, connections: int, write: bool) -> AsyncEngine:
-        engine = create_async_engine(self.url, pool_size=connections, max_overflow=0 if write else 4)
+        path = self.url.partition("///")[2]
+
+        async def open_connection() -> InlineConnection:
+            return InlineConnection(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+
+        engine = create_async_engine(
+            self.url, async_creator=open_connection, pool_size=connections, max_overflow=0 if write else 4
+        )
 
         @event.listens_for(engine.sync_engine, "connect")
         def _connect(adapted: Any, _record: Any) -> None:
-            adapted.isolation_level = None  # the driver must not open transactions of its own
             cursor = adapted.cursor()
             for pragma in (
                 "journal_mode=WAL",
                 "synchronous=NORMAL",
-                f"busy_timeout={BUSY_TIMEOUT_MS}",
                 "foreign_keys=ON",
                 "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the delete triggers too
                 f"query_only={'OFF' if write else 'ON'}",
@@ -114,7 +120,7 @@ class Database:
             if connection.info.get("synchronous", "NORMAL") != wanted:  # can only be said outside a transaction
                 connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
                 connection.info["synchronous"] = wanted
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(BEGIN_WRITE)
 
         return engine
 

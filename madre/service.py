@@ -309,7 +309,9 @@ class Madre:
             await repository.save_plan(
                 session, plan, plan_hash=hashed, confirm_hash=confirm_hash, confirm_expires_at=expires_at
             )
-            await repository.add_event(session, plan.plan_id, "plan_made", status=plan.status, risk=plan.risk)
+            await repository.add_events(
+                session, plan.plan_id, ("plan_made", {"status": plan.status, "risk": plan.risk})
+            )
             await repository.close_intent(
                 session,
                 plan.intent_id,
@@ -456,15 +458,17 @@ class Madre:
             async with asyncio.timeout(wait_seconds):
                 while True:
                     changed.clear()
-                    plan = await self._plan_of(reply.plan_id)
-                    if plan is not None and plan.status.is_final:
-                        return _reply(plan, intent_id=reply.intent_id)
+                    async with self._db.read() as session:
+                        status = await repository.status_of(session, reply.plan_id)
+                    if status is None or status.is_final:
+                        break
                     await changed.wait()
         except TimeoutError:
-            plan = await self._plan_of(reply.plan_id)
-            return reply if plan is None else _reply(plan, intent_id=reply.intent_id)
+            pass  # it goes on; the reply tells how far it is
         finally:
             self._runner.unwatch(reply.plan_id, changed)
+        plan = await self._plan_of(reply.plan_id)
+        return reply if plan is None else _reply(plan, intent_id=reply.intent_id)
 
     # --- plans ------------------------------------------------------------------------------------------------------
 
@@ -515,7 +519,7 @@ class Madre:
                     None,
                 )
                 task.response = words.say("working", plan.intent.language, plan_id=plan_id)
-                await repository.add_event(session, plan_id, event)
+                await repository.add_events(session, plan_id, (event, {}))
                 await repository.close_intent(
                     session, plan.intent_id, status=StatusEnum.PENDING, response=task.response
                 )
@@ -567,7 +571,7 @@ class Madre:
             for step in await repository.step_rows(session, plan_id):
                 if step.status != StatusEnum.DONE:
                     step.status = StatusEnum.CANCELLED
-            await repository.add_event(session, plan_id, f"plan_{how}", response=response)
+            await repository.add_events(session, plan_id, (f"plan_{how}", {"response": response}))
             await repository.close_intent(session, task.intent_id, status=StatusEnum.CANCELLED, response=response)
             await self._trail.record(session, f"plan_{how}", plan_id, by, table="madre_actions")
         self._runner.cancel(plan_id)

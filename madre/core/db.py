@@ -5,9 +5,9 @@ Functions take a session, flush, and never commit; each is one question or one c
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
@@ -25,7 +25,17 @@ from madre.core.models import (
     Turn,
 )
 
-FINAL = [status.value for status in StatusEnum if status.is_final]
+# Statements of the hot path are built once: building costs more than running them.
+INTENTS, TASKS = cast(Table, IntentLogRow.__table__), cast(Table, TaskRow.__table__)
+STEPS, EVENTS = cast(Table, PlanStepRow.__table__), cast(Table, PlanEventRow.__table__)
+INSERT_INTENT, INSERT_TASK, INSERT_STEP, INSERT_EVENT = (
+    INTENTS.insert(),
+    TASKS.insert(),
+    STEPS.insert(),
+    EVENTS.insert(),
+)
+LAST_EVENT = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.plan_id == bindparam("plan_id"))
+PLAN_STATUS = select(TASKS.c.status).where(TASKS.c.id == bindparam("plan_id"))
 
 
 async def log_intent(
@@ -33,20 +43,19 @@ async def log_intent(
 ) -> None:
     """Write down what was asked, before anything is made of it."""
     chat = isinstance(request, ChatRequest)
-    await session.execute(
-        insert(IntentLogRow).values(
-            id=intent_id,
-            session_id=session_id,
-            caller=caller,
-            origin=request.origin if isinstance(request, ChatRequest) else "operator",
-            kind="chat" if chat else "control",
-            message=request.message if isinstance(request, ChatRequest) else f"{request.target}.{request.action}",
-            request=request.model_dump(mode="json"),
-            status=StatusEnum.PENDING,
-            response="",
-            created_at=utc_now(),
-        )
-    )
+    row = {
+        "id": intent_id,
+        "session_id": session_id,
+        "caller": caller,
+        "origin": request.origin if isinstance(request, ChatRequest) else "operator",
+        "kind": "chat" if chat else "control",
+        "message": request.message if isinstance(request, ChatRequest) else f"{request.target}.{request.action}",
+        "request": request.model_dump(mode="json"),
+        "status": StatusEnum.PENDING,
+        "response": "",
+        "created_at": utc_now(),
+    }
+    await session.execute(INSERT_INTENT, row)
 
 
 async def close_intent(
@@ -88,34 +97,33 @@ async def save_plan(
     confirm_expires_at: datetime | None = None,
 ) -> None:
     """Insert a plan with its steps."""
-    await session.execute(
-        insert(TaskRow).values(
-            id=plan.plan_id,
-            intent_id=plan.intent_id,
-            session_id=plan.session_id,
-            caller=plan.caller,
-            mode=plan.mode,
-            status=plan.status,
-            risk=plan.risk,
-            reason=plan.reason,
-            intent_name=plan.intent.name,
-            intent=plan.intent.model_dump(mode="json"),
-            plan_hash=plan_hash,
-            response=plan.response,
-            question=plan.question,
-            result=plan.result,
-            error=plan.error,
-            artifacts=[],
-            warnings=plan.warnings,
-            confirm_hash=confirm_hash,
-            confirm_expires_at=confirm_expires_at,
-            created_at=plan.created_at,
-            finished_at=plan.finished_at,
-        )
-    )
+    task = {
+        "id": plan.plan_id,
+        "intent_id": plan.intent_id,
+        "session_id": plan.session_id,
+        "caller": plan.caller,
+        "mode": plan.mode,
+        "status": plan.status,
+        "risk": plan.risk,
+        "reason": plan.reason,
+        "intent_name": plan.intent.name,
+        "intent": plan.intent.model_dump(mode="json"),
+        "plan_hash": plan_hash,
+        "response": plan.response,
+        "question": plan.question,
+        "result": plan.result,
+        "error": plan.error,
+        "artifacts": [],
+        "warnings": plan.warnings,
+        "confirm_hash": confirm_hash,
+        "confirm_expires_at": confirm_expires_at,
+        "created_at": plan.created_at,
+        "finished_at": plan.finished_at,
+    }
+    await session.execute(INSERT_TASK, task)
     if plan.steps:
         await session.execute(
-            insert(PlanStepRow),
+            INSERT_STEP,
             [
                 {
                     "plan_id": plan.plan_id,
@@ -244,12 +252,21 @@ async def update_step(session: AsyncSession, plan_id: str, step_id: str, **value
     )
 
 
-async def add_event(session: AsyncSession, plan_id: str, event: str, **data: Any) -> None:
-    """Add to what happened to a plan; events count from 1 within it."""
-    seq = select(func.coalesce(func.max(PlanEventRow.seq), 0) + 1).where(PlanEventRow.plan_id == plan_id)
-    await session.execute(
-        insert(PlanEventRow).values(plan_id=plan_id, seq=seq.scalar_subquery(), event=event, data=data, at=utc_now())
-    )
+async def add_events(session: AsyncSession, plan_id: str, *events: tuple[str, dict[str, Any]]) -> None:
+    """Add to what happened to a plan, each as (event, data); events count from 1 within it."""
+    last = (await session.execute(LAST_EVENT, {"plan_id": plan_id})).scalar_one()
+    now = utc_now()
+    rows = [
+        {"plan_id": plan_id, "seq": last + number, "event": event, "data": data, "at": now}
+        for number, (event, data) in enumerate(events, start=1)
+    ]
+    await session.execute(INSERT_EVENT, rows)
+
+
+async def status_of(session: AsyncSession, plan_id: str) -> StatusEnum | None:
+    """Where a plan stands, without reading the rest of it."""
+    found = (await session.execute(PLAN_STATUS, {"plan_id": plan_id})).scalar_one_or_none()
+    return None if found is None else StatusEnum(found)
 
 
 async def events_after(session: AsyncSession, plan_id: str, seq: int) -> list[PlanEvent]:

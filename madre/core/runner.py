@@ -1,8 +1,9 @@
 """Carries a plan out, step by step, so that a kill at any point loses nothing and repeats nothing that had finished.
 
-The engine calls `run()` for a plan, at its start and again after a kill. A step's result is written to `plan_steps` first and recorded by the engine
-second: a step that the table calls DONE is never asked again. Before each step the halt switch is looked at; a halt or a cancel interrupts the
-step under way within a moment, cancels its job, and a halted step is asked again, under a new key, after the resume.
+The engine calls `run()` for a plan, at its start and again after a kill. A step's result is written to `plan_steps` first and
+recorded by the engine second: a step that the table calls DONE is never asked again. Before each step the halt switch is looked at;
+a halt or a cancel interrupts the step under way within a moment and cancels its job; a halted step is asked again, under a new key,
+after the resume.
 """
 
 import asyncio
@@ -171,7 +172,7 @@ class Runner:
                 return await self._fail(plan, step, error)
             except FleetError as error:
                 return await self._fail(plan, step, error)
-            except Exception as exc:  # noqa: BLE001 - the top of the plan's loop: an unknown failure ends the plan, and is logged
+            except Exception as exc:
                 log.exception("step_failed", plan_id=plan.plan_id, step_id=step.step_id)
                 return await self._fail(plan, step, FleetError(f"an unexpected error in madre ({type(exc).__name__})"))
             await self._done(plan, step, results | {step.step_id: result}, result, is_last)
@@ -234,12 +235,12 @@ class Runner:
             now = utc_now()
             row.attempts += 1
             row.status, row.started_at = StatusEnum.RUNNING, row.started_at or now
+            events: list[tuple[str, dict[str, Any]]] = []
             if task.status != StatusEnum.RUNNING:
                 task.status, task.started_at = StatusEnum.RUNNING, task.started_at or now
-                await repository.add_event(session, plan.plan_id, "plan_started")
-            await repository.add_event(
-                session, plan.plan_id, "step_started", step_id=step.step_id, operation=step.operation
-            )
+                events.append(("plan_started", {}))
+            events.append(("step_started", {"step_id": step.step_id, "operation": step.operation}))
+            await repository.add_events(session, plan.plan_id, *events)
         self.announce(plan.plan_id)
         return row
 
@@ -256,7 +257,7 @@ class Runner:
                 error=None,
                 finished_at=utc_now(),
             )
-            await repository.add_event(session, plan.plan_id, "step_done", step_id=step.step_id)
+            await repository.add_events(session, plan.plan_id, ("step_done", {"step_id": step.step_id}))
             if is_last:
                 steps = [one.model_copy(update={"result": results.get(one.step_id)}) for one in plan.steps]
                 response = words.report(plan.intent, steps)
@@ -271,7 +272,9 @@ class Runner:
             await repository.update_step(
                 session, plan.plan_id, step.step_id, status=StatusEnum.ERROR, error=error.detail, finished_at=utc_now()
             )
-            await repository.add_event(session, plan.plan_id, "step_failed", step_id=step.step_id, error=error.detail)
+            await repository.add_events(
+                session, plan.plan_id, ("step_failed", {"step_id": step.step_id, "error": error.detail})
+            )
             await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/{error.code}: {error.detail}")
         self.announce(plan.plan_id)
         return {"status": StatusEnum.ERROR, "result": None}
@@ -295,7 +298,7 @@ class Runner:
             session, plan.plan_id, status=status, response=response, question=None, finished_at=utc_now(), **values
         )
         await repository.close_intent(session, plan.intent_id, status=status, response=response)
-        await repository.add_event(session, plan.plan_id, f"plan_{status.lower()}", response=response)
+        await repository.add_events(session, plan.plan_id, (f"plan_{status.lower()}", {"response": response}))
         await self._trail.record(
             session,
             f"plan_{status.lower()}",
@@ -313,12 +316,12 @@ class Runner:
             status = StatusEnum.CANCELLED if is_over else StatusEnum.PENDING
             await repository.update_step(session, plan.plan_id, step.step_id, status=status, generation=generation)
             if not is_over:
-                await repository.add_event(session, plan.plan_id, "step_halted", step_id=step.step_id)
+                await repository.add_events(session, plan.plan_id, ("step_halted", {"step_id": step.step_id}))
         self.announce(plan.plan_id)
 
     async def _event(self, plan_id: str, event: str, **data: Any) -> None:
         async with self._db.write() as session:
-            await repository.add_event(session, plan_id, event, **data)
+            await repository.add_events(session, plan_id, (event, data))
         self.announce(plan_id)
 
     async def _remember(self, session: Any, plan: PlanV2, steps: list[StepV2]) -> None:

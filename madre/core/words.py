@@ -199,12 +199,65 @@ _REPORTS: dict[IntentName, Any] = {
 
 
 YES = frozenset(
-    "si sí sip claro vale ok okay okey dale venga adelante hazlo confirmo confirmado correcto procede sigue "
-    "yes yep yeah yup sure go proceed confirm confirmed please".split()
+    [
+        "si",
+        "sí",
+        "sip",
+        "claro",
+        "vale",
+        "ok",
+        "okay",
+        "okey",
+        "dale",
+        "venga",
+        "adelante",
+        "hazlo",
+        "confirmo",
+        "confirmado",
+        "correcto",
+        "procede",
+        "sigue",
+        "yes",
+        "yep",
+        "yeah",
+        "yup",
+        "sure",
+        "go",
+        "proceed",
+        "confirm",
+        "confirmed",
+        "please",
+    ]
 )
-NO = frozenset("no nop nope para cancela cancelar cancel stop don't dont nunca mejor".split())
+NO = frozenset(
+    ["no", "nop", "nope", "para", "cancela", "cancelar", "cancel", "stop", "don't", "dont", "nunca", "mejor"]
+)
 FILLER = frozenset(
-    "por favor adelante con eso do it ahead hazlo de acuerdo que all right alright si sí no mejor gracias thanks thank you".split()
+    [
+        "por",
+        "favor",
+        "adelante",
+        "con",
+        "eso",
+        "do",
+        "it",
+        "ahead",
+        "hazlo",
+        "de",
+        "acuerdo",
+        "que",
+        "all",
+        "right",
+        "alright",
+        "si",
+        "sí",
+        "no",
+        "mejor",
+        "gracias",
+        "thanks",
+        "thank",
+        "you",
+    ]
 )
 LONGEST_ANSWER = 5  # words: anything longer is a new request, not an answer
 
