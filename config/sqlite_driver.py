@@ -1,7 +1,7 @@
 """SQLite under asyncio without a thread per statement, in the shape that SQLAlchemy's `aiosqlite` dialect expects.
 
-aiosqlite sends every cursor, statement, fetch and close to a thread and back: some 160 hops for one chat, which cost more than all else
-together. A statement on a local WAL database takes some 20 to 100 microseconds, less than one hop, so it runs where it is called. Only what may
+aiosqlite sends every cursor, statement, fetch and close to a thread and back: some 160 hops for one chat, dearer than all else in it.
+A statement on a local WAL database takes some 20 to 100 microseconds, less than one hop, so it runs where it is called. Only what may
 wait runs in a thread: BEGIN IMMEDIATE when another process is writing, and COMMIT, which may have to wait for the disk.
 """
 
