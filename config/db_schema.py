@@ -44,6 +44,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""A counted id of 64 bits; SQLite counts only what it calls INTEGER, and that has 64 bits there."""
+
+
 class Base(DeclarativeBase):
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: UtcDateTime}
 
@@ -242,7 +246,7 @@ class ModelRow(Base):
 
     __tablename__ = "models"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
     model_id: Mapped[str] = mapped_column(String(300))
     source: Mapped[str] = mapped_column(String(50))
@@ -257,7 +261,7 @@ class ModelRow(Base):
     license: Mapped[str | None] = mapped_column(String(100))
     revision: Mapped[str | None] = mapped_column(String(64))
     performance_score: Mapped[float] = mapped_column(default=0.5)
-    usage_count: Mapped[int] = mapped_column(default=0)
+    usage_count: Mapped[int] = mapped_column(BigInteger, default=0)
     last_used_at: Mapped[datetime | None]
     added_at: Mapped[datetime]
     is_active: Mapped[bool] = mapped_column(default=True, index=True)
@@ -269,7 +273,7 @@ class CliRow(Base):
 
     __tablename__ = "clis"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     description: Mapped[str] = mapped_column(Text, default="")
     kind: Mapped[str | None] = mapped_column(String(50))
@@ -284,7 +288,7 @@ class CliRow(Base):
     rate_limit_per_day: Mapped[int | None]
     max_concurrent: Mapped[int | None]
     answers_prompts: Mapped[bool] = mapped_column(default=False)
-    usage_count: Mapped[int] = mapped_column(default=0)
+    usage_count: Mapped[int] = mapped_column(BigInteger, default=0)
     last_used_at: Mapped[datetime | None]
     added_at: Mapped[datetime]
     is_active: Mapped[bool] = mapped_column(default=True, index=True)
@@ -296,10 +300,10 @@ class SpecialtyRow(Base):
 
     __tablename__ = "specialties"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     description: Mapped[str] = mapped_column(Text, default="")
-    parent_id: Mapped[int | None] = mapped_column(ForeignKey("specialties.id"))
+    parent_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("specialties.id"))
     related_fields: Mapped[list[Any]]
     priority: Mapped[int] = mapped_column(default=1)
 
@@ -309,11 +313,11 @@ class UsageStatRow(Base):
 
     __tablename__ = "usage_stats"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     module: Mapped[str] = mapped_column(String(50))
     action_type: Mapped[str] = mapped_column(String(50))
-    model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"), index=True)
-    cli_id: Mapped[int | None] = mapped_column(ForeignKey("clis.id"), index=True)
+    model_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("models.id"), index=True)
+    cli_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("clis.id"), index=True)
     duration_ms: Mapped[float]
     success: Mapped[bool]
     error_message: Mapped[str | None] = mapped_column(Text)

@@ -1,6 +1,5 @@
 """Command-line tools, kept by name."""
 
-
 from tests.hermes_db.answers import problem
 
 GIT = {

@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 
+BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 CHAINED = ("audit_log", "madre_actions")
 
 
@@ -80,7 +81,7 @@ def upgrade() -> None:
 
     op.create_table(
         "clis",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BIG_ID, nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=50), nullable=True),
@@ -95,7 +96,7 @@ def upgrade() -> None:
         sa.Column("rate_limit_per_day", sa.Integer(), nullable=True),
         sa.Column("max_concurrent", sa.Integer(), nullable=True),
         sa.Column("answers_prompts", sa.Boolean(), nullable=False),
-        sa.Column("usage_count", sa.Integer(), nullable=False),
+        sa.Column("usage_count", sa.BigInteger(), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
@@ -167,7 +168,7 @@ def upgrade() -> None:
 
     op.create_table(
         "models",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BIG_ID, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("model_id", sa.String(length=300), nullable=False),
         sa.Column("source", sa.String(length=50), nullable=False),
@@ -182,7 +183,7 @@ def upgrade() -> None:
         sa.Column("license", sa.String(length=100), nullable=True),
         sa.Column("revision", sa.String(length=64), nullable=True),
         sa.Column("performance_score", sa.Double(), nullable=False),
-        sa.Column("usage_count", sa.Integer(), nullable=False),
+        sa.Column("usage_count", sa.BigInteger(), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
@@ -216,10 +217,10 @@ def upgrade() -> None:
 
     op.create_table(
         "specialties",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BIG_ID, nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("parent_id", sa.Integer(), nullable=True),
+        sa.Column("parent_id", BIG_ID, nullable=True),
         sa.Column("related_fields", sa.JSON(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -267,11 +268,11 @@ def upgrade() -> None:
 
     op.create_table(
         "usage_stats",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BIG_ID, nullable=False),
         sa.Column("module", sa.String(length=50), nullable=False),
         sa.Column("action_type", sa.String(length=50), nullable=False),
-        sa.Column("model_id", sa.Integer(), nullable=True),
-        sa.Column("cli_id", sa.Integer(), nullable=True),
+        sa.Column("model_id", BIG_ID, nullable=True),
+        sa.Column("cli_id", BIG_ID, nullable=True),
         sa.Column("duration_ms", sa.Double(), nullable=False),
         sa.Column("success", sa.Boolean(), nullable=False),
         sa.Column("error_message", sa.Text(), nullable=True),
