@@ -24,10 +24,10 @@ async def find_token(session: AsyncSession, token_id: str) -> tuple[TokenInfo, s
 async def list_tokens(
     session: AsyncSession, page: PageQuery, *, is_active: bool | None, now: datetime
 ) -> list[TokenInfo]:
-    """Oldest first; up to one more than the page holds. `is_active` tells the good ones from the revoked and expired."""
-    query = select(Row).order_by(Row.id).limit(page.limit + 1)
+    """Newest first; up to one more than the page holds. `is_active` tells the good ones from the revoked and expired."""
+    query = select(Row).order_by(Row.id.desc()).limit(page.limit + 1)
     if page.cursor is not None:
-        query = query.where(Row.id > page.cursor)
+        query = query.where(Row.id < page.cursor)
     if is_active is True:
         query = query.where(Row.revoked_at.is_(None), or_(Row.expires_at.is_(None), Row.expires_at > now))
     elif is_active is False:

@@ -1,8 +1,8 @@
 """What the gateway itself answers: the health of the fleet, and client tokens."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from config.contracts.common import Health, Wire
 
@@ -22,6 +22,14 @@ class TokenRequest(Wire):
     scopes: list[str] = Field(min_length=1, max_length=64, examples=[["madre:*", "shub:*"]])
     expires_at: AwareDatetime | None = None
     expires_in_seconds: int | None = Field(None, ge=1, le=int(LONGEST.total_seconds()))
+
+    @field_validator("expires_at")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        try:
+            return None if value is None else value.astimezone(UTC)
+        except OverflowError as exc:
+            raise ValueError("lies outside the years 1 to 9999 in UTC") from exc
 
     @model_validator(mode="after")
     def _one_expiry(self) -> "TokenRequest":
