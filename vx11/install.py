@@ -112,14 +112,14 @@ def pip_configuration(pip: list[str]) -> dict[str, str]:
 
 
 def uv_options(pip: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The same for uv: options and environment variables. The best match of all indexes is taken, as pip does; hashes guard it."""
-    options = ["--index-strategy", "unsafe-best-match"]
+    """The same for uv: options and environment variables.
+
+    Extra indexes are left out: of a version that two of them have, uv sees the files of one alone, and took a wheel without its native
+    library where pip takes the right one. Where the main index is not enough uv fails, and pip does the work.
+    """
+    options: list[str] = []
     if "index-url" in pip:
         options += ["--index-url", pip["index-url"]]
-    for url in pip.get("extra-index-url", "").split():
-        options += ["--extra-index-url", url]
-    for place in pip.get("find-links", "").split():
-        options += ["--find-links", place]
     for host in pip.get("trusted-host", "").split():
         options += ["--allow-insecure-host", host]
     if pip.get("no-index", "").lower() in ("1", "true", "yes", "on"):
