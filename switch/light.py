@@ -17,7 +17,7 @@ from switch.settings import SwitchSettings
 from switch.slots import Slots
 from switch.upstream import Exchange
 
-UNPROVEN_SECONDS = 5.0  # silence after which the process is asked whether it is well before it gets a request
+UNPROVEN_SECONDS = 3.0  # silence after which the process is asked whether it is well before it gets a request
 PROBE_SECONDS = 2.0
 PATIENCE_SECONDS = 5.0  # longest back-off that a request waits out; after that it is told
 MOST_DEATHS = 5  # in a row, after which only a new request starts it again
@@ -64,6 +64,12 @@ class Light:
             except Failure as failure:
                 if failure.kind is FailureKind.LATE and self._heard_at <= asked_at:
                     process.kill()  # it has answered nobody since: it hangs, and nobody else should wait for it
+                elif failure.kind is FailureKind.UNREACHABLE:
+                    await self._see_the_end_of(process)
+                raise
+            except asyncio.CancelledError:
+                if self._heard_at <= asked_at:
+                    self._heard_at = float("-inf")  # perhaps it was not answering at all: the next one makes sure first
                 raise
         except BaseException:
             self._give_back()
@@ -142,12 +148,20 @@ class Light:
                 return await asyncio.shield(
                     self._start()
                 )  # one start for all who wait; it goes on when one of them leaves
-            if time.monotonic() - self._heard_at < UNPROVEN_SECONDS or await process.is_well(PROBE_SECONDS):
+            if time.monotonic() - self._heard_at < UNPROVEN_SECONDS:
+                return process
+            if await process.is_well(PROBE_SECONDS):
                 self._heard_at = time.monotonic()
                 return process
             log.warning("light_model_hangs", pid=process.pid)
             process.kill()
             await asyncio.shield(process.died)
+            self._forget(process)
+
+    async def _see_the_end_of(self, process: LlamaProcess) -> None:
+        """Its connections close a moment before the process is seen to be gone; asking again in between would be in vain."""
+        await asyncio.wait([process.died], timeout=PROBE_SECONDS)
+        if process.died.done():
             self._forget(process)
 
     def _start(self) -> "asyncio.Task[LlamaProcess]":

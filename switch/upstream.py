@@ -7,6 +7,7 @@ request running until the answer begins (the provider goes on writing, and billi
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -139,8 +140,7 @@ class Exchange(asyncio.Protocol):
     # --- what asyncio tells us -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are transports without saying so
 
     def data_received(self, data: bytes) -> None:
         if self._is_complete:  # nobody asked for this

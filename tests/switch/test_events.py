@@ -1,0 +1,79 @@
+"""Events pass whole, whatever the pieces in which they come."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switch.events import LONGEST_EVENT, WholeEvents, begins_a_stream, error_event, is_error
+
+STREAM = "".join(f'data: {{"choices":[{{"delta":{{"content":"wörd {n}"}}}}]}}\n\n' for n in range(5)).encode()
+END = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({cut % len(data) for cut in cuts})
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
+
+
+@given(st.lists(st.integers(min_value=0), max_size=30), st.booleans())
+def test_every_piece_that_goes_out_ends_with_an_event_and_nothing_is_lost(cuts, is_crlf):
+    data = (STREAM + END).replace(b"\n\n", b"\r\n\r\n") if is_crlf else STREAM + END
+    events = WholeEvents()
+    out = [events.take(piece) for piece in in_pieces(data, cuts)]
+    assert all(piece == b"" or piece.endswith((b"\n\n", b"\r\n\r\n")) for piece in out)
+    assert b"".join(out) == data
+    assert events.rest() == b""
+    assert events.is_finished
+
+
+@given(st.integers(min_value=1, max_value=len(STREAM) - 1))
+def test_a_stream_that_stops_early_is_not_finished_and_loses_its_half_event(length):
+    events = WholeEvents()
+    out = events.take(STREAM[:length]) + events.rest()
+    assert STREAM.startswith(out)
+    assert out == b"" or out.endswith(b"\n\n")
+    assert not events.is_finished
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"data: [DONE]\n\n",
+        b"data:[DONE]\n\n",
+        b"data: [DONE]",
+        b'data: {"choices":[{"finish_reason": "length"}]}\n\n',
+        b'data: {"error": {"message": "overloaded"}}\n\n',
+    ],
+)
+def test_these_are_ends(end):
+    events = WholeEvents()
+    out = events.take(STREAM + end) + events.rest()
+    assert events.is_finished
+    assert out.endswith(b"\n\n")
+
+
+def test_a_null_finish_reason_and_a_quoted_end_mark_are_no_end():
+    events = WholeEvents()
+    events.take(b'data: {"choices":[{"finish_reason": null,"delta":{"content":"\\"finish_reason\\":\\"stop\\""}}]}\n\n')
+    assert not events.is_finished
+
+
+def test_an_event_without_an_end_is_not_held_for_ever():
+    events = WholeEvents()
+    assert events.take(b"data: " + b"x" * LONGEST_EVENT) != b""
+
+
+@pytest.mark.parametrize("data", [b"data: {}", b": hello", b"\n\nevent: x", b"\xef\xbb\xbfdata: {}", b"id: 1"])
+def test_these_begin_a_stream(data):
+    assert begins_a_stream(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b'{"choices": []}', b"hello"])
+def test_these_do_not(data):
+    assert not begins_a_stream(data)
+
+
+def test_an_error_is_seen_as_one():
+    assert is_error(error_event("no", "overloaded"))
+    assert is_error(b'data:{ "error": {}}\n\n')
+    assert not is_error(b'data: {"choices":[{"delta":{"content":"error"}}]}\n\n')
