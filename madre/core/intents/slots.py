@@ -24,6 +24,13 @@ _KBPS = re.compile(
     r"\b(64|96|128|160|192|256|320) ?(?:kbps|k\b|kb/s)|\bmp3 (?:a|at|de|en) (128|160|192|256|320)\b|\b(128|160|192|256|320) mp3\b"
 )
 _FORMAT = re.compile(r"(?<![\w.])(wav|flac|mp3|ogg|vorbis|opus|aac|m4a|aiff?)\b")
+_TOWARDS = re.compile(
+    r"\b(?:a|en|to|into|as|como|in) (?:un |una |a |an |formato |archivo )?(?:\d{2,3}k? )?(wav|flac|mp3|ogg|vorbis|opus|aac|m4a|aiff?)\b"
+)
+_HAVING = re.compile(
+    r"\b(?:el|los|este|estos|esos|ese|the|this|these|those|that|my|mi|mis|from|desde|de|play|plays|reproduce|abre|open|opens|than|que) "
+    r"(wav|flac|mp3|ogg|vorbis|opus|aac|m4a|aiff?)s?\b"
+)
 _STEMS = re.compile(
     r"\b(\d{1,3}) (?:\w+ )?(?:stems?|pistas?|tracks?|canales|channels|files?|archivos?|ficheros?|tomas?|takes?|audios?|wavs?)\b"
     r"|\b(?:these|those|the|all|estos|estas|esos|esas|los|las) (\d{1,3})\b"
@@ -51,17 +58,17 @@ _ROLES: dict[str, str] = {
     "vocal": r"vo(?:z|ces)|vocals?|vox|cantante|singer|lead vox",
     "backing_vocal": r"coros?|backing(?: vocals?)?|bvs?|choir|segundas voces",
     "drums": r"bateria|drums?|bata|drum kit",
-    "kick": r"bombo|kick",
-    "snare": r"caja|snare|redoblante|tarola",
+    "kick": r"bombo|kick(?: drum)?",
+    "snare": r"caja|snare(?: drum)?|redoblante|tarola",
     "hats": r"hi-?hats?|hats|charles|platillos?|platos|cymbals?|overheads?",
     "percussion": r"percu(?:sion)?|congas?|bongos?|cajon|tambourine|pandereta|palmas|claps|shaker",
-    "bass": r"bajo|bass|808",
+    "bass": r"bajo|bass(?: guitars?)?|808|sub",
     "guitar": r"guitarras?|guitars?|gtrs?|viola(?= electrica)",
     "piano": r"piano",
     "keys": r"teclados?|teclas|keys|keyboards?|organ|organo|rhodes",
     "synth": r"sintes?|sintetizador(?:es)?|synths?|pads?",
     "strings": r"cuerdas|strings|violin(?:es|s)?|cello|chelo",
-    "brass": r"metales|brass|trompetas?|trumpets?|sax(?:o|ofon)?|trombon(?:e|es)?",
+    "brass": r"metales|brass|horns?|vientos|trompetas?|trumpets?|sax(?:o|ofon)?|trombon(?:e|es)?",
     "music": r"musica(?: de fondo)?|music|background music",
     "speech": r"locucion|narracion|narration|narrador(?:a)?|narrator|voice ?over|host|guest",
 }
@@ -150,7 +157,7 @@ def read_slots(name: IntentName, message: str, files: int = 0) -> dict[str, Any]
     text = spoken_to_digits(plain(message))
     found: dict[str, Any] = {}
     if name in _AUDIO:
-        found |= _loudness(text) | _file_form(name, text) | _stems(text, files) | _effects(name, text)
+        found |= _loudness(name, text) | _file_form(text) | _stems(text, files) | _effects(name, text)
     if name in _NAMES_FILES:
         found |= _files(message)
     if name in _NAMES_MODELS:
@@ -168,7 +175,7 @@ def _first(hit: re.Match[str] | None) -> str | None:
     return next((group for group in hit.groups() if group is not None), None) if hit else None
 
 
-def _loudness(text: str) -> dict[str, Any]:
+def _loudness(name: IntentName, text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if said := _first(_LUFS.search(text)):
         loudness = -abs(number(said))  # nobody asks for +14 LUFS; the minus is often left out
@@ -179,18 +186,20 @@ def _loudness(text: str) -> dict[str, Any]:
         if ceiling >= -20.0:
             found["ceiling_dbtp"] = ceiling + 0.0
     for preset, (forms, loudness) in PRESETS.items():
-        if re.search(rf"\b(?:{forms})\b", text):
+        # Only a master is for a destination by itself; "the podcast guest" in a mix is not one.
+        towards = (
+            "" if name is IntentName.AUDIO_MASTER else r"(?:for|para|to|on|en|as) (?:el |la |un |una |the |a |my |mi )?"
+        )
+        if re.search(rf"\b{towards}(?:{forms})\b", text):
             found["preset"] = preset
             found.setdefault("target_lufs", loudness)
             break
     return found
 
 
-def _file_form(name: IntentName, text: str) -> dict[str, Any]:
+def _file_form(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    formats = [hit[1] for hit in _FORMAT.finditer(text)]
-    if formats:
-        wanted = formats[-1] if name is not IntentName.AUDIO_EXPORT else _wanted_format(text, formats)
+    if wanted := _wanted_format(text):
         found["format"] = {"aif": "aiff", "vorbis": "ogg"}.get(wanted, wanted)
     if bits := _first(_BITS.search(text)):
         found["bit_depth"] = int(bits)
@@ -206,12 +215,14 @@ def _file_form(name: IntentName, text: str) -> dict[str, Any]:
     return found
 
 
-def _wanted_format(text: str, formats: list[str]) -> str:
-    """ "from wav to mp3", "pasa los wav a flac": the format after the last "to"."""
-    towards = re.findall(
-        r"\b(?:a|en|to|into|as|como|in) (?:un |una |a |an )?(wav|flac|mp3|ogg|vorbis|opus|aac|m4a|aiff?)\b", text
-    )
-    return towards[-1] if towards else formats[0]
+def _wanted_format(text: str) -> str | None:
+    """The format to export to; None where it is not said which. "The wav is too big, an ogg would do" wants ogg."""
+    towards = [hit[1] for hit in _TOWARDS.finditer(text)]
+    if towards:
+        return towards[-1]
+    unlike = {hit[1] for hit in _HAVING.finditer(text)}
+    left = {hit[1] for hit in _FORMAT.finditer(text)} - unlike
+    return left.pop() if len(left) == 1 else None
 
 
 def _stems(text: str, files: int) -> dict[str, Any]:
