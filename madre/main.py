@@ -15,6 +15,7 @@ from config.module_template import Ground, create_module_app
 from madre.core.delegation import Delegation
 from madre.core.parser import Parser
 from madre.core.runner import Runner
+from madre.core.second_reading import SecondReader
 from madre.cycle import upkeep
 from madre.engine import DbosEngine, Engine
 from madre.routes import router
@@ -38,7 +39,8 @@ def create_app(
         delegation = delegation_of(ground) if delegation_of else _delegation(mine, ground)
         carrier = engine or DbosEngine(mine)
         runner = Runner(mine, ground.db, ground.trail, delegation, carrier)
-        madre = Madre(mine, ground.db, ground.trail, Parser(), runner, delegation)
+        parser = Parser(switch=SecondReader(delegation.switch) if mine.madre_second_reading else None)
+        madre = Madre(mine, ground.db, ground.trail, parser, runner, delegation)
         await madre.wake()
         await carrier.open(runner.run)
         await runner.reconcile()

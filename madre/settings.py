@@ -26,3 +26,5 @@ class MadreSettings(FleetSettings):
     """From so many stems on, a mix takes long enough to ask first."""
     madre_engine_polling_seconds: float = Field(1.0, ge=0.01, le=60.0)
     """How often the durable engine looks at its own tables; plans do not wait for it."""
+    madre_second_reading: bool = True
+    """Whether an unclear message is read a second time by a provider's model, where one is configured (it may cost money)."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from config.contracts.madre import Domain
 from config.settings import SERVICES
+from madre.core.intents.catalog import CATALOG
 from madre.core.models import IntentName, IntentV2
 from madre.errors import UnknownControl
 
@@ -18,18 +18,6 @@ CONTROLS: dict[tuple[str, str], IntentName] = {
     ("madre", "status"): IntentName.FLEET_STATUS,
     ("madre", "plans"): IntentName.PROCESS_STATUS,
     ("madre", "help"): IntentName.HELP,
-}
-DOMAINS: dict[IntentName, Domain] = {
-    IntentName.DELETE_RESOURCE: "system",
-    IntentName.AUDIO_MIX: "audio",
-    IntentName.AUDIO_ANALYZE: "audio",
-    IntentName.GENERAL_QUESTION: "general",
-    IntentName.CODE_QUESTION: "code",
-    IntentName.LIST_MODELS: "models",
-    IntentName.LIST_CLIS: "system",
-    IntentName.FLEET_STATUS: "system",
-    IntentName.PROCESS_STATUS: "process",
-    IntentName.HELP: "general",
 }
 
 
@@ -47,7 +35,7 @@ def intent_of(target: str, action: str, params: dict[str, Any]) -> IntentV2:
         raise UnknownControl(f"{target} has no action {action}{fleet}: {there}")
     return IntentV2(
         name=name,
-        domain=DOMAINS[name],
+        domain=CATALOG[name].domain,
         action=action,
         target=target,
         params=params,

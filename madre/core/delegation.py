@@ -76,6 +76,10 @@ class Delegation:
         }
 
     @property
+    def switch(self) -> SwitchClient:
+        return self._switch
+
+    @property
     def neighbours(self) -> dict[str, ServiceClient]:
         return {"shub": self._shub, "switch": self._switch, "hermes_db": self._hermes_db}
 
@@ -154,7 +158,10 @@ class Delegation:
     async def _route(self, order: Order) -> dict[str, Any]:
         seconds = self._settings.madre_step_timeout.total_seconds()
         reply = await self._switch.route(
-            order.params["prompt"], task_type=order.params.get("task_type"), max_latency_ms=int(seconds * 1000)
+            order.params["prompt"],
+            task_type=order.params.get("task_type"),
+            max_latency_ms=int(seconds * 1000),
+            idempotency_key=order.key,
         )
         return reply.model_dump(mode="json")
 

@@ -127,23 +127,40 @@ class FakeShub(Fake):
         return answer(job)
 
 
+SWITCH_STATUS: dict[str, Any] = {
+    "active": True,
+    "models": ["fake-1"],
+    "light_llm": {
+        "name": "fake-1", "state": "stopped", "detail": "", "pid": None, "starts": 0, "deaths": 0, "answering": 0, "waiting": 0,
+        "asleep_after_seconds": 300.0, "stopped_after_seconds": 900.0,
+    },
+    "stats": {
+        "total_queries": 0, "answered": 0, "errors": 0, "failed_over": 0, "avg_response_time_ms": 0.0, "unreported_uses": 0, "lost_records": 0,
+    },
+}  # fmt: skip
+
+
 @dataclass
 class FakeSwitch(Fake):
-    """Answers every prompt with the same text."""
+    """Answers every prompt with `text`; has one provider when `provider` is not local."""
+
+    provider: str = "local"
+    text: str = "It evens out levels."
 
     async def work(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/switch/status":
+            providers = (
+                []
+                if self.provider == "local"
+                else [{"name": self.provider, "models": ["m"], "state": "ok", "detail": ""}]
+            )
+            return answer(SWITCH_STATUS | {"providers": providers})
         RouteRequest.model_validate_json(request.content)
         return answer(
             RouteReply(
-                decision_id="d1",
-                answer="It evens out levels.",
-                model="fake-1",
-                provider="fake",
-                reason="only one",
-                latency_ms=1.0,
-                queue_ms=0.0,
+                decision_id="d1", answer=self.text, model="fake-1", provider=self.provider, reason="only one", latency_ms=1.0, queue_ms=0.0
             )
-        )
+        )  # fmt: skip
 
 
 @dataclass
