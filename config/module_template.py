@@ -122,11 +122,11 @@ def create_module_app(
     """
     logs.configure(settings.log_level)
     secrets = load_secrets(settings)
-    started = time.monotonic()
 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         logs.service.set(service)
+        app.state.started = time.monotonic()
         await asyncio.to_thread(require_current, settings)
         db = Database(settings.sqlalchemy_url(), service)
         trail = Trail(service, settings.state_dir)
@@ -152,6 +152,7 @@ def create_module_app(
         docs_url=f"/{service}/docs",
         redoc_url=None,
         openapi_url=f"/{service}/openapi.json",
+        telemetry=NO_TELEMETRY,
         responses=documented(MalformedRequest, Unauthorized, Forbidden, InvalidRequest),
         dependencies=[Depends(require_readable)],
     )
@@ -159,7 +160,7 @@ def create_module_app(
     app.state.metrics = Metrics()
     for router in routers:
         app.include_router(router, prefix=f"/{service}")
-    app.include_router(_common_routes(service, started, checks, complete_health, health_model))
+    app.include_router(_common_routes(service, checks, complete_health, health_model))
     _handle_errors(app, service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(
@@ -176,7 +177,6 @@ def create_module_app(
 
 def _common_routes(
     service: str,
-    started: float,
     checks: HealthCheck | None,
     complete_health: CompleteHealth | None,
     health_model: type[Health],
@@ -198,7 +198,7 @@ def _common_routes(
             status=worst,
             service=service,
             version=VERSION,
-            uptime_seconds=round(time.monotonic() - started, 3),
+            uptime_seconds=round(time.monotonic() - request.app.state.started, 3),
             checks=found,
         )
         return own if complete_health is None else await complete_health(own)

@@ -80,9 +80,13 @@ def run(services: Sequence[str]) -> None:
         settings = read_settings()
     except BadSettings as exc:
         raise CannotStart(str(exc)) from exc
+    run_apps(create_apps(services, settings), settings)
+
+
+def run_apps(apps: dict[str, FastAPI], settings: FleetSettings) -> None:
+    """The same for apps that exist already. Raises CannotStart when an address cannot be had."""
     with contextlib.ExitStack() as open_sockets:
-        sockets = {service: open_sockets.enter_context(bind(service, settings)) for service in services}
-        apps = create_apps(services, settings)
+        sockets = {service: open_sockets.enter_context(bind(service, settings)) for service in apps}
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(apps, sockets, settings))
 

@@ -13,7 +13,12 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from config.settings import FleetSettings
 
 PR_SET_PDEATHSIG = 1
 SHARED_MODULES = (
@@ -33,28 +38,43 @@ SHARED_MODULES = (
     "uvicorn.protocols.http.httptools_impl",
     "uvloop",
 )
-"""What every service needs. Imported once, before the forks: that is most of a start's work and of a service's memory."""
+"""What services import only when they start to run. Imported once, before the forks, like all that building the apps imports."""
 
 
-def preload(services: Sequence[str]) -> None:
-    """Import what the services share and the services themselves, and keep the garbage collector off those pages.
+def prepare_apps(services: Sequence[str], settings: "FleetSettings") -> dict[str, "FastAPI"]:
+    """The apps of the services, built once and for all processes that are forked from here on; nothing of them runs yet.
 
-    Raises RuntimeError if an import started a thread: a fork would copy its locks and not the thread.
+    Raises CannotStart, or RuntimeError if that started a thread or left a file open: a fork would copy a thread's locks without the
+    thread, and share the file.
     """
-    from config.serve import one_thread_each
+    from config.serve import create_apps, one_thread_each
 
     one_thread_each()
-    for name in (*SHARED_MODULES, *(f"{service}.main" for service in services)):
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its command line brings rich and pygments along
+    before = _open_files()
+    for name in SHARED_MODULES:
         importlib.import_module(name)
-    threads = os.listdir("/proc/self/task")
-    if len(threads) > 1:
-        raise RuntimeError(f"importing the services started {len(threads) - 1} threads; forking now would not be safe")
+    apps = create_apps(services, settings)
+    threads = len(os.listdir("/proc/self/task")) - 1
+    if threads or _open_files() != before:
+        raise RuntimeError(f"building the apps left {threads} threads and the files {_open_files() - before}")
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # the collector writes into what it looks at, and a page that is written to is no longer shared
+    return apps
 
 
-def fork_services(services: Sequence[str]) -> tuple[int, int]:
-    """Start a process that serves these services in a session of its own. Returns its pid and the pipe of its output.
+def _open_files() -> set[str]:
+    found = set[str]()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(f"{link.name}: {link.readlink()}")
+        except FileNotFoundError:  # the one that the listing itself had open
+            continue
+    return found
+
+
+def fork_apps(apps: dict[str, "FastAPI"], settings: "FleetSettings") -> tuple[int, int]:
+    """Start a process that serves these apps in a session of its own. Returns its pid and the pipe of its output.
 
     It dies with us, however we die.
     """
@@ -64,12 +84,12 @@ def fork_services(services: Sequence[str]) -> tuple[int, int]:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _serve_and_exit(services, writing, parent)
+        _serve_and_exit(apps, settings, writing, parent)
     os.close(writing)
     return pid, reading
 
 
-def _serve_and_exit(services: Sequence[str], output: int, parent: int) -> NoReturn:
+def _serve_and_exit(apps: dict[str, "FastAPI"], settings: "FleetSettings", output: int, parent: int) -> NoReturn:
     """The child's whole life. Our caller's stack, loop and files are the parent's: nothing of them may run again here."""
     status = 1
     try:
@@ -85,7 +105,7 @@ def _serve_and_exit(services: Sequence[str], output: int, parent: int) -> NoRetu
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        status = _serve(services)
+        status = _serve(apps, settings)
     except BaseException:  # noqa: BLE001 - the last frame of this process: whatever it was goes to its log
         traceback.print_exc()
     finally:
@@ -95,11 +115,11 @@ def _serve_and_exit(services: Sequence[str], output: int, parent: int) -> NoRetu
         os._exit(status)
 
 
-def _serve(services: Sequence[str]) -> int:
+def _serve(apps: dict[str, "FastAPI"], settings: "FleetSettings") -> int:
     from config import serve
 
     try:
-        serve.run(services)
+        serve.run_apps(apps, settings)
     except serve.CannotStart as exc:
         sys.stderr.write(f"cannot start: {exc}\n")
         return serve.EXIT_CONFIGURATION

@@ -102,12 +102,17 @@ def units(*, single: bool) -> list["Unit"]:
 
 def _supervise(settings: FleetSettings, *, single: bool, stay: bool) -> int:
     """Be the supervisor until the end of the fleet; its exit status."""
-    from vx11.process import preload
+    from config.serve import CannotStart
+    from vx11.process import prepare_apps
     from vx11.supervisor import Supervisor
 
     terminal = _Terminal(logs_dir(settings), everything=stay)
-    preload(list(SERVICES))
-    supervisor = Supervisor(settings, units(single=single), run_dir(settings), logs_dir(settings), terminal.echo)
+    try:
+        apps = prepare_apps(list(SERVICES), settings)
+    except CannotStart as exc:
+        print(f"vx11: {exc}", file=sys.stderr)
+        return 1
+    supervisor = Supervisor(settings, apps, units(single=single), run_dir(settings), logs_dir(settings), terminal.echo)
 
     async def run() -> None:
         if not stay:

@@ -12,13 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+
 from config.clock import utc_now
 from config.serve import EXIT_CONFIGURATION
 from config.settings import FleetSettings
 from vx11 import control
 from vx11.control import UnitStatus
 from vx11.logbook import Lines, LogFile, plain
-from vx11.process import fork_services
+from vx11.process import fork_apps
 
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 30.0
 STEADY_SECONDS = 30.0
@@ -85,13 +87,19 @@ class Unit:
 class Supervisor:
     """Runs the units until it is told to stop by SIGTERM, SIGINT, SIGHUP or the control socket.
 
-    `echo` gets every log line with the name of its unit. `process.preload` comes before `run`.
+    `apps` are from `process.prepare_apps`. `echo` gets every log line with the name of its unit.
     """
 
     def __init__(
-        self, settings: FleetSettings, units: Sequence[Unit], run_dir: Path, logs_dir: Path, echo: Echo
+        self,
+        settings: FleetSettings,
+        apps: dict[str, FastAPI],
+        units: Sequence[Unit],
+        run_dir: Path,
+        logs_dir: Path,
+        echo: Echo,
     ) -> None:
-        self._settings, self._run_dir, self._echo = settings, run_dir, echo
+        self._settings, self._apps, self._run_dir, self._echo = settings, apps, run_dir, echo
         self._units = {unit.name: unit for unit in units}
         self._logs = {name: LogFile(logs_dir / f"{name}.log") for name in [*self._units, "vx11"]}
         self._stopping = asyncio.Event()
@@ -150,7 +158,7 @@ class Supervisor:
         unit.ended.clear()
         unit.hurry.clear()
         unit.started = time.monotonic()
-        unit.pid, reading = fork_services(unit.services)
+        unit.pid, reading = fork_apps({name: self._apps[name] for name in unit.services}, self._settings)
         return asyncio.create_task(self._read_output(unit, reading))
 
     async def _pause(self, unit: Unit) -> None:
