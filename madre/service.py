@@ -12,7 +12,7 @@ from config.auth import Caller
 from config.clock import new_id, utc_now
 from config.contracts.common import Check, HealthState, Page
 from config.database import Database
-from config.errors import IdempotencyInProgress
+from config.errors import IdempotencyInProgress, InvalidRequest
 from config.forensics import Trail
 from config.idempotency import Idempotency, forget_old
 from config.pages import PageQuery, page_of
@@ -248,7 +248,14 @@ class Madre:
             question = ask(intent, reading.message)
             remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
             return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
-        draft = planner.plan(intent, reading.message, reading.files, many_stems=self._settings.madre_many_stems)
+        try:
+            draft = planner.plan(intent, reading.message, reading.files, many_stems=self._settings.madre_many_stems)
+        except InvalidRequest as error:
+            async with self._db.write() as session:
+                await repository.close_intent(
+                    session, intent_id, status=StatusEnum.ERROR, response=error.detail, intent=intent
+                )
+            raise
         if draft.question is not None:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from config.contracts.shub import AnalyzeRequest, MixRequest, StemRole
+from config.contracts.switch import RouteRequest
+from config.errors import InvalidRequest
 from madre.core import words
 from madre.core.models import IntentName, IntentV2, ModeEnum, StepType, StepV2
 
@@ -20,6 +25,8 @@ AUDIO = frozenset(
         IntentName.AUDIO_UNDO,
     }
 )
+ROLES = frozenset(role.value for role in StemRole)
+MIX_FORMATS = ("wav", "flac")
 MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "sample_rate_hz")
 
 
@@ -42,7 +49,7 @@ def mode_of(intent: IntentV2, wanted: ModeEnum | None) -> ModeEnum:
 
 
 def plan(intent: IntentV2, message: str, files: list[str], *, many_stems: int = 24) -> Draft:
-    """The steps that do what the intent wants, in order."""
+    """The steps that do what the intent wants, in order. Raises InvalidRequest for parameters that its specialist would refuse."""
     return PLANNERS.get(intent.name, _not_in_fleet)(intent, message, files, many_stems)
 
 
@@ -55,6 +62,9 @@ def _mix(intent: IntentV2, _message: str, files: list[str], many_stems: int) -> 
     if isinstance(said, int) and said != len(stems):
         warnings.append(words.say("stem_count", intent.language, said=said, found=len(stems)))
     wanted = {key: intent.params[key] for key in MIX_PARAMS if intent.params.get(key) is not None}
+    if intent.source != "structured" and wanted.get("format", "wav") not in MIX_FORMATS:
+        warnings.append(words.say("mix_format", intent.language, wanted=wanted.pop("format")))
+    _checked(MixRequest, {"stems": stems, **wanted})
     steps = [
         _step(1, StepType.CALL_SHUB, "shub:inspect", {"asset_ids": [stem["asset_id"] for stem in stems]}),
         _step(2, StepType.CALL_SHUB, "shub:mix", {"stems": stems, **wanted}),
@@ -67,6 +77,8 @@ def _analyze(intent: IntentV2, _message: str, files: list[str], _many: int) -> D
     wanted = _assets(intent, files)
     if not wanted:
         return Draft(question=words.say("which_file", intent.language), missing="files")
+    for asset in wanted:
+        _checked(AnalyzeRequest, {"asset_id": asset})
     return Draft([_step(n, StepType.CALL_SHUB, "shub:analyze", {"asset_id": a}) for n, a in enumerate(wanted, start=1)])
 
 
@@ -81,7 +93,8 @@ def _delete(intent: IntentV2, _message: str, files: list[str], _many: int) -> Dr
 
 def _question(task_type: str) -> "Planner":
     def make(intent: IntentV2, message: str, _files: list[str], _many: int) -> Draft:
-        prompt = str(intent.params.get("prompt") or message)
+        prompt = intent.params.get("prompt") or message
+        _checked(RouteRequest, {"prompt": prompt, "task_type": task_type})
         return Draft([_step(1, StepType.CALL_SWITCH, "switch:route", {"prompt": prompt, "task_type": task_type})])
 
     return make
@@ -118,18 +131,32 @@ def _step(number: int, kind: StepType, operation: str, params: dict[str, Any]) -
     return StepV2(step_id=f"s{number}", type=kind, operation=operation, params=params)
 
 
+def _checked(shape: type[BaseModel], params: dict[str, Any]) -> None:
+    """Raises InvalidRequest naming each field that the specialist would refuse: better now than in the middle of a plan."""
+    try:
+        shape.model_validate(params)
+    except ValidationError as exc:
+        errors = [{"field": ".".join(map(str, ("params", *one["loc"]))), "message": one["msg"]} for one in exc.errors()]
+        raise InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors) from exc
+
+
 def _assets(intent: IntentV2, files: list[str]) -> list[str]:
     named = intent.params.get("asset_ids") or [intent.params.get("asset_id")]
+    if not isinstance(named, list):
+        named = [named]
     return list(dict.fromkeys([asset for asset in named if isinstance(asset, str)] or files))
 
 
 def _stems(intent: IntentV2, files: list[str]) -> list[dict[str, Any]]:
     """The stems of a mix: as structured params give them, else the files, with roles where the message names one per file."""
     given = intent.params.get("stems")
-    if isinstance(given, list) and given:
-        return [stem if isinstance(stem, dict) else {"asset_id": stem} for stem in given]
+    if given is not None:
+        return [
+            stem if isinstance(stem, dict) else {"asset_id": stem}
+            for stem in (given if isinstance(given, list) else [given])
+        ]
     assets = _assets(intent, files)
     roles = intent.params.get("roles")
-    if isinstance(roles, list) and len(roles) == len(assets):
+    if isinstance(roles, list) and len(roles) == len(assets) and all(role in ROLES for role in roles):
         return [{"asset_id": asset, "role": role} for asset, role in zip(assets, roles, strict=True)]
     return [{"asset_id": asset} for asset in assets]

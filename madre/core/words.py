@@ -21,6 +21,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "El mensaje habla de {said} stems y he recibido {found}; mezclo los {found}.",
         "The message speaks of {said} stems and {found} came with it; I mix the {found}.",
     ),
+    "mix_format": (
+        "Todavía no escribo mezclas en {wanted}; la hago en WAV.",
+        "I do not write mixes as {wanted} yet; this one is a WAV.",
+    ),
     "confirm_high": (
         "Esto es delicado: {reason}. No se hace nada hasta que lo confirmes con su confirm_token "
         "(POST /madre/plans/{plan_id}/confirm).",

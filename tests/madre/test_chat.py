@@ -172,3 +172,32 @@ async def test_half_a_character_is_refused(madre):
     body = b'{"message": "\\ud800"}'
     reply = await madre.post("/madre/chat", content=body, headers={"content-type": "application/json"})
     assert reply.status_code in (400, 422), reply.text
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"stems": 5},
+        {"stems": [{"asset_id": 7}]},
+        {"target_lufs": "loud"},
+        {"target_lufs": 12},
+        {"bit_depth": 7},
+        {"format": "mp3"},
+        {"asset_ids": {"a": 1}, "stems": [{}]},
+    ],
+)
+async def test_parameters_that_shub_would_refuse_are_refused_by_name_before_anything_is_planned(madre, shub, params):
+    body = {"target": "shub", "action": "mix", "params": {"files": stems(shub)} | params}
+    reply = await madre.post("/madre/control", json=body)
+    assert reply.status_code == 422, reply.text
+    assert reply.json()["errors"][0]["field"].startswith("params.")
+    assert (await madre.get("/madre/plans")).json()["items"] == []
+    assert shub.jobs == {}
+
+
+async def test_a_format_that_cannot_be_written_is_said_and_the_mix_is_made(madre, shub):
+    body = (
+        await madre.post("/madre/chat", json=MIX | {"message": "mix these stems to mp3", "files": stems(shub)})
+    ).json()
+    assert body["status"] == "DONE", body
+    assert "mp3" in body["warnings"][0]
