@@ -135,7 +135,8 @@ SWITCH_STATUS: dict[str, Any] = {
         "asleep_after_seconds": 300.0, "stopped_after_seconds": 900.0,
     },
     "stats": {
-        "total_queries": 0, "answered": 0, "errors": 0, "failed_over": 0, "avg_response_time_ms": 0.0, "unreported_uses": 0, "lost_records": 0,
+        "total_queries": 0, "answered": 0, "errors": 0, "failed_over": 0, "avg_response_time_ms": 0.0,
+        "unreported_uses": 0, "lost_records": 0,
     },
 }  # fmt: skip
 

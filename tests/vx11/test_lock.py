@@ -70,9 +70,7 @@ def test_uv_is_told_what_pip_knows():
     assert variables == {}
     told = " ".join(options)
     assert "--index-url https://mirror.invalid/simple" in told
-    assert (
-        "a.invalid" not in told
-    )  # of a version that two indexes have, uv sees one's files alone: pip then does the work
+    assert "a.invalid" not in told  # of two indexes with one version uv sees one's files alone; pip does that work
     assert "/wheels" not in told
     assert "--no-index" in options
 
