@@ -48,6 +48,7 @@ class Assets:
                 await once.earlier(session)
                 known = await repository.asset_with(session, received.sha256)
             if known is not None:
+                policy.refuse_false_name(called, known.format)
                 return await self._keep_known(known, received, once)
             found = await self._work.probe(received.path, called)
             asset = Asset(

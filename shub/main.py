@@ -33,7 +33,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
     """The service. Sound is worked on in processes of their own; this one stays small."""
     settings = settings or ShubSettings()
     folder = settings.state_dir / "shub"
-    cache = settings.state_dir / "cache" / "numba"
+    cache = settings.shub_cache_dir or settings.state_dir / "cache" / "numba"
     store = Store(folder)
     pool = WorkerPool(
         job_workers=settings.shub_job_workers,

@@ -6,8 +6,11 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Any, Literal
 
+from config.clients.shub import MislabelledAudio
 from config.contracts.shub import AudioWarning, MixRequest, StemRole
 from config.errors import InvalidRequest
+from shub.dsp import sniff
+from shub.dsp.refusals import Mislabelled
 
 ROLE_LOUDNESS_LUFS: dict[StemRole, float] = {
     StemRole.VOCAL: -20.0,
@@ -80,6 +83,14 @@ def clean_name(name: str, *, fallback: str) -> str:
         suffix = PurePath(visible).suffix[:10]
         visible = visible[: LONGEST_NAME - len(suffix)] + suffix
     return visible
+
+
+def refuse_false_name(name: str, container: sniff.Container) -> None:
+    """Raises MislabelledAudio when the name ends like another format than its content has."""
+    try:
+        sniff.refuse_false_name(name, container)
+    except Mislabelled as refusal:
+        raise MislabelledAudio(refusal.detail) from refusal
 
 
 def mix_name(request: MixRequest) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from config.settings import MIB, FleetSettings
+from config.settings import MIB, FleetSettings, StatePath
 
 
 class ShubSettings(FleetSettings):
@@ -20,5 +20,7 @@ class ShubSettings(FleetSettings):
     """How many uploads and measurements are looked at at the same time, beside the jobs."""
     shub_worker_idle: timedelta = Field(timedelta(seconds=45), gt=timedelta(0))
     """How long a process without work is kept; ISO 8601 duration."""
+    shub_cache_dir: StatePath | None = None
+    """Folder of the compiled sample loops; `<state_dir>/cache/numba` when unset. It must be writable, and nobody else's."""
     shub_analyze_timeout: timedelta = Field(timedelta(minutes=10), gt=timedelta(0))
     """Longest time for one measurement; ISO 8601 duration."""

@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from config.clock import new_id
 from config.errors import StorageFull
@@ -50,7 +50,7 @@ class Store:
 
     def new_path(self) -> Path:
         """A path for something unfinished."""
-        return self.unfinished / new_id("tmp")
+        return self.unfinished / new_id("part")
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Received]:
@@ -87,12 +87,12 @@ class Store:
     async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> Received:
         digest, size = hashlib.sha256(), 0
 
-        def append(file: BinaryIO, content: bytes) -> None:
+        def append(file: io.FileIO, content: bytes) -> None:
             digest.update(content)
             file.write(content)
 
         try:
-            with path.open("xb", buffering=0) as file:
+            with _open(path) as file:
                 async for content in _gathered(chunks):
                     size += len(content)
                     await asyncio.to_thread(append, file, content)
@@ -127,6 +127,10 @@ async def _gathered(chunks: AsyncIterator[bytes], size: int = 1024 * 1024) -> As
             parts, there = [], 0
     if parts:
         yield b"".join(parts)
+
+
+def _open(path: Path) -> io.FileIO:
+    return io.FileIO(path, "x")
 
 
 def _sync_folder(folder: Path) -> None:

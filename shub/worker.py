@@ -23,6 +23,8 @@ PR_SET_PDEATHSIG = 1
 NICENESS = 5
 """Sound may take long; requests may not."""
 PROGRESS_STEP = 0.005
+DECIMALS = 3
+"""Of a decibel: far finer than any meter's tolerance."""
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -82,11 +84,11 @@ def _analyze(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
         limits=_limits(task),
     )
     return {
-        **asdict(found.loudness),
+        **_readable(found.loudness),
         "duration_seconds": found.duration_seconds,
         "sample_rate_hz": found.sample_rate_hz,
         "channels": found.channels,
-        "series": asdict(found.series) if found.series else None,
+        "series": _series(found.series),
     }
 
 
@@ -120,12 +122,16 @@ def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
         "sample_rate_hz": mix.rate_hz,
         "channels": 2,
         "duration_seconds": mix.frames / mix.rate_hz,
-        "loudness": asdict(mix.levelled.loudness),
-        "gain_db": mix.levelled.gain_db,
-        "limiter_reduction_db": mix.levelled.max_reduction_db,
-        "shortfall_lu": mix.levelled.shortfall_lu,
+        "loudness": _readable(mix.levelled.loudness),
+        "gain_db": round(mix.levelled.gain_db, DECIMALS),
+        "limiter_reduction_db": round(mix.levelled.max_reduction_db, DECIMALS),
+        "shortfall_lu": round(mix.levelled.shortfall_lu, DECIMALS),
         "stems": [
-            {"integrated_lufs": stem.integrated_lufs, "gain_db": stem.gain_db, "is_clamped": stem.is_clamped}
+            {
+                "integrated_lufs": _rounded(stem.integrated_lufs),
+                "gain_db": round(stem.gain_db, DECIMALS),
+                "is_clamped": stem.is_clamped,
+            }
             for stem in mix.stems
         ],
         "versions": versions(),
@@ -144,6 +150,24 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
     "mix": _mix,
     "warm": _warm,
 }
+
+
+def _readable(loudness: Any) -> dict[str, float | None]:
+    return {name: _rounded(value) for name, value in asdict(loudness).items()}
+
+
+def _series(series: Any) -> dict[str, Any] | None:
+    if series is None:
+        return None
+    return {
+        "step_seconds": series.step_seconds,
+        "momentary_lufs": [_rounded(value) for value in series.momentary_lufs],
+        "short_term_lufs": [_rounded(value) for value in series.short_term_lufs],
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
 
 
 def _limits(task: dict[str, Any]) -> Any:
