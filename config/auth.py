@@ -28,6 +28,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CACHED_SECONDS = 2.0
 """How long a verified client token is believed without asking the database: the longest a revoked token still works."""
 MOST_CACHED = 10_000
+LONGEST_CALLER = 200  # characters that the columns named `caller` hold
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Authenticator:
             raise Unauthorized()
         if self._secrets.is_fleet(token):
             scopes = headers.get("x-vx11-scopes", "*").split()
-            caller = headers.get("x-vx11-caller", "fleet")
+            caller = headers.get("x-vx11-caller", "")[:LONGEST_CALLER] or "fleet"
             return Caller(caller, frozenset(scopes), is_service="x-vx11-scopes" not in headers)
         if self._secrets.is_owner(token):
             return Caller("owner", frozenset({"*"}))

@@ -146,3 +146,10 @@ async def test_request_ids_come_back_unless_they_are_unusable(client):
 async def test_concurrent_requests_keep_their_own_ids(client):
     answers = await asyncio.gather(*(client.get("/shub/who", headers={"X-Request-ID": f"r{n}"}) for n in range(20)))
     assert [answer.headers["x-request-id"] for answer in answers] == [f"r{n}" for n in range(20)]
+
+
+async def test_a_caller_without_end_is_cut_and_one_without_a_name_is_the_fleet(client, secrets):
+    fleet = {"X-VX11-Token": secrets.fleet.get_secret_value()}
+    long = await client.get("/shub/who", headers=fleet | {"X-VX11-Caller": "x" * 5000})
+    assert long.json()["id"] == "x" * 200
+    assert (await client.get("/shub/who", headers=fleet | {"X-VX11-Caller": ""})).json()["id"] == "fleet"
