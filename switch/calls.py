@@ -1,7 +1,10 @@
 """One request for an answer, whoever asks it and however: what is wanted, and from whom it may come."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from pydantic_core import to_json
 
 from config.contracts.switch import Priority
 from switch.failures import Failure
@@ -15,8 +18,15 @@ class Call:
     body: dict[str, Any]
     is_stream: bool = False
     priority: Priority = "USER_INTERACTIVE"
+    is_large: bool = False
+    """Whether writing the body down again takes so long that it must not be done in the loop."""
     queue_ms: float = 0.0
     """Time spent waiting for a place at the local model; added to by whoever makes it wait."""
+
+    async def written(self, **changes: Any) -> bytes:
+        """The body as JSON, with some of its members changed."""
+        body = self.body | changes
+        return await asyncio.to_thread(to_json, body) if self.is_large else to_json(body)
 
 
 class Backend(Protocol):

@@ -18,7 +18,9 @@ from switch.service import Switch
 
 PATH = "/v1/chat/completions"
 MOST_MODEL_NAME = 512
-PARSED_ASIDE_BYTES = 256 * 1024  # larger bodies are read in a thread: a picture must not stop everybody else's words
+LARGE_BYTES = (
+    256 * 1024
+)  # what is larger is read and written in a thread: a picture must not stop everybody else's words
 
 
 class ChatCompletions:
@@ -32,8 +34,9 @@ class ChatCompletions:
         state["route"] = PATH
         caller: Caller = state["caller"]
         body = await _body(receive)
-        parsed = _parse(body) if len(body) < PARSED_ASIDE_BYTES else await asyncio.to_thread(_parse, body)
-        call = Call(parsed, is_stream=parsed.get("stream") is True)
+        is_large = len(body) > LARGE_BYTES
+        parsed = await asyncio.to_thread(_parse, body) if is_large else _parse(body)
+        call = Call(parsed, is_stream=parsed.get("stream") is True, is_large=is_large)
         with self._switch.flight(call, parsed.get("model", "auto"), caller=caller.id) as flight:
             with ClientWatch(receive) as client:
                 answered = await flight.ask()

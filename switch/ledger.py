@@ -63,7 +63,7 @@ class Ledger:
         self._next_report_at = 0.0
         self._failed_reports = 0
         self._saving = asyncio.Lock()
-        self._wake = asyncio.Event()
+        self._something, self._much = asyncio.Event(), asyncio.Event()
         self.lost = 0
         self.total = self.answered = self.errors = self.failed_over = 0
         self._total_ms = 0.0
@@ -92,20 +92,26 @@ class Ledger:
             elif one.outcome != "not_tried":
                 error = (one.detail or one.outcome)[:LONGEST_ERROR]
                 self._note(self._noted, _Noted(one.choice.name, one.duration_ms, error, flight.created_at))
+        self._something.set()
         if len(self._records) == ROWS_PER_TRANSACTION:
-            self._wake.set()
+            self._much.set()
 
     async def run(self) -> None:
-        """Write until cancelled, at most a moment late; then what is left, once."""
+        """Write until cancelled, at most a moment late; then what is left, once. Sleeps while there is nothing to write."""
         try:
             while True:
+                await self._something.wait()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), FLUSH_SECONDS)
-                self._wake.clear()
+                    await asyncio.wait_for(self._much.wait(), FLUSH_SECONDS)
+                self._something.clear()
+                self._much.clear()
                 try:
                     await self.flush()
                 except Exception:
                     log.exception("ledger")
+                if self._records or self.unreported:  # somebody did not take it: again later
+                    pause = max(FLUSH_SECONDS, self._next_report_at - time.monotonic())
+                    asyncio.get_running_loop().call_later(pause, self._something.set)
         finally:
             self._next_report_at = 0.0
             try:

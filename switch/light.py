@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import structlog
-from pydantic_core import to_json
 
 from config.contracts.switch import LightState, LightStatus
 from config.default_model import DEFAULT_NAME, ModelUnusable, VerifiedModel, configured_model, ensure_default_model
@@ -18,7 +17,11 @@ from switch.slots import Slots
 from switch.upstream import Exchange
 
 UNPROVEN_SECONDS = 3.0  # silence after which the process is asked whether it is well before it gets a request
-PROBE_SECONDS = 2.0
+CHECK_SECONDS = 3.0  # how often it is asked that while requests are with it
+PROBE_SECONDS = (
+    3.0  # how long it may take to say so; its HTTP threads do nothing else, and a busy machine is no reason to end it
+)
+MOST_SILENCES = 2  # in a row, after which a process with requests counts as hanging
 PATIENCE_SECONDS = 5.0  # longest back-off that a request waits out; after that it is told
 MOST_DEATHS = 5  # in a row, after which only a new request starts it again
 
@@ -56,8 +59,7 @@ class Light:
         call.queue_ms += (time.perf_counter() - waited_from) * 1000
         try:
             process = await self._ready()
-            messages = with_system_prompt(call.body["messages"])
-            body = to_json(call.body | {"model": model, "messages": messages})
+            body = await call.written(model=model, messages=with_system_prompt(call.body["messages"]))
             asked_at = time.monotonic()
             try:
                 exchange = await process.address.post("/v1/chat/completions", body, within_seconds=self._answer_seconds)
@@ -148,8 +150,8 @@ class Light:
                 return await asyncio.shield(
                     self._start()
                 )  # one start for all who wait; it goes on when one of them leaves
-            if time.monotonic() - self._heard_at < UNPROVEN_SECONDS:
-                return process
+            if self._slots.taken > 1 or time.monotonic() - self._heard_at < UNPROVEN_SECONDS:
+                return process  # where there are others, `_watch` looks after all of them
             if await process.is_well(PROBE_SECONDS):
                 self._heard_at = time.monotonic()
                 return process
@@ -184,10 +186,10 @@ class Light:
                 f"the local model died {self._deaths_in_a_row} times in a row; it is started again in {pause:.0f} seconds",
                 retry_after_seconds=pause,
             )
-        await asyncio.sleep(max(0.0, pause))
-        began = time.monotonic()
-        self._starts += 1
         try:
+            await asyncio.sleep(max(0.0, pause))
+            began = time.monotonic()
+            self._starts += 1
             process = await LlamaProcess.start(model, self._settings)
         except StartFailed as exc:
             self._count_death()
@@ -207,8 +209,14 @@ class Light:
         self._look_for_idleness()
 
     async def _watch(self, process: LlamaProcess) -> None:
-        """Wait until the process dies by itself, and bring it back if it was of use."""
-        await asyncio.shield(process.died)
+        """Wait until the process dies by itself, seeing to it that it does when it hangs, and bring it back."""
+        silences = 0
+        while not (await asyncio.wait([process.died], timeout=CHECK_SECONDS))[0]:
+            is_well = not self._slots.taken or await process.is_well(PROBE_SECONDS)
+            silences = 0 if is_well else silences + 1
+            if silences >= MOST_SILENCES:
+                log.warning("light_model_hangs", pid=process.pid, requests=self._slots.taken)
+                process.kill()
         if process.is_stopping:
             return
         self._forget(process)

@@ -81,9 +81,8 @@ REQUEST = {
             "examples": [[{"role": "user", "content": "what does a compressor do?"}]],
         },
         "stream": {"type": ["boolean", "null"], "default": False},
-        "max_tokens": {"type": ["integer", "null"], "minimum": 1},
-        "temperature": {"type": ["number", "null"]},
     },
+    "description": "Everything else of OpenAI's API goes to the model as it comes",
     "additionalProperties": True,
 }
 

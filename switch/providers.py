@@ -2,8 +2,6 @@
 
 import time
 
-from pydantic_core import to_json
-
 from config.contracts.switch import ProviderStatus
 from switch import policy
 from switch.calls import Call
@@ -32,7 +30,7 @@ class Provider:
         self._last_failure = ""
 
     async def ask(self, call: Call, model: str) -> Exchange:
-        body = to_json(call.body | {"model": model})
+        body = await call.written(model=model)
         return await self._address.post("/chat/completions", body, within_seconds=self._answer_seconds)
 
     def failed(self, failure: Failure) -> None:

@@ -168,8 +168,9 @@ class Switch:
                 answered = await flight.ask()
         except TimeoutError as exc:
             flight.land("late")
-            asked = ", ".join(one.choice.name for one in flight.trail.tried if one.outcome != "not_tried")
-            raise NoModelReachable(f"no answer within {limit_seconds:g} seconds (asked: {asked})") from exc
+            asked = [one.choice.name for one in flight.trail.tried if one.outcome != "not_tried"]
+            detail = f"no answer within {limit_seconds:g} seconds (asked: {', '.join(asked) or 'nobody yet'})"
+            raise NoModelReachable(detail) from exc
         if answered.status >= 400:
             flight.land("refused")
             raise ModelRefused(f"{answered.choice.name} refused this: {_words(answered)}")

@@ -120,7 +120,7 @@ class QueryRequest(Wire):
     """What `model` is in OpenAI's API: a name, or a part of one, such as a tag."""
     requires_cli: bool = False
     priority: Annotated[ModulePriority, BeforeValidator(_priority)] = ModulePriority.MEDIUM
-    timestamp: float = Field(default_factory=time.time, ge=0.0, allow_inf_nan=False)
+    timestamp: float = Field(default_factory=time.time, ge=0.0, allow_inf_nan=False, strict=True)
     metadata: dict[str, Any] = {}
 
 

@@ -211,38 +211,36 @@ async def test_the_decision_tells_what_was_tried(two, upstream):
 # --- what comes in -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({}, "messages"),
-        ({"messages": []}, "messages"),
-        ({"messages": "hello"}, "messages"),
-        ({"messages": ["hello"]}, "messages"),
-        (chat(model=7), "model"),
-        (chat(model=""), "model"),
-        (chat(model="x" * 600), "model"),
-        (chat(stream="yes"), "stream"),
-        ([1, 2], None),
-    ],
-)
-async def test_a_wrong_field_is_named_in_openais_shape(client, upstream, body, param):
-    error = openai_error(await client.post(PATH, json=body), 422, "invalid_request")
-    assert error["param"] == param
-    assert error["type"] == "invalid_request_error"
+WRONG_FIELDS = [
+    ({}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": "hello"}, "messages"),
+    ({"messages": ["hello"]}, "messages"),
+    (chat(model=7), "model"),
+    (chat(model=""), "model"),
+    (chat(model="x" * 600), "model"),
+    (chat(stream="yes"), "stream"),
+    ([1, 2], None),
+]
+
+
+async def test_a_wrong_field_is_named_in_openais_shape(client, upstream):
+    for body, param in WRONG_FIELDS:
+        error = openai_error(await client.post(PATH, json=body), 422, "invalid_request")
+        assert error["param"] == param
+        assert error["type"] == "invalid_request_error"
     assert not upstream.asked
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff\xfe", b'{"messages": [{"content": NaN}]}', b'{"messages":[{"content":"\\ud800"}]}']
-)
-async def test_what_is_not_json_is_refused_as_such(client, body):
-    openai_error(await client.post(PATH, content=body), 400, "malformed_request")
+async def test_what_is_not_json_is_refused_as_such(client):
+    for body in [b"", b"{", b"\xff\xfe", b'{"messages": [{"content": NaN}]}', b'{"messages":[{"content":"\\ud800"}]}']:
+        openai_error(await client.post(PATH, content=body), 400, "malformed_request")
 
 
-@pytest.mark.parametrize("model", ["gpt-5", "other/gpt", "mock/", "/gpt", "auto:", "auto:a b", "Auto", "local/other"])
-async def test_an_unknown_model_is_told_with_those_that_are_known(client, model):
-    error = openai_error(await client.post(PATH, json=chat(model=model)), 404, "model_not_found")
-    assert error["param"] == "model"
+async def test_an_unknown_model_is_told_with_those_that_are_known(client):
+    for model in ["gpt-5", "other/gpt", "mock/", "/gpt", "auto:", "auto:a b", "Auto", "local/other"]:
+        error = openai_error(await client.post(PATH, json=chat(model=model)), 404, "model_not_found")
+        assert error["param"] == "model"
 
 
 async def test_a_command_line_tool_is_not_pretended(client):

@@ -26,11 +26,14 @@ class HermesDb:
         self.fault: FleetError | None = None
         self.batches: dict[str, list[Use]] = {}
         self.calls = 0
+        self.refused, self.took = asyncio.Event(), asyncio.Event()
 
     async def record_uses(self, uses: list[Use], *, idempotency_key: str | None = None) -> UsesRecorded:
         self.calls += 1
         if self.fault is not None:
+            self.refused.set()
             raise self.fault
+        self.took.set()
         assert idempotency_key
         self.batches[idempotency_key] = uses
         return UsesRecorded(recorded=len(uses))
@@ -153,6 +156,21 @@ async def test_what_is_left_is_written_at_the_end(ledger, db, hermes_db):
     await asyncio.gather(writing, return_exceptions=True)
     assert await rows(db) == 1
     assert len(hermes_db.uses) == 1
+
+
+async def test_what_is_noted_is_written_soon_and_what_was_refused_again_later(ledger, db, hermes_db, monkeypatch):
+    monkeypatch.setattr(ledgers, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(ledgers, "LONGEST_PAUSE_SECONDS", 0.01)
+    hermes_db.fault = UpstreamUnavailable("down")
+    writing = asyncio.create_task(ledger.run())
+    async with asyncio.timeout(10):
+        fly(ledger, "answered")
+        await hermes_db.refused.wait()
+        hermes_db.fault = None
+        await hermes_db.took.wait()
+    assert await rows(db) == 1
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
 
 
 async def test_many_are_written_in_batches(ledger, db, hermes_db):

@@ -109,6 +109,56 @@ async def test_a_start_goes_on_when_the_one_who_wanted_it_leaves(settings_of, se
     # …and a switch that stops ends it: the fixture would hang otherwise
 
 
+HANGS_ONCE = """
+import json, os, pathlib, socket, sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Model(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer({"status": "ok"})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.answer({"choices": [{"message": {"content": "here I am"}}]})
+
+    def answer(self, content):
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+before = pathlib.Path(sys.argv[0]).with_name("was_here")
+sys.stdin.readline()
+if before.exists():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+else:
+    before.touch()
+    mute = socket.create_server(("127.0.0.1", 0))
+    port = mute.getsockname()[1]
+print(json.dumps({"address": f"http://127.0.0.1:{port}", "pid": os.getpid()}), flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_requests_with_a_process_that_hangs_are_answered_by_the_next_one(
+    settings_of, served, gguf, child, monkeypatch
+):
+    child(HANGS_ONCE)
+    monkeypatch.setattr(light, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(light, "PROBE_SECONDS", 0.3)
+    async with served(settings_of(light_model_path=gguf)) as client:
+        answers = await asyncio.gather(*(client.post(PATH, json=chat(model="auto")) for _ in range(3)))
+        assert [one.json()["choices"][0]["message"]["content"] for one in answers] == ["here I am"] * 3
+        status = (await client.get("/status")).json()["light_llm"]
+        assert (status["starts"], status["deaths"]) == (2, 1)
+
+
 async def test_more_than_may_wait_are_told_to_come_back(settings_of, served, gguf, child):
     child("import sys; sys.stdin.read()")
     settings = settings_of(light_model_path=gguf, light_slots=1, light_most_waiting=1)

@@ -128,26 +128,26 @@ async def test_a_query_for_a_command_line_tool_is_not_pretended(auto):
     problem(refused, 501, "not_in_fleet")
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("/switch/route", {}, "body.prompt"),
-        ("/switch/route", {"prompt": ""}, "body.prompt"),
-        ("/switch/route", {"prompt": "  \n"}, "body.prompt"),
-        ("/switch/route", {"prompt": "a\x00b"}, "body.prompt"),
-        ("/switch/route", {"prompt": "x" * 70_000}, "body.prompt"),
-        ("/switch/route", {"prompt": "x", "max_latency_ms": 0}, "body.max_latency_ms"),
-        ("/switch/route", {"prompt": "x", "max_latency_ms": "soon"}, "body.max_latency_ms"),
-        ("/switch/route", {"prompt": "x", "max_cost_usd": -1}, "body.max_cost_usd"),
-        ("/switch/route", {"prompt": "x", "priority": "NOW"}, "body.priority"),
-        ("/switch/route", {"prompt": "x", "task_type": "a b"}, "body.task_type"),
-        ("/query", {"query": 5}, "body.query"),
-        ("/query", {"query": "x", "priority": 9}, "body.priority"),
-    ],
-)
-async def test_a_wrong_field_is_named(auto, upstream, path, body, field):
-    refused = problem(await auto.post(path, json=body), 422, "invalid_request")
-    assert [one["field"] for one in refused["errors"]] == [field]
+WRONG_FIELDS = [
+    ("/switch/route", {}, "body.prompt"),
+    ("/switch/route", {"prompt": ""}, "body.prompt"),
+    ("/switch/route", {"prompt": "  \n"}, "body.prompt"),
+    ("/switch/route", {"prompt": "a\x00b"}, "body.prompt"),
+    ("/switch/route", {"prompt": "x" * 70_000}, "body.prompt"),
+    ("/switch/route", {"prompt": "x", "max_latency_ms": 0}, "body.max_latency_ms"),
+    ("/switch/route", {"prompt": "x", "max_latency_ms": "soon"}, "body.max_latency_ms"),
+    ("/switch/route", {"prompt": "x", "max_cost_usd": -1}, "body.max_cost_usd"),
+    ("/switch/route", {"prompt": "x", "priority": "NOW"}, "body.priority"),
+    ("/switch/route", {"prompt": "x", "task_type": "a b"}, "body.task_type"),
+    ("/query", {"query": 5}, "body.query"),
+    ("/query", {"query": "x", "priority": 9}, "body.priority"),
+]
+
+
+async def test_a_wrong_field_is_named(auto, upstream):
+    for path, body, field in WRONG_FIELDS:
+        refused = problem(await auto.post(path, json=body), 422, "invalid_request")
+        assert [one["field"] for one in refused["errors"]] == [field]
     assert not upstream.asked
 
 
