@@ -18,6 +18,8 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "vx11-stamp"
 OLDEST, TOO_NEW = (3, 11), (3, 14)
 CHECKED = ["--require-hashes", "--no-deps"]
+WORKS = [str(PYTHON), "-c", "import fastapi, numpy, pyreqwest, soundfile, uvloop, vx11"]
+"""Whether what was installed is whole, native libraries included."""
 EDITABLE = ["--no-build-isolation", "--no-deps", "-e", str(ROOT)]
 
 
@@ -82,20 +84,25 @@ def pip_command() -> list[str]:
 
 
 def _with_uv(pip: list[str]) -> bool:
+    """First from the main index alone: uv takes a version from the first index that has it, and an extra one may hold only some of its
+    files (such as a soundfile without its library). Then, for boxes that know packages only by their extra indexes, from all."""
     if not _answers([*pip, "install", "-q", *CHECKED, "-r", str(ROOT / "requirements-uv.lock")]):
         return False
-    options, variables = uv_options(pip_configuration(pip))
-    install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", "-q", "--python", str(PYTHON), *options]
-    try:
-        _run([*install, *CHECKED, "-r", str(ROOT / "requirements.lock")], variables)
-        _run([*install, *EDITABLE], variables)
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return True
+    known = pip_configuration(pip)
+    ways = [{name: value for name, value in known.items() if name != "extra-index-url"}]
+    ways += [known] if "extra-index-url" in known else []
+    for number, way in enumerate(ways):
+        options, variables = uv_options(way)
+        install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", "-q", "--python", str(PYTHON), *options]
+        again = ["--reinstall"] if number else []
+        lock = [*install, *again, *CHECKED, "-r", str(ROOT / "requirements.lock")]
+        if _answers(lock, variables) and _answers([*install, *EDITABLE], variables) and _answers(WORKS):
+            return True
+    return False
 
 
 def _with_pip(pip: list[str]) -> None:
-    install = [*pip, "install", "-q", "--no-compile"]
+    install = [*pip, "install", "-q", "--no-compile", "--force-reinstall"]
     _run([*install, *CHECKED, "-r", str(ROOT / "requirements.lock")])
     _run([*install, *EDITABLE])
 
@@ -128,18 +135,24 @@ def uv_options(pip: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     return options, variables
 
 
-def _answers(command: list[str]) -> bool:
+def _answers(command: list[str], variables: dict[str, str] | None = None) -> bool:
     """Whether the command exists and succeeds."""
     try:
-        return (
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        done = subprocess.run(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, **(variables or {})},
         )
     except OSError:
         return False
+    return done.returncode == 0
 
 
-def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
-    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **(variables or {})})
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":
