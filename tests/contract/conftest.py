@@ -22,6 +22,9 @@ import requests
 from config import migrate
 from config.secrets import load_secrets
 from config.settings import SERVICES, FleetSettings
+from tests.postgres import ADMIN, postgres
+
+__all__ = ["postgres"]
 
 LISTENING = "from config.serve import run; import sys; run(sys.argv[1:])"
 
@@ -123,9 +126,19 @@ def provider() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str) -> Iterator[Fleet]:
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """SQLite, or with `FUZZ_DATABASE=postgres` a Postgres server of the tests' own."""
+    if os.environ.get("FUZZ_DATABASE") != "postgres":
+        return None
+    server = request.getfixturevalue("postgres")
+    server.run(f"CREATE DATABASE fleet OWNER {ADMIN}")
+    return server.url("fleet")
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url: str | None) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    settings = FleetSettings(state_dir=folder / "state", _env_file=None)
+    settings = FleetSettings(state_dir=folder / "state", database_url=database_url, _env_file=None)
     migrate.upgrade(settings)
     token = load_secrets(settings).owner.get_secret_value()
     ports = _free_ports(len(SERVICES))
@@ -136,6 +149,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str) -> Iterator[F
         "VX11_LIGHT_MODEL_PATH": str(folder / "no-model.gguf"),  # answers come from the provider, in no time
         "VX11_LOG_LEVEL": "info",
     } | {f"VX11_{service.upper()}_PORT": str(port) for service, port in zip(SERVICES, ports, strict=True)}
+    if database_url is not None:
+        environment["VX11_DATABASE_URL"] = database_url
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
     log = folder / "log"
     with log.open("wb") as out:
