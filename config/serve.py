@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.http_protocol import LimitedHttp
 from config.migrate import SchemaOutdated, require_current
 from config.secrets import WeakSecret
 from config.settings import SERVICES, BadSettings, FleetSettings, read_settings, settings_problem
@@ -135,7 +136,7 @@ def _uvicorn_config(app: FastAPI, settings: FleetSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
-        http="httptools",
+        http=LimitedHttp,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -11,6 +11,8 @@ from config.errors import FleetError, UpstreamContractError
 from config.secrets import FleetSecrets
 from gateway.upstream import Neighbour
 
+MOST_BYTES = 1024 * 1024  # of one service's health; it has a few hundred
+
 
 class FleetHealthCheck:
     """Adds the health of the services to the gateway's own."""
@@ -46,7 +48,7 @@ class FleetHealthCheck:
             )
             await connection.answered(self._limit_seconds)
             body = b""
-            while data := await connection.more(self._limit_seconds):
+            while len(body) <= MOST_BYTES and (data := await connection.more(self._limit_seconds)):
                 body += data
         finally:
             connection.release()

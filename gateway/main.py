@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from config.contracts.gateway import FleetHealth
+from config.idempotency import forget_old
 from config.module_template import Ground, create_module_app
 from config.secrets import load_secrets
 from gateway import routing
@@ -35,6 +36,8 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def run(ground: Ground) -> AsyncIterator[None]:
         ground.app.state.tokens = Tokens(ground.db, ground.trail, ground.secrets, ground.authenticator)
+        async with ground.db.write() as session:
+            await forget_old(session, "gateway")
         ending = asyncio.create_task(forwarder.end_streams(ground.app.state.stopping))
         try:
             yield

@@ -264,12 +264,10 @@ class Neighbour:
 
     def __init__(self, service: str, url: str, *, connect_seconds: float) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"the URL of {service} must be http://host:port or https://host:port, not {url!r}")
         self.service, self._connect_seconds = service, connect_seconds
-        self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+        self._host, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
-        self.authority = parts.netloc.rpartition("@")[2].encode("idna" if not parts.netloc.isascii() else "ascii")
+        self.authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         self._idle: list[Connection] = []
 
     async def connection(self, *, fresh: bool = False) -> Connection:

@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from config.http_protocol import LimitedHttp
 from config.secrets import FleetSecrets
 from gateway.main import create_app
 from gateway.settings import GatewaySettings
@@ -116,7 +117,7 @@ async def open_door(state_dir: Path, secrets: FleetSecrets, fleet: Fleet) -> Asy
         server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=LimitedHttp,
                 ws="none",
                 log_config=None,
                 access_log=False,

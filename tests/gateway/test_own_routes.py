@@ -44,10 +44,18 @@ def test_origins_are_named_one_by_one(origin, state_dir):
         GatewaySettings(state_dir=state_dir, _env_file=None, gateway_cors_origins=(origin,))
 
 
-@pytest.mark.parametrize("url", ["ftp://shub:1", "shub:8006", "http://"])
+@pytest.mark.parametrize(
+    "url", ["ftp://shub:1", "shub:8006", "http://", "http://shub:8006/under", "http://me:you@shub"]
+)
 def test_an_address_that_is_none_is_refused_at_the_start(url, state_dir):
-    with pytest.raises(ValueError, match="must be http://host:port"):
-        create_app(GatewaySettings(state_dir=state_dir, _env_file=None, service_urls={"shub": url}))
+    with pytest.raises(ValidationError, match="must be http://host:port"):
+        GatewaySettings(state_dir=state_dir, _env_file=None, service_urls={"shub": url})
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_wait_of_no_time_is_refused_at_the_start(seconds, state_dir):
+    with pytest.raises(ValidationError, match="gateway_idle_timeout"):
+        GatewaySettings(state_dir=state_dir, _env_file=None, gateway_idle_timeout=seconds)
 
 
 async def test_forwarded_requests_are_counted_by_module(door):
