@@ -9,6 +9,12 @@ class UpstreamTimeout(FleetError):
     code, status, title = "upstream_timeout", 504, "A module did not answer in time"
 
 
+class ConnectionLost(UpstreamUnavailable):
+    """The module closed the connection before the first byte of an answer; what it did of the request is not known."""
+
+    code = "connection_lost"
+
+
 class UpstreamCut(UpstreamUnavailable):
     """The module broke its answer off in the middle."""
 

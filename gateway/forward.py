@@ -13,12 +13,13 @@ from starlette.types import Message, Receive, Scope, Send
 from config import log as logs
 from config.auth import SAFE_METHODS, Caller
 from config.errors import FleetError, Forbidden, MalformedRequest
+from config.outgoing import Connection, Headers
 from config.secrets import FleetSecrets
 from gateway import routing
-from gateway.errors import ClientGone, ClientStalled
+from gateway.errors import ClientGone, ClientStalled, ConnectionLost
 from gateway.routing import Kind
 from gateway.settings import GatewaySettings
-from gateway.upstream import Connection, ConnectionLost, Headers, Neighbour
+from gateway.upstream import Neighbour
 
 SMALL_BODY = 64 * 1024  # bytes; up to here a request is read whole before the module is asked, and can be asked again
 WATCH_AFTER_SECONDS = (
@@ -184,7 +185,7 @@ class Forwarder:
             has_host = has_host or name == b"host"
             lines.append(name + b": " + value)
         if not has_host:
-            lines.append(b"host: " + neighbour.authority)
+            lines.append(b"host: " + neighbour.authority.encode("latin-1", "replace"))
         scopes = " ".join(sorted(caller.scopes))
         lines.append(
             self._fleet_token

@@ -35,15 +35,15 @@ class FleetHealthCheck:
             async with asyncio.timeout(self._limit_seconds):
                 return await self._ask(neighbour)
         except TimeoutError:
-            return _down(neighbour.service, f"did not answer within {self._limit_seconds:g} seconds")
+            return _down(neighbour.name, f"did not answer within {self._limit_seconds:g} seconds")
         except FleetError as error:
-            return _down(neighbour.service, error.detail)
+            return _down(neighbour.name, error.detail)
 
     async def _ask(self, neighbour: Neighbour) -> Health:
         connection = await neighbour.connection()
         try:
             connection.start(
-                f"GET /{neighbour.service}/health HTTP/1.1\r\nhost: {neighbour.authority.decode()}\r\n"
+                f"GET /{neighbour.name}/health HTTP/1.1\r\nhost: {neighbour.authority}\r\n"
                 f"x-vx11-token: {self._token}\r\nx-vx11-caller: gateway\r\nx-request-id: {logs.request_id.get()}\r\n\r\n".encode()
             )
             await connection.answered(self._limit_seconds)

@@ -19,7 +19,7 @@ from gateway.routes import router
 from gateway.routing import Kind
 from gateway.service import Tokens
 from gateway.settings import GatewaySettings
-from gateway.upstream import Neighbour
+from gateway.upstream import neighbour
 
 
 def create_app(settings: GatewaySettings | None = None) -> FastAPI:
@@ -27,7 +27,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     settings = settings or GatewaySettings()
     secrets = load_secrets(settings)
     neighbours = {
-        service: Neighbour(service, settings.url_of(service), connect_seconds=settings.connect_timeout.total_seconds())
+        service: neighbour(service, settings.url_of(service), connect_seconds=settings.connect_timeout.total_seconds())
         for service in sorted(routing.BEHIND_THE_DOOR)
     }
     forwarder = Forwarder(settings, secrets, neighbours)
@@ -43,8 +43,8 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
             yield
         finally:
             ending.cancel()
-            for neighbour in neighbours.values():
-                neighbour.close()
+            for one in neighbours.values():
+                one.close()
 
     app = create_module_app(
         "gateway",
