@@ -3,16 +3,14 @@
 import asyncio
 import time
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from config.clock import new_id, utc_now
 from switch import policy
 from switch.calls import Call, Choice, Trail
 from switch.policy import Wanted
 from switch.relay import Answered, Relay
-
-Record = dict[str, Any]
-"""A row of `route_decisions`."""
+from switch.repository import Record
 
 
 class Book(Protocol):

@@ -19,7 +19,8 @@ from config.contracts.hermes_db import Use, UsesRecorded
 from config.database import Database
 from config.errors import FleetError
 from switch import repository
-from switch.flight import Flight, Record
+from switch.flight import Flight
+from switch.repository import Record
 
 FLUSH_SECONDS = 0.5
 MOST_WAITING = 10_000

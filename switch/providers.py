@@ -2,12 +2,16 @@
 
 import time
 
+import structlog
+
 from config.contracts.switch import ProviderStatus
 from switch import policy
 from switch.calls import Call
 from switch.failures import Failure
 from switch.settings import ProviderSettings, SwitchSettings
 from switch.upstream import Address, Exchange
+
+log = structlog.get_logger()
 
 
 class Provider:
@@ -36,6 +40,8 @@ class Provider:
     def failed(self, failure: Failure) -> None:
         seconds = policy.cooling_seconds(failure, usual=self._cooling_seconds)
         if seconds:
+            if not self.is_cooling:  # once, not for every request that finds it so
+                log.warning("provider_failed", provider=self.name, kind=failure.kind, detail=self.hide(failure.detail))
             self._cooling_until, self._last_failure = time.monotonic() + seconds, failure.detail
 
     def answered(self) -> None:

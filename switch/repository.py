@@ -1,12 +1,15 @@
 """The rows of `route_decisions`."""
 
+from typing import Any
+
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.contracts.switch import Candidate, Decision
 from config.db_schema import ModelRow, RouteDecisionRow
-from switch.flight import Record
 
+Record = dict[str, Any]
+"""A row of `route_decisions`."""
 AT_ONCE = 200  # rows bound in one go; more would keep the loop from its requests
 
 
