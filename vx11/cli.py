@@ -144,6 +144,9 @@ def _settings() -> "FleetSettings":
 
 
 def _api(asked: argparse.Namespace) -> "Api":
+    from vx11.lean import without_httpx_command_line
+
+    without_httpx_command_line()
     from vx11.api import connect
 
     return connect(_settings(), asked.url, asked.token)

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -194,9 +195,23 @@ def _wait_until_up(settings: FleetSettings, supervisor: int | None) -> int:
 
 
 def where_to_go(settings: FleetSettings) -> str:
-    """The address of the fleet and where its token is, for people."""
-    token = "in VX11_TOKEN" if settings.token is not None else f"in {settings.secrets_dir / 'token'}"
-    return f"the fleet is up at {settings.url_of('gateway')}; the token is {token}"
+    """The address of the fleet, where its token is, and three commands to try, for people."""
+    file, address = _from_here(settings.secrets_dir / "token"), settings.url_of("gateway")
+    place, token = ("VX11_TOKEN", "$VX11_TOKEN") if settings.token is not None else (file, f"$(cat {file})")
+    command = _from_here(Path(sys.argv[0])) if Path(sys.argv[0]).name == "vx11" else "vx11"
+    return (
+        f"the fleet is up at {address}; the token is in {place}\n"
+        "try:\n"
+        f'  curl -s {address}/health -H "X-VX11-Token: {token}"\n'
+        f'  {command} chat "what does a compressor do?"\n'
+        f"  {command} demo"
+    )
+
+
+def _from_here(path: Path) -> str:
+    """A path as one would type it: relative where it lies below this folder, and quoted for the shell."""
+    there = path.absolute()
+    return shlex.quote(str(there.relative_to(Path.cwd()) if there.is_relative_to(Path.cwd()) else there))
 
 
 def down(settings: FleetSettings) -> int:
@@ -240,17 +255,26 @@ class Row:
 
 def status(settings: FleetSettings, *, as_json: bool) -> int:
     """Show the services; exit status 1 unless all are well."""
-    try:
-        found = control.ask_status(run_dir(settings))
-    except NotRunning as exc:
-        raise CommandFailed(f"{exc}; start it with `vx11 up`") from exc
-    with ThreadPoolExecutor(len(SERVICES)) as pool:
-        rows = list(pool.map(lambda one: _row(settings, *one), [(u, s) for u in found for s in u.services]))
+    rows = status_rows(settings)
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2))
     else:
         print(_table(rows))
     return 0 if all(row.state == "healthy" for row in rows) else 1
+
+
+def status_rows(settings: FleetSettings) -> list[Row]:
+    """The services of the running fleet. Raises CommandFailed where none runs."""
+    try:
+        found = control.ask_status(run_dir(settings))
+    except NotRunning as exc:
+        raise CommandFailed(f"{exc}; start it with `vx11 up`") from exc
+    except Unresponsive as exc:
+        raise CommandFailed(str(exc)) from exc
+    with ThreadPoolExecutor(len(SERVICES)) as pool:
+        return list(
+            pool.map(lambda one: _row(settings, *one), [(unit, name) for unit in found for name in unit.services])
+        )
 
 
 def _row(settings: FleetSettings, unit: UnitStatus, service: str) -> Row:
@@ -327,6 +351,8 @@ def restart(settings: FleetSettings, service: str) -> int:
             time.sleep(0.05)
     except NotRunning as exc:
         raise CommandFailed(f"{exc}; start it with `vx11 up`") from exc
+    except Unresponsive as exc:
+        raise CommandFailed(str(exc)) from exc
     raise CommandFailed(f"{unit.name} is {unit.state}: {unit.detail or 'not healthy yet'}")
 
 

@@ -1,6 +1,5 @@
 """A real fleet on free ports and in a state folder of its own, for tests and benchmarks."""
 
-import json
 import os
 import socket
 import subprocess
@@ -11,7 +10,7 @@ from typing import Any
 
 from config.settings import SERVICES, FleetSettings
 from vx11 import control
-from vx11.running import run_dir
+from vx11.running import run_dir, status_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 120
@@ -27,6 +26,8 @@ class TrialFleet:
         chosen = {f"VX11_{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         self.environment = {**inherited, **chosen, "VX11_STATE_DIR": str(state_dir), **variables}
         self.environment["PYTHONPATH"] = str(ROOT)
+        ports = {f"{service}_port": port for service, port in self.ports.items()}
+        self.settings = FleetSettings.model_validate({"state_dir": state_dir, **ports})
 
     @property
     def url(self) -> str:
@@ -74,13 +75,12 @@ class TrialFleet:
         self.vx11("down")
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """What `vx11 status --json` says, by service."""
-        rows = json.loads(self.vx11("status", "--json", check=False).stdout)
-        return {row["service"]: row for row in rows}
+        """What `vx11 status --json` shows, by service."""
+        return {row.service: vars(row) for row in status_rows(self.settings)}
 
     def supervisor_pid(self) -> int:
         """Raises AssertionError where none runs."""
-        pid = control.running_pid(run_dir(FleetSettings(state_dir=self.state_dir, _env_file=None)))
+        pid = control.running_pid(run_dir(self.settings))
         assert pid, "no supervisor is running"
         return pid
 
