@@ -61,7 +61,7 @@ class ChatCompletions:
             while chunk:
                 if data := events.take(chunk):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
-                chunk = await exchange.chunk(self._silence_seconds)
+                chunk = await exchange.more(self._silence_seconds)
             last = events.rest()
             if events.is_finished:
                 flight.land("answered")

@@ -100,11 +100,11 @@ class Relay:
     async def _begun(self, exchange: Exchange, choice: Choice) -> Answered:
         if not exchange.header(b"content-type").startswith("text/event-stream"):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered a stream with something else")
-        first = await exchange.chunk(self._silence_seconds)
+        first = await exchange.more(self._silence_seconds)
         if (
             first and choice.is_local
         ):  # llama.cpp says "assistant" at once; only what follows is words, and until then a fall can be mended
-            first += await exchange.chunk(self._silence_seconds)
+            first += await exchange.more(self._silence_seconds)
         if not begins_a_stream(first):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered a stream that holds no events")
         if is_error(first):
