@@ -107,8 +107,6 @@ class Gate:
         if grant is None:
             return
         once = Idempotency(self._service, "grant", grant.nonce, grant.params_hash)
-        if await once.earlier(session) is not None:
-            raise GrantRefused("this grant was used before")
         try:
             await once.claim(session, grant.plan_id)
         except IdempotencyInProgress as exc:

@@ -40,11 +40,7 @@ def run() -> None:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             context.configure(
-                connection=connection,
-                target_metadata=Base.metadata,
-                render_as_batch=True,
-                render_item=render_item,
-                transactional_ddl=True,
+                connection=connection, target_metadata=Base.metadata, render_as_batch=True, render_item=render_item
             )
             with context.begin_transaction():
                 context.run_migrations()
