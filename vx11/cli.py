@@ -93,7 +93,7 @@ def _add_talk_commands(commands: _Commands) -> None:
         "--asset", action="append", default=[], dest="assets", help="speak of an asset that is there already"
     )
     chat.add_argument("-s", "--session", help="the conversation this belongs to")
-    chat.add_argument("-w", "--wait", action="store_true", help="stay until the plan has ended")
+    chat.add_argument("--no-wait", dest="wait", action="store_false", help="do not stay until the plan has ended")
     chat.add_argument("-y", "--yes", action="store_true", help="confirm what it asks to be confirmed")
     chat.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
     plans = commands.add("plans", _plans, "list the newest plans, or show one", talks=True)

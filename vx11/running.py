@@ -72,6 +72,7 @@ def up(settings: FleetSettings, *, detach: bool, single: bool) -> int:
 def prepare(settings: FleetSettings) -> None:
     """Bring database, secrets and the default model to where the services need them, and see that the ports are free.
 
+    A model that is missing or not what it should be is said and no more: all else works without it, and switch's health tells it too.
     Raises CommandFailed.
     """
     from config import migrate, serve
@@ -82,10 +83,13 @@ def prepare(settings: FleetSettings) -> None:
         if migrate.upgrade(settings):
             print(f"database migrated to revision {migrate.HEAD}")
         load_secrets(settings)
-        ensure_default_model(settings)
+        try:
+            ensure_default_model(settings)
+        except ModelUnusable as exc:
+            print(f"no local model: {exc}", file=sys.stderr)
         for service in SERVICES:
             serve.bind(service, settings).close()
-    except (WeakSecret, serve.CannotStart, ModelUnusable) as exc:
+    except (WeakSecret, serve.CannotStart) as exc:
         raise CommandFailed(str(exc)) from exc
     except OSError as exc:
         raise CommandFailed(f"the state folder {settings.state_dir} cannot be used: {exc}") from exc

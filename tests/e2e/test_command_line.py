@@ -19,7 +19,7 @@ def test_a_mix_from_files_to_a_downloaded_file(fleet, tmp_path):
     for name, content in make_stems().items():
         (tmp_path / name).write_bytes(content)
         files += ["--file", str(tmp_path / name)]
-    shown = fleet.vx11("chat", "mix these 3 stems to -16 LUFS", *files, "--wait").stdout
+    shown = fleet.vx11("chat", "mix these 3 stems to -16 LUFS", *files).stdout
     asset = shown.split("vx11 download ")[1].split()[0]
     fleet.vx11("download", asset, "--output", str(tmp_path / "mix.wav"))
     with wave.open(io.BytesIO((tmp_path / "mix.wav").read_bytes())) as mix:
