@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from config.settings import SERVICES
-from vx11.process import footprint, preload
+from config.settings import SERVICES, FleetSettings
+from vx11.process import footprint, prepare_apps
 from vx11.running import APART_FROM_THE_REST, units
 from vx11.supervisor import retry_delay
 
@@ -25,21 +26,32 @@ def test_every_service_is_in_exactly_one_process():
     assert len(units(single=True)) == 1 + len(APART_FROM_THE_REST & SERVICES.keys())
 
 
-def test_importing_the_services_starts_no_thread():
-    """A fork copies the locks of a thread and not the thread: the child would wait for ever."""
-    check = f"from vx11.process import preload; preload({list(SERVICES)})"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+def test_building_the_apps_starts_no_thread_and_leaves_no_file_open(state_dir):
+    """A fork copies the locks of a thread and not the thread, and shares open files: the child would wait for ever, or write into ours."""
+    check = (
+        "from config.settings import SERVICES, read_settings; from vx11.process import prepare_apps\n"
+        "assert prepare_apps(list(SERVICES), read_settings()).keys() == SERVICES.keys()"
+    )
+    environment = {**os.environ, "VX11_STATE_DIR": str(state_dir)}
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_thread_before_the_fork_is_refused(monkeypatch):
-    monkeypatch.setattr("vx11.process.os.listdir", lambda _path: ["1", "2"])
-    with pytest.raises(RuntimeError, match="threads"):
-        preload([])
+def test_a_thread_before_the_fork_is_refused(state_dir):
+    settings = FleetSettings(state_dir=state_dir, _env_file=None)
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    try:
+        with pytest.raises(RuntimeError, match="1 threads"):
+            prepare_apps([], settings)
+    finally:
+        end.set()
+        other.join()
 
 
 def test_a_footprint_counts_all_processes_of_a_session():
-    script = "import os; os.fork(); print(os.getpid(), flush=True); input()"
+    script = "import os, sys; os.fork(); print(os.getpid(), flush=True); os.read(0, 1)"
     running = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
     )
@@ -51,6 +63,5 @@ def test_a_footprint_counts_all_processes_of_a_session():
     assert found.pss_bytes > 1_000_000
     assert found.cpu_seconds >= 0
     assert footprint(os.getpid() + 10_000_000).pids == ()
-    running.stdin.write("\n\n")
     running.stdin.close()
     assert running.wait() == 0
