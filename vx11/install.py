@@ -18,7 +18,7 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "vx11-stamp"
 OLDEST, TOO_NEW = (3, 11), (3, 14)
 CHECKED = ["--require-hashes", "--no-deps"]
-WORKS = [str(PYTHON), "-c", "import fastapi, numpy, pyreqwest, soundfile, uvloop, vx11"]
+WORKS = [str(PYTHON), "-c", "import fastapi, numpy, soundfile, uvloop, vx11"]
 """Whether what was installed is whole, native libraries included."""
 EDITABLE = ["--no-build-isolation", "--no-deps", "-e", str(ROOT)]
 
