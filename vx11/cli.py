@@ -73,7 +73,7 @@ def _add_fleet_commands(commands: _Commands) -> None:
     up.add_argument("-d", "--detach", action="store_true", help="return when all are healthy; logs go to files")
     up.add_argument("--single", action="store_true", help="all services in one process, for small machines")
     commands.add("down", _down, "stop the fleet")
-    status = commands.add("status", _status, "show the services; exit status 1 unless all are well")
+    status = commands.add("status", _status, "show the services; exit status 1 unless all are well", talks=True)
     status.add_argument("--json", action="store_true", help="the same for programs")
     restart = commands.add("restart", _restart, "stop one service and start it again")
     restart.add_argument("service")
@@ -165,6 +165,11 @@ def _down(asked: argparse.Namespace) -> int:
 
 
 def _status(asked: argparse.Namespace) -> int:
+    if asked.url is not None:  # a fleet somewhere else, or in containers: only its gateway knows
+        from vx11 import talk
+
+        with _api(asked) as api:
+            return talk.fleet_status(api, as_json=asked.json)
     from vx11 import running
 
     return running.status(_settings(), as_json=asked.json)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from config.settings import FleetSettings
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 SHARED_MODULES = (
     "aiosqlite",
     "config.clients.service_client",
@@ -95,7 +95,9 @@ def _serve_and_exit(apps: dict[str, "FastAPI"], settings: "FleetSettings", outpu
     """The child's whole life. Our caller's stack, loop and files are the parent's: nothing of them may run again here."""
     status = 1
     try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(PR_SET_NAME, f"vx11 {next(iter(apps)) if len(apps) == 1 else 'fleet'}".encode())
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
         os.setsid()

@@ -1,5 +1,6 @@
 """The commands that talk: `vx11 chat`, `plans`, `confirm`, `cancel`, `halt`, `resume`, `upload`, `download`."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,18 @@ def resume(api: Api) -> int:
     api.post("/madre/resume")
     print("going on")
     return 0
+
+
+def fleet_status(api: Api, *, as_json: bool) -> int:
+    """Show what the gateway knows of the services; exit status 1 unless all are well."""
+    health = api.get("/health")
+    services = {health["service"]: health, **health["services"]}
+    if as_json:
+        print(json.dumps(services, indent=2))
+    else:
+        rows = [(name, one["status"], f"{one['uptime_seconds']:.0f} s") for name, one in services.items()]
+        print(table(("SERVICE", "STATE", "UPTIME"), rows))
+    return 0 if all(one["status"] == "ok" for one in services.values()) else 1
 
 
 def upload(api: Api, files: list[str]) -> int:

@@ -5,6 +5,7 @@ import wave
 
 import pytest
 
+from config.settings import SERVICES
 from vx11.stems import SECONDS, make_stems
 
 
@@ -86,6 +87,13 @@ def test_an_edited_audit_line_is_found(fleet):
     finally:
         trail.write_bytes(content)
     fleet.vx11("audit", "verify")
+
+
+def test_the_gateway_tells_the_state_of_a_fleet_that_runs_elsewhere(fleet):
+    shown = fleet.vx11("status", "--url", fleet.url).stdout
+    assert [line.split()[:2] for line in shown.splitlines()[1:]] == [
+        [service, "ok"] for service in ("gateway", *sorted(set(SERVICES) - {"gateway"}))
+    ]
 
 
 def line_of(text: str, start: str) -> str:
