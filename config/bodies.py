@@ -36,7 +36,16 @@ def _is_plain(body: Any) -> bool:
         text.encode()
     except (ValueError, RecursionError):
         return False
-    return "\\u0000" not in text and text.count("[") + text.count("{") <= DEEPEST
+    return "\\u0000" not in text and (text.count("[") + text.count("{") <= DEEPEST or _depth(body) <= DEEPEST)
+
+
+def _depth(body: Any) -> int:
+    """Levels of lists and objects, counted until there are too many."""
+    depth, level = 0, [body]
+    while depth <= DEEPEST and (level := [one for one in level if isinstance(one, list | dict)]):
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _first_problem(body: Any) -> tuple[str, str] | None:

@@ -9,6 +9,8 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Table,
+    Update,
+    bindparam,
     case,
     desc,
     exists,
@@ -203,17 +205,9 @@ async def add_uses(session: AsyncSession, uses: Iterable[Use], now: datetime) ->
         for row in rows:
             if row[key] is not None:
                 times.setdefault(row[key], []).append(row["at"])
-        for used_id, at in sorted(times.items()):  # in one order, so that two writers never wait for each other
-            latest = literal(max(at), table.c.last_used_at.type)
-            last = table.c.last_used_at
-            await session.execute(
-                update(table)
-                .where(table.c.id == used_id)
-                .values(
-                    usage_count=table.c.usage_count + len(at),
-                    last_used_at=case((or_(last.is_(None), last < latest), latest), else_=last),
-                )
-            )
+        if times:
+            counted = [{"used_id": used_id, "uses": len(at), "latest": max(at)} for used_id, at in times.items()]
+            await session.execute(_count_uses(table), counted)
 
 
 # --- statistics ----------------------------------------------------------------------------------------------------
@@ -319,6 +313,19 @@ async def _count(session: AsyncSession, table: Table, where: list[ColumnElement[
 def _active_and_not(table: Table) -> tuple[ColumnElement[int], ColumnElement[int]]:
     active = case((table.c.is_active.is_(True), 1), else_=0)
     return func.coalesce(func.sum(active), 0), func.coalesce(func.sum(1 - active), 0)
+
+
+def _count_uses(table: Table) -> Update:
+    """Adds `uses` to the row `used_id`, last used at `latest` unless it was used later already."""
+    last, latest = table.c.last_used_at, bindparam("latest", type_=table.c.last_used_at.type)
+    return (
+        update(table)
+        .where(table.c.id == bindparam("used_id"))
+        .values(
+            usage_count=table.c.usage_count + bindparam("uses", type_=table.c.usage_count.type),
+            last_used_at=case((or_(last.is_(None), last < latest), latest), else_=last),
+        )
+    )
 
 
 def _figures() -> list[ColumnElement[Any]]:
