@@ -16,7 +16,7 @@ from vx11.process import Footprint, footprint
 from vx11.trial import TrialFleet
 
 LIMITS = {"start to all healthy (s)": 6.0, "idle CPU (% of one core)": 3.0, "memory (MiB PSS)": 250.0}
-SETTLE_SECONDS = 50.0  # a worker that shub keeps ready leaves after 45 s without work
+SETTLE_SECONDS = 60.0  # a worker that shub keeps ready leaves after 45 s without work
 
 
 def main() -> int:

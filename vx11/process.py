@@ -155,6 +155,6 @@ def footprint(session: int) -> Footprint:
         except (OSError, ValueError):
             continue
         pids.append(int(folder.name))
-        ticks += int(fields[11]) + int(fields[12])
+        ticks += sum(int(field) for field in fields[11:15])  # its own, and those of children that have ended
         pss_bytes += next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0) * 1024
     return Footprint(tuple(sorted(pids)), pss_bytes, ticks / os.sysconf("SC_CLK_TCK"))
