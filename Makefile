@@ -13,6 +13,7 @@ CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11
 RIGHT_VERSION := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 IN := .venv/bin
 WORKERS ?= 2
+BENCHMARKS ?= startup chat proxy audio
 
 up: environment
 	@$(IN)/vx11 up --detach
@@ -33,7 +34,9 @@ demo: up
 	@$(IN)/vx11 demo
 
 bench: environment
-	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(IN)/python "$$benchmark" || exit 1; done
+	@status=0; for name in $(BENCHMARKS); do \
+		echo "== $$name"; $(IN)/python benchmarks/$$name.py || status=1; \
+	done; exit $$status
 
 lock: environment
 	$(IN)/python -m vx11.lock renew $(OPTIONS)
