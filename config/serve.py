@@ -7,6 +7,7 @@ One way for all: Compose, the children of `vx11 up`, tests. A stop by SIGTERM or
 import asyncio
 import contextlib
 import importlib
+import logging
 import math
 import os
 import signal
@@ -124,12 +125,18 @@ async def _serve(apps: dict[str, FastAPI], sockets: dict[str, socket.socket], se
             apps[service].state.stopping.set()
             server.stop()
 
+    logging.getLogger("uvicorn.error").addFilter(_says_something)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as group:
         for service, server in servers.items():
             group.create_task(server.serve(sockets=[sockets[service]]), name=service)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """Not what uvicorn adds when it has just logged why a service cannot start: the reason shall be the last word."""
+    return record.getMessage() != "Application startup failed. Exiting."
 
 
 def _uvicorn_config(app: FastAPI, settings: FleetSettings) -> uvicorn.Config:

@@ -86,10 +86,13 @@ class Printer:
 
 
 def plain(line: bytes) -> str:
-    """What a log line says, on one line of at most 500 characters."""
+    """What a log line says, on one line of at most 500 characters; of a traceback, the error."""
     text = line.decode(errors="replace").strip()
     fields = _fields(text)
-    return (text if fields is None else _sentence(fields).replace("\n", " / "))[:500]
+    said = text if fields is None else _sentence(fields)
+    if "Traceback (most recent call last)" in said:
+        said = next((part for part in reversed(said.splitlines()) if part.strip()), said)
+    return said.replace("\n", " / ").strip()[:500]
 
 
 def _fields(text: str) -> dict[str, Any] | None:

@@ -66,6 +66,12 @@ def test_a_traceback_inside_a_line_keeps_its_own_lines():
     assert plain(line("a", "2030-01-01T10:20:30Z", exception="x\ny")) == "a / x / y"
 
 
+def test_the_last_word_of_a_traceback_is_its_error():
+    trace = "Traceback (most recent call last):\n  File here\nOSError: no such device\n"
+    assert plain(line(trace, "2030-01-01T10:20:30Z", level="error")) == "OSError: no such device"
+    assert plain(line("failed", "2030-01-01T10:20:30Z", exception=trace)) == "OSError: no such device"
+
+
 def test_the_newest_lines_of_all_services_come_in_the_order_of_time(tmp_path):
     madre = [line("a", "2030-01-01T00:00:01Z"), line("c", "2030-01-01T00:00:03Z"), b"  part of c"]
     (tmp_path / "madre.log").write_bytes(b"\n".join(madre) + b"\n")
