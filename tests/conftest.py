@@ -14,6 +14,9 @@ from fastapi import FastAPI
 from config import migrate
 from config.secrets import FleetSecrets, load_secrets
 from config.settings import FleetSettings
+from tests.postgres import migrated_postgres, postgres, postgres_url
+
+__all__ = ["migrated_postgres", "postgres", "postgres_url"]
 
 for name in [name for name in os.environ if name.startswith("VX11_")]:
     del os.environ[name]  # a developer's own settings must not reach the tests

@@ -1,12 +1,15 @@
 """A Postgres server of the tests' own: on a loopback port, run by an ordinary user, gone afterwards."""
 
+import ctypes
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,23 +64,54 @@ def postgres() -> Iterator[Server]:
     as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
     data, log = folder / "data", folder / "log"
     initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
-    control = [binaries / "pg_ctl", "-D", data, "-w"]
-
-    def run(*command: object) -> None:
+    options = [
+        "-p",
+        str(port),
+        "-k",
+        folder,
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "fsync=off",
+        "-c",
+        "max_connections=200",
+    ]
+    server = None
+    try:
+        command = [*initdb, f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--locale=C"]
         done = subprocess.run(command, capture_output=True, text=True, cwd="/", **as_user)
         assert done.returncode == 0, done.stdout + done.stderr
-
-    try:
-        run(*initdb, f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--locale=C")
-        run(*control, "-l", log, "-o", options, "start")
+        with log.open("wb") as out:
+            server = subprocess.Popen(
+                [binaries / "postgres", "-D", data, *options], stderr=out, cwd="/", preexec_fn=_end_with_us, **as_user
+            )
+        _wait_until_it_answers(f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", server, log)
         running = Server(port, password)
         running.run(f"CREATE ROLE {ADMIN} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'")
         yield running
     finally:
-        if (data / "postmaster.pid").exists():
-            run(*control, "-m", "immediate", "stop")
+        if server is not None:
+            server.send_signal(signal.SIGQUIT)
+            server.wait()
         shutil.rmtree(folder)
+
+
+def _end_with_us() -> None:
+    """Let the kernel end the server when this process ends, even if it is killed (PR_SET_PDEATHSIG of prctl)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    pause = threading.Event()
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            pause.wait(0.1)  # not ready yet; asking is the only way to know
+        else:
+            return
+    pytest.fail(f"the Postgres server did not answer within a minute: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")

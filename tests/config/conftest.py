@@ -8,9 +8,6 @@ import pytest
 
 from config.database import Database
 from config.settings import FleetSettings
-from tests.postgres import migrated_postgres, postgres, postgres_url
-
-__all__ = ["migrated_postgres", "postgres", "postgres_url"]
 
 Open = Callable[[str], Database]
 

@@ -22,9 +22,7 @@ import requests
 from config import migrate
 from config.secrets import load_secrets
 from config.settings import SERVICES, FleetSettings
-from tests.postgres import ADMIN, postgres
-
-__all__ = ["postgres"]
+from tests.postgres import ADMIN
 
 LISTENING = "from config.serve import run; import sys; run(sys.argv[1:])"
 

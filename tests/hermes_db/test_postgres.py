@@ -9,9 +9,6 @@ from config.forensics import verify
 from hermes_db.main import create_app
 from hermes_db.settings import HermesDbSettings
 from tests.hermes_db.answers import problem
-from tests.postgres import migrated_postgres, postgres, postgres_url
-
-__all__ = ["migrated_postgres", "postgres", "postgres_url"]
 
 
 @pytest.fixture
