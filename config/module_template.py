@@ -274,11 +274,10 @@ class _Door:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", rid.encode())]
             await send(message)
 
-        state = scope.setdefault("state", {})
+        state: dict[str, Any] = dict(scope.get("state", ()))  # its own: a server may give the same one to all
+        scope["state"] = state
         try:
-            caller = await self._caller(scope, headers, path)
-            if caller is not None:
-                state["caller"] = caller
+            state["caller"] = await self._caller(scope, headers, path)
             if "\x00" in path or b"%00" in scope.get("query_string", b""):
                 raise MalformedRequest("neither path nor query may contain NUL")
             limit = self._limit_of(path)
@@ -298,7 +297,7 @@ class _Door:
             await problem_response(unexpected, self._service, rid, path)(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - started
-            route = state.get("route") or getattr(scope.get("route"), "path", "unmatched")
+            route = str(state.get("route") or getattr(scope.get("route"), "path", "unmatched"))
             metrics: Metrics = self._state.metrics
             metrics.answered(self._service, scope["method"], route, status, seconds)
             if status >= 500 or (scope["method"] not in SAFE_METHODS and hot is None):

@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self.status, self.headers = 0, []
         self.is_answered = self.is_complete = self.is_sent = False
-        self._is_bodiless = self._keeps_alive = self._is_heard = False
+        self._is_bodiless = self._keeps_alive = self._is_heard = self._is_lost = False
         self._error: Exception | None = None
         self._chunks: list[bytes] = []
         self._waiting_bytes = self._head_bytes = 0
@@ -115,14 +115,18 @@ class Connection(asyncio.Protocol):
         return found
 
     @property
+    def peer_name(self) -> str:
+        return self._peer.name
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether all of the answer came and was read."""
         return self.is_complete and not self._chunks
 
     @property
     def was_never_heard(self) -> bool:
-        """Whether the connection ended without one byte of an answer."""
-        return self._error is not None and not self._is_heard and self._transport is None
+        """Whether the connection ended without one byte of an answer, and not by us."""
+        return self._is_lost
 
     def answer_within(self, seconds: float) -> asyncio.TimerHandle:
         """Fail unless the answer has begun after `seconds`; for a request that was sent piece by piece."""
@@ -191,6 +195,7 @@ class Connection(asyncio.Protocol):
 
     def _open_transport(self) -> asyncio.Transport:
         if self._transport is None:
+            self._is_lost = True
             raise self._peer.error(Trouble.LOST, "closed the connection")
         return self._transport
 
@@ -232,11 +237,10 @@ class Connection(asyncio.Protocol):
         if self._error is None and not self.is_complete:
             if self.is_answered and self._ends_with_the_connection and exc is None:
                 self.is_complete = True
-            elif self.is_answered:
-                self._error = self._peer.error(Trouble.CUT, "broke its answer off")
             elif self._is_heard:
-                self._error = self._peer.error(Trouble.GARBAGE, "broke off before its answer began")
+                self._error = self._peer.error(Trouble.CUT, "broke its answer off")
             else:
+                self._is_lost = True
                 self._error = self._peer.error(Trouble.LOST, "closed the connection without an answer")
         self._wake()
         self._wake_writer()

@@ -233,7 +233,6 @@ async def test_an_address_that_cannot_be_found_is_503(open_door, fleet):
         b"HTTP/1.1 200 OK\r\nBad Header: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
         b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000,
-        b"HTTP/1.1 200",
     ],
 )
 async def test_a_module_that_speaks_nonsense_is_502(door, fleet, garbage):
@@ -255,6 +254,11 @@ async def test_bytes_behind_an_answer_spoil_only_their_connection(door, fleet):
     for _ in range(3):
         assert (await soon(door.ask("GET /madre/plans"))).body == b"{}"
     assert fleet.madre.connections == 3
+
+
+async def test_a_module_that_breaks_off_before_its_answer_began_is_503(door, fleet):
+    fleet.madre.answers(b"HTTP/1.1 200 OK\r\nContent-", then_hang_up=True)
+    problem_of(await soon(door.ask("GET /madre/plans")), 503, "upstream_cut")
 
 
 async def test_a_module_that_hangs_up_without_a_word_is_503(door, fleet):
