@@ -176,8 +176,7 @@ class Jobs:
             async with self._store.lock:
                 await self._finish(job_id, order, mixed, await self._keep(target, mixed["sha256"]))
         finally:
-            for path in (target, self._work.scratch_of(target)):
-                path.unlink(missing_ok=True)
+            self._store.discard(target)
 
     async def _keep(self, target: Any, sha256: str) -> bool:
         """Put the finished file among the others; whether its content is new."""

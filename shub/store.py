@@ -64,6 +64,11 @@ class Store:
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
+    def discard(self, unfinished: Path) -> None:
+        """Remove something unfinished, and whatever stands beside it under a longer name."""
+        for path in self.unfinished.glob(f"{unfinished.name}*"):
+            path.unlink(missing_ok=True)
+
     async def keep(self, unfinished: Path, sha256: str) -> Path:
         """Make an unfinished file, whose bytes are on the disk, the content of that hash. Call it with the lock held."""
         return await asyncio.to_thread(self._keep, unfinished, self.path_of(sha256))

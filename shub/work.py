@@ -54,7 +54,7 @@ class Work:
         Raises an AudioProblem that names the stem, StorageFull, or AudioWorkerLost.
         """
         stems = [{**stem, "path": str(self._store.path_of(stem["sha256"]))} for stem in order["stems"]]
-        paths = {"target": str(target), "scratch": str(self.scratch_of(target))}
+        paths = {"target": str(target), "scratch": f"{target}.sum"}
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with self._pool.worker("job") as worker:
@@ -64,10 +64,6 @@ class Work:
                 if attempt == ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
-
-    def scratch_of(self, target: Path) -> Path:
-        """Where the sum of the stems stands while a mix is made."""
-        return target.with_name(f"{target.name}.sum")
 
     async def warm(self) -> None:
         """Compile the sample loops, if this version of them never was: the first job shall not wait for it."""

@@ -1,9 +1,10 @@
 """A look-ahead limiter that holds the true peak, not only the samples, under a ceiling.
 
-Peaks are looked for at 8x: between 4x points a tone close to half the sample rate hides up to 0.69 dB, between 8x points 0.17.
-Every sample asks for a gain: 1, or what brings the largest value at or right after it down to the ceiling. The lowest gain asked
-for within the look-ahead is held, released exponentially, and smoothed by two moving averages that together are as long as the
-look-ahead, so the full reduction is reached when the peak arrives and the gain never jumps. Gains are summed as integers: the
+It comes in two halves. `PeakFinder` says how high the curve rises at every sample, looked at closely (at 8x: between 4x points a tone
+near half the sample rate hides up to 0.69 dB, between 8x points 0.17). That is the slow half, and it scales with the gain, so whoever
+tries several gains asks it once. `GainRider` asks for a gain at every sample: 1, or what brings that height down to the ceiling. The
+lowest gain asked for within the look-ahead is held, released exponentially, and smoothed by two moving averages that together are as long
+as the look-ahead, so the full reduction is reached when the peak arrives and the gain never jumps. Gains are summed as integers: the
 averages are exact, a signal below the ceiling passes bit for bit, and block sizes leave no trace.
 """
 
@@ -31,131 +32,186 @@ LOOKAHEAD_SECONDS = 0.005
 RELEASE_SECONDS = 0.08
 _ONE: Final = 1 << 40
 _TILE: Final = 512
+_FINDER_LATENCY: Final = CLOSE_CONTEXT - CLOSE_LATENCY + 1
+"""A height needs so many samples after its own."""
+
+Heights = NDArray[np.float32]
+"""For every frame the largest magnitude of any channel from the sample before it to the one after it, between them too."""
 
 
-class Limiter:
-    """Feed blocks to `process`, then take `flush`. Together they give as many frames as went in, at the same place in time.
+class PeakFinder:
+    """Heights of a signal, in blocks. Together, `process` and then `flush` give one height for every frame that went in.
 
-    Channels share one gain, so the image does not move. `max_reduction_db` says how far it went.
+    Heights that are surely not above `floor` are given as 0, which is quicker.
     """
 
-    def __init__(self, rate_hz: int, channels: int, ceiling_dbtp: float) -> None:
-        self._ceiling = 10.0 ** (ceiling_dbtp / 20.0)
-        half = max(1, round(rate_hz * LOOKAHEAD_SECONDS / 2))
-        self._average = np.array([half, half + 1], np.int64)
-        look = int(self._average.sum()) - 1
-        self._delay = look + CLOSE_LATENCY
-        self._release = 1.0 - float(np.exp(-1.0 / (rate_hz * RELEASE_SECONDS)))
+    def __init__(self, channels: int, floor: float = 0.0) -> None:
+        self._floor = floor
         self._taps = half_bands()
         self._phases = np.concatenate((interpolator(8), shorter_interpolator()))
         self._reach = max(close_reach(), float(np.abs(self._phases).sum(axis=1).max()) * 1.0001)
+        self._past = np.zeros((CLOSE_CONTEXT, channels), np.float32)
+        self._before = np.zeros(1, np.float32)
+        self._skip = _FINDER_LATENCY
+
+    def process(self, block: Block) -> Heights:
+        samples = np.concatenate((self._past, block))
+        heights = np.empty(len(block), np.float32)
+        _find(samples, heights, self._floor, self._taps, self._phases, self._reach, self._before)
+        self._past = samples[-CLOSE_CONTEXT:].copy()
+        skipped = min(self._skip, len(heights))
+        self._skip -= skipped
+        return heights[skipped:]
+
+    def flush(self) -> Heights:
+        return self.process(np.zeros((_FINDER_LATENCY, self._past.shape[1]), np.float32))
+
+
+class GainRider:
+    """Applies a gain and turns it down where heights would exceed the ceiling; all channels alike, so the image does not move.
+
+    Together, `process` and then `flush` give as many frames as went in. `max_reduction_db` says how far it went.
+    """
+
+    def __init__(self, rate_hz: int, channels: int, ceiling_dbtp: float, gain_db: float = 0.0) -> None:
+        self._ceiling, self._gain = 10.0 ** (ceiling_dbtp / 20.0), 10.0 ** (gain_db / 20.0)
+        half = max(1, round(rate_hz * LOOKAHEAD_SECONDS / 2))
+        self._averages = np.array([half, half + 1], np.int64)
+        self._look = 2 * half
+        self._release = 1.0 - float(np.exp(-1.0 / (rate_hz * RELEASE_SECONDS)))
         # What the future of the signal needs of its past: the delayed samples, and the gains under way.
-        self._past = np.zeros((self._delay + CLOSE_CONTEXT, channels), np.float32)
-        self._queue_gain, self._queue_at = np.zeros(look + 4), np.zeros(look + 4, np.int64)
-        self._rings = np.full((2, int(self._average.max())), _ONE, np.int64)
-        self._sums = self._average * _ONE
-        self._sums[1] *= self._average[0]
-        self._rings[1] *= self._average[0]
-        # counters: frames in, queue head, queue length, place in ring 0, place in ring 1, samples since the last reduction
-        self._counters = np.zeros(6, np.int64)
-        self._counters[5] = self._delay + CLOSE_CONTEXT
-        self._gains = np.array(
-            [1.0, 1.0, 0.0]
-        )  # released gain, lowest gain applied, largest value between the last two samples
-        self._skip = self._delay
+        self._past = np.zeros((self._look, channels), np.float32)
+        self._queue_gain, self._queue_at = np.zeros(self._look + 4), np.zeros(self._look + 4, np.int64)
+        self._rings = np.full((2, half + 1), _ONE, np.int64)
+        self._rings[1] *= half
+        self._sums = np.array([_ONE * half, _ONE * half * (half + 1)], np.int64)
+        # counters: frames in, head and length of the queue, place in each ring, frames since a reduction was asked for
+        self._counters = np.array([0, 0, 0, 0, 0, 2 * self._look], np.int64)
+        self._gains = np.array([1.0, 1.0])  # released gain, lowest gain applied
+        self._skip = self._look
 
     @property
     def max_reduction_db(self) -> float:
-        return float(-20.0 * np.log10(self._gains[1]))
+        return abs(float(20.0 * np.log10(self._gains[1])))
 
-    def process(self, block: Block) -> Block:
+    def process(self, block: Block, heights: Heights) -> Block:
         samples = np.concatenate((self._past, block))
         out = np.empty_like(block)
-        _limit(
-            samples, out, self._delay, self._ceiling, self._release, self._taps, self._phases, self._reach,
-            self._queue_gain, self._queue_at, self._average, self._rings, self._sums, self._counters, self._gains,
+        _ride(
+            samples, heights, out, self._gain, self._ceiling, self._release, self._queue_gain, self._queue_at,
+            self._averages, self._rings, self._sums, self._counters, self._gains,
         )  # fmt: skip
-        self._past = samples[-len(self._past) :].copy()
+        self._past = samples[-self._look :].copy()
         skipped = min(self._skip, len(out))
         self._skip -= skipped
         return out[skipped:]
 
     def flush(self) -> Block:
-        return self.process(np.zeros((self._delay, self._past.shape[1]), np.float32))
+        silence = np.zeros((self._look, self._past.shape[1]), np.float32)
+        return self.process(silence, np.zeros(self._look, np.float32))
+
+
+class Limiter:
+    """Both halves for one gain: feed blocks to `process`, then take `flush`. As many frames come out, at the same place in time."""
+
+    def __init__(self, rate_hz: int, channels: int, ceiling_dbtp: float, gain_db: float = 0.0) -> None:
+        self._finder = PeakFinder(channels, floor=10.0 ** ((ceiling_dbtp - gain_db) / 20.0))
+        self._rider = GainRider(rate_hz, channels, ceiling_dbtp, gain_db)
+        self._waiting = np.empty((0, channels), np.float32)
+
+    def process(self, block: Block) -> Block:
+        return self._ride(block, self._finder.process(block))
+
+    def flush(self) -> Block:
+        rest = self._ride(self._waiting[:0], self._finder.flush())
+        return np.concatenate((rest, self._rider.flush()))
+
+    def _ride(self, block: Block, heights: Heights) -> Block:
+        waiting = np.concatenate((self._waiting, block))
+        self._waiting = waiting[len(heights) :]
+        return self._rider.process(waiting[: len(heights)], heights)
 
 
 @compiled
-def _limit(
+def _find(
     samples: Block,
-    out: Block,
-    delay: int,
-    ceiling: float,
-    release: float,
+    heights: Heights,
+    floor: float,
     taps: NDArray[np.float32],
     phases: NDArray[np.float32],
     reach: float,
+    before: NDArray[np.float32],
+) -> None:
+    """`samples` is CLOSE_CONTEXT frames of history, then the block; heights[i] belongs to frame i + CLOSE_LATENCY - 1 of it."""
+    channels = samples.shape[1]
+    column = np.empty(_TILE + CLOSE_CONTEXT, np.float32)
+    at_2x, at_4x = np.empty(2 * column.size, np.float32), np.empty(4 * column.size, np.float32)
+    room, values = np.empty(4 * column.size, np.float32), np.empty(_TILE, np.float32)
+    peaks = np.empty(_TILE, np.float32)
+    for start in range(0, heights.size, _TILE):
+        width = min(_TILE, heights.size - start)
+        largest = np.float32(0.0)
+        for i in range(start, start + width + CLOSE_CONTEXT):
+            for channel in range(channels):
+                largest = max(largest, abs(samples[i, channel]))
+        for i in range(width):
+            peaks[i] = 0.0
+        if largest * reach > floor:
+            for channel in range(channels):
+                for i in range(width + CLOSE_CONTEXT):
+                    column[i] = samples[start + i, channel]
+                closest_look(column[: width + CLOSE_CONTEXT], taps, at_2x, at_4x, room, values[:width])
+                for i in range(width):
+                    peaks[i] = max(peaks[i], values[i])
+                # The meters' shorter filters, at the same place: they need less of the past and of the future.
+                near = column[CLOSE_LATENCY - LATENCY : CLOSE_LATENCY - LATENCY + width + TAPS - 1]
+                largest_between(near, phases, values[:width])
+                for i in range(width):
+                    peaks[i] = max(peaks[i], values[i])
+        for i in range(width):
+            # peaks[i] lies at or after the sample at start + i + CLOSE_LATENCY - 1: it counts for both of its neighbours.
+            heights[start + i] = max(before[0], peaks[i])
+            before[0] = peaks[i]
+
+
+@compiled
+def _ride(
+    samples: Block,
+    heights: Heights,
+    out: Block,
+    drive: float,
+    ceiling: float,
+    release: float,
     queue_gain: NDArray[np.float64],
     queue_at: NDArray[np.int64],
-    average: NDArray[np.int64],
+    averages: NDArray[np.int64],
     rings: NDArray[np.int64],
     sums: NDArray[np.int64],
     counters: NDArray[np.int64],
     gains: NDArray[np.float64],
 ) -> None:
-    """`samples` is `delay + CLOSE_CONTEXT` frames of history, then the block; `out` gets the block `delay` frames late, limited.
-
-    At block frame i the newest sample is samples[history + i]; the gain asked for is that of the sample CLOSE_LATENCY earlier, the
-    newest one whose surroundings are known.
-    """
+    """`samples` is the look-ahead's length of history, then the block; `out` gets the block that much late, driven and limited."""
     frames, channels = out.shape
-    history = samples.shape[0] - frames
-    hold = average[0] + average[1] + 1  # one frame more than the averages on each side
+    hold = averages[0] + averages[1] + 1  # one frame more than the averages on each side
     capacity = queue_gain.size
-    scale = 1.0 / (np.float64(average[0] * average[1]) * _ONE)
-    column = np.empty(_TILE + CLOSE_CONTEXT, np.float32)
-    at_2x, at_4x, room = (
-        np.empty(2 * column.size, np.float32),
-        np.empty(4 * column.size, np.float32),
-        np.empty(4 * column.size, np.float32),
-    )
-    values = np.empty(_TILE, np.float32)
-    peaks = np.empty(_TILE, np.float32)
+    scale = drive / (np.float64(averages[0] * averages[1]) * _ONE)
     for start in range(0, frames, _TILE):
         width = min(_TILE, frames - start)
-        base = history + start - CLOSE_CONTEXT
-        largest = np.float32(0.0)
-        for i in range(base, base + width + CLOSE_CONTEXT):
-            for channel in range(channels):
-                largest = max(largest, abs(samples[i, channel]))
-        if largest * reach <= ceiling and counters[5] >= hold and gains[0] == 1.0 and gains[2] <= ceiling:
-            # Nothing can exceed the ceiling and no reduction is under way: the gain is exactly 1.
+        highest = np.float32(0.0)
+        for i in range(start, start + width):
+            highest = max(highest, heights[i])
+        if np.float64(highest) * drive <= ceiling and counters[5] > hold and gains[0] == 1.0:
+            # Nothing exceeds the ceiling and no reduction is under way: every gain in the averages is exactly 1.
             counters[0] += width
             counters[2] = 0
             counters[5] += width
-            gains[2] = 0.0
-            for i in range(width):
+            for i in range(start, start + width):
                 for channel in range(channels):
-                    out[start + i, channel] = samples[history + start + i - delay, channel]
+                    out[i, channel] = np.float32(np.float64(samples[i, channel]) * drive)
             continue
-        for i in range(width):
-            peaks[i] = 0.0
-        for channel in range(channels):
-            for i in range(width + CLOSE_CONTEXT):
-                column[i] = samples[base + i, channel]
-            closest_look(column[: width + CLOSE_CONTEXT], taps, at_2x, at_4x, room, values[:width])
-            for i in range(width):
-                peaks[i] = max(peaks[i], values[i])
-            # The meters' shorter filters, at the same place: they need less of the past and of the future.
-            largest_between(
-                column[CLOSE_LATENCY - LATENCY : CLOSE_LATENCY - LATENCY + width + TAPS - 1], phases, values[:width]
-            )
-            for i in range(width):
-                peaks[i] = max(peaks[i], values[i])
-        for i in range(width):
-            # peaks[i] lies at or after the sample at base + i + CLOSE_LATENCY - 1; both of its neighbours must come down.
-            peak = max(np.float64(peaks[i]), gains[2])
-            gains[2] = np.float64(peaks[i])
-            asked = ceiling / peak if peak > ceiling else 1.0
+        for i in range(start, start + width):
+            height = np.float64(heights[i]) * drive
+            asked = ceiling / height if height > ceiling else 1.0
             now = counters[0]
             counters[0] += 1
             counters[5] = 0 if asked < 1.0 else counters[5] + 1
@@ -178,16 +234,17 @@ def _limit(
                 gain += (lowest - gain) * release
                 if lowest - gain < 1e-6:  # 0.00001 dB: arrive, instead of creeping for ever
                     gain = lowest
+            if gain < 1.0:
+                counters[5] = 0
             gains[0] = gain
             value = np.int64(gain * _ONE)
             for stage in range(2):
                 place = counters[3 + stage]
                 sums[stage] += value - rings[stage, place]
                 rings[stage, place] = value
-                counters[3 + stage] = (place + 1) % average[stage]
+                counters[3 + stage] = (place + 1) % averages[stage]
                 value = sums[stage]
             applied = np.float64(value) * scale
-            gains[1] = min(gains[1], applied)
-            at = history + start + i - delay
+            gains[1] = min(gains[1], applied / drive)
             for channel in range(channels):
-                out[start + i, channel] = np.float32(np.float64(samples[at, channel]) * applied)
+                out[i, channel] = np.float32(np.float64(samples[i, channel]) * applied)

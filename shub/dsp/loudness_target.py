@@ -1,31 +1,23 @@
 """To a loudness, under a ceiling: measure, gain, limit, measure again, correct."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-import numpy as np
-
+from shub.dsp.analysis import Progress
 from shub.dsp.decode import Block
-from shub.dsp.limiter import Limiter
+from shub.dsp.limiter import GainRider
 from shub.dsp.meter import Loudness, Meter
+from shub.dsp.scratch import Scratch
 
 TOLERANCE_LU = 0.03
 CEILING_MARGIN_DB = 0.1
-"""The limiter aims so much lower: meters with other filters read up to 0.08 dB more than the one it listens with."""
+"""The limiter aims so much lower: meters with other filters read up to 0.08 dB more than the ones it listens with."""
 LARGEST_REDUCTION_DB = 24.0
-"""Beyond that a limiter only destroys; what is missing to the target is reported instead."""
-_MOST_PASSES = 8
+LARGEST_EXTRA_GAIN_DB = 12.0
+"""Beyond these a limiter only destroys; what is missing to the target is reported instead."""
+_MOST_PASSES, _MOST_RECHECKS = 8, 3
 
-Source = Callable[[], Iterable[Block]]
-"""Gives the same sound from its start at every call."""
-
-
-@dataclass(frozen=True)
-class Levelling:
-    """What a signal needs to sit at its target: the gain in front of the limiter, and the limiter's ceiling."""
-
-    gain_db: float
-    ceiling_dbtp: float
+Write = Callable[[Block], None]
 
 
 @dataclass(frozen=True)
@@ -39,68 +31,108 @@ class Levelled:
     """By how much the target was missed because the ceiling wins; 0 when it was met."""
 
 
-def levelling_for(
-    source: Source, rate_hz: int, speakers: tuple[str, ...], measured: Loudness, target_lufs: float, ceiling_dbtp: float
-) -> Levelling:
-    """The gain that brings `source` (whose reading is `measured`) to the target through the limiter.
+@dataclass(frozen=True)
+class _Setting:
+    gain_db: float
+    ceiling_dbtp: float
 
-    Louder in front of the limiter is ever less loud behind it, so the gain is found by the secant method, a pass over the
-    signal for each try. Silence gets no gain.
-    """
-    aim = ceiling_dbtp - CEILING_MARGIN_DB
-    if measured.integrated_lufs is None or measured.true_peak_dbtp is None:
-        return Levelling(0.0, aim)
-    gain = target_lufs - measured.integrated_lufs
-    most = aim - measured.true_peak_dbtp + LARGEST_REDUCTION_DB
-    best = Levelling(min(gain, most), aim)
-    if measured.true_peak_dbtp + gain < aim - 1.0:
-        return best  # a decibel below the ceiling the limiter finds nothing to do, whatever it looks with
-    tried: list[tuple[float, float]] = []
-    smallest_error = float("inf")
-    for _ in range(_MOST_PASSES):
-        gain = min(gain, most)
-        meter = Meter(rate_hz, speakers, peaks=False)
-        for block in limited(source(), Limiter(rate_hz, len(speakers), aim), gain):
+
+class Leveller:
+    """Brings a sound to its target. `source` is what it reads, `measured` its reading."""
+
+    def __init__(
+        self,
+        source: Scratch,
+        rate_hz: int,
+        speakers: tuple[str, ...],
+        measured: Loudness,
+        *,
+        target_lufs: float,
+        ceiling_dbtp: float,
+        progress: Progress,
+    ) -> None:
+        self._source, self._rate, self._speakers, self._measured = source, rate_hz, speakers, measured
+        self._target, self._ceiling, self._progress = target_lufs, ceiling_dbtp, progress
+        self._passes = 0
+
+    def render(self, start_writing: Callable[[], Write]) -> Levelled:
+        """Find the gain, then write the result; `start_writing` is called again in the rare case that a peak was still too high."""
+        setting = self._find_setting()
+        for _ in range(_MOST_RECHECKS):
+            levelled = self._render(setting, start_writing())
+            peak = levelled.loudness.true_peak_dbtp
+            if peak is None or peak <= self._ceiling:
+                break
+            setting = replace(setting, ceiling_dbtp=setting.ceiling_dbtp - (peak - self._ceiling) - 0.02)
+        self._progress(1.0)
+        return levelled
+
+    def _find_setting(self) -> _Setting:
+        """Louder in front of a limiter is ever less loud behind it, so the gain is found by the secant method, a pass for each try.
+
+        Silence gets no gain.
+        """
+        aim = self._ceiling - CEILING_MARGIN_DB
+        loudness, peak = self._measured.integrated_lufs, self._measured.true_peak_dbtp
+        if loudness is None or peak is None:
+            return _Setting(0.0, aim)
+        gain = self._target - loudness
+        most = min(aim - peak + LARGEST_REDUCTION_DB, gain + LARGEST_EXTRA_GAIN_DB)
+        best = _Setting(min(gain, most), aim)
+        if peak + gain < aim - 1.0:
+            return best  # a decibel below the ceiling a limiter finds nothing to do, whatever it looks with
+        for done in self._source.find_heights(floor=10.0 ** ((aim - most) / 20.0)):
+            self._tell(done)
+        self._passes += 1
+        tried: list[tuple[float, float]] = []
+        smallest_error = float("inf")
+        for _ in range(_MOST_PASSES):
+            gain = min(gain, most)
+            reading = self._loudness_at(_Setting(gain, aim))
+            if reading is None:
+                break
+            error = self._target - reading
+            if abs(error) < smallest_error:
+                best, smallest_error = _Setting(gain, aim), abs(error)
+            if abs(error) <= TOLERANCE_LU or (gain >= most and error > 0.0):
+                break
+            tried.append((gain, reading))
+            gain += error / _slope(tried)
+        return best
+
+    def _loudness_at(self, setting: _Setting) -> float | None:
+        meter = Meter(self._rate, self._speakers, peaks=False)
+        for block in self._limited(self._rider(setting)):
             meter.add(block)
-        reading = meter.integrated_lufs()
-        if reading is None:
-            break
-        error = target_lufs - reading
-        if abs(error) < smallest_error:
-            best, smallest_error = Levelling(gain, aim), abs(error)
-        if abs(error) <= TOLERANCE_LU or (gain >= most and error > 0.0):
-            break
-        tried.append((gain, reading))
-        gain += error / _slope(tried)
-    return best
+        return meter.integrated_lufs()
 
+    def _render(self, setting: _Setting, write: Write) -> Levelled:
+        rider, meter = self._rider(setting), Meter(self._rate, self._speakers)
+        for block in self._limited(rider):
+            meter.add(block)
+            write(block)
+        loudness = meter.read()
+        missing = 0.0 if loudness.integrated_lufs is None else self._target - loudness.integrated_lufs
+        return Levelled(loudness, setting.gain_db, rider.max_reduction_db, missing if missing > 0.1 else 0.0)
 
-def apply_levelling(
-    source: Source,
-    rate_hz: int,
-    speakers: tuple[str, ...],
-    levelling: Levelling,
-    target_lufs: float,
-    write: Callable[[Block], None],
-) -> Levelled:
-    """Run the signal through, hand each block to `write`, and say what a meter at the output reads."""
-    limiter = Limiter(rate_hz, len(speakers), levelling.ceiling_dbtp)
-    meter = Meter(rate_hz, speakers)
-    for block in limited(source(), limiter, levelling.gain_db):
-        meter.add(block)
-        write(block)
-    loudness = meter.read()
-    missing = 0.0 if loudness.integrated_lufs is None else target_lufs - loudness.integrated_lufs
-    return Levelled(loudness, levelling.gain_db, limiter.max_reduction_db, missing if missing > 0.1 else 0.0)
+    def _rider(self, setting: _Setting) -> GainRider:
+        return GainRider(self._rate, len(self._speakers), setting.ceiling_dbtp, setting.gain_db)
 
+    def _limited(self, rider: GainRider) -> Iterator[Block]:
+        done = 0
+        for block, heights in self._source.blocks_with_heights():
+            made = rider.process(block, heights)
+            done += len(block)
+            self._tell(done)
+            if len(made):
+                yield made
+        self._passes += 1
+        yield rider.flush()
 
-def limited(blocks: Iterable[Block], limiter: Limiter, gain_db: float) -> Iterator[Block]:
-    factor = np.float32(10.0 ** (gain_db / 20.0))
-    for block in blocks:
-        made = limiter.process(block * factor)
-        if len(made):
-            yield made
-    yield limiter.flush()
+    def _tell(self, frames: int) -> None:
+        """How many passes it takes is not known before: each one takes a third of what is left."""
+        left = (2 / 3) ** self._passes
+        self._progress(1.0 - left * (1.0 - frames / self._source.frames / 3.0))
 
 
 def _slope(tried: list[tuple[float, float]]) -> float:

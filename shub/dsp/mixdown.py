@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +16,16 @@ from shub.dsp.compiled import compiled
 from shub.dsp.decode import BLOCK_FRAMES, AudioInfo, AudioReader, Block, Limits, probe
 from shub.dsp.encode import AudioWriter, BitDepth, Format
 from shub.dsp.kweighting import speakers_of
-from shub.dsp.loudness_target import Levelled, Levelling, apply_levelling, levelling_for
+from shub.dsp.loudness_target import Levelled, Leveller, Write
 from shub.dsp.meter import Loudness, Meter
 from shub.dsp.panning import pan_matrix
 from shub.dsp.refusals import AudioRefused
 from shub.dsp.resampling import resampled
+from shub.dsp.scratch import Scratch
 
 STEREO = ("L", "R")
 LARGEST_STAGING_DB = 48.0
 """A stem quieter than that below its target is mostly noise; it is raised so far and no further, with a warning."""
-_RECHECKS = 3
 
 
 @dataclass(frozen=True)
@@ -71,25 +71,24 @@ class Mix:
 
 
 def mix_down(order: MixOrder, target: Path, scratch: Path, progress: Progress, limits: Limits | None = None) -> Mix:
-    """Write the mix to `target`; `scratch` is room for the sum, 8 bytes a frame, gone again when done.
+    """Write the mix to `target`; `scratch` is room for the sum, 12 bytes a frame, gone again when done.
 
     Raises AudioRefused, with the stem's name, for a stem that cannot be used, and OSError when the disk is full.
     """
     infos = [_probe(stem, limits) for stem in order.stems]
     rate = order.rate_hz or max(info.sample_rate_hz for info in infos)
-    with ThreadPoolExecutor(min(len(infos), os.cpu_count() or 1)) as threads:
-        staged = []
-        for number, one in enumerate(threads.map(lambda stem: _stage(stem, limits), order.stems), start=1):
-            staged.append(one)
-            progress(0.35 * number / len(infos))
-        try:
-            loudness, frames = _sum(
-                order, staged, rate, scratch, threads, lambda part: progress(0.35 + 0.25 * part), limits
-            )
-            levelled = _level(order, rate, frames, loudness, scratch, target, lambda part: progress(0.6 + 0.4 * part))
-        finally:
-            scratch.unlink(missing_ok=True)
-    return Mix(tuple(staged), levelled, rate, frames)
+    total = Scratch(scratch, len(STEREO))
+    try:
+        with ThreadPoolExecutor(min(len(infos), os.cpu_count() or 1)) as threads:
+            staged = []
+            for number, one in enumerate(threads.map(lambda stem: _stage(stem, limits), order.stems), start=1):
+                staged.append(one)
+                progress(0.35 * number / len(infos))
+            loudness = _sum(order, staged, rate, total, threads, lambda part: progress(0.35 + 0.25 * part), limits)
+        levelled = _level(order, rate, total, loudness, target, lambda part: progress(0.6 + 0.4 * part))
+    finally:
+        total.remove()
+    return Mix(tuple(staged), levelled, rate, total.frames)
 
 
 def _probe(stem: Stem, limits: Limits | None) -> AudioInfo:
@@ -125,31 +124,29 @@ def _sum(
     order: MixOrder,
     staged: list[StagedStem],
     rate: int,
-    scratch: Path,
+    total: Scratch,
     threads: ThreadPoolExecutor,
     progress: Progress,
     limits: Limits | None,
-) -> tuple[Loudness, int]:
-    """The sum of the stems as raw float32 in `scratch`, its loudness, and its length in frames."""
+) -> Loudness:
+    """Write the sum of the stems into `total`; its reading comes back."""
     sources = [_Source(stem, one, rate, limits) for stem, one in zip(order.stems, staged, strict=True)]
     expected = max(source.expected_frames for source in sources)
     meter = Meter(rate, STEREO)
     try:
-        with scratch.open("wb") as raw:
-            while any(not source.is_done for source in sources):
-                parts = list(threads.map(_Source.next_block, sources))
-                longest = max(len(part) for part in parts)
-                total = np.zeros((longest, 2))
-                for part in parts:
-                    total[: len(part)] += part
-                block = total.astype(np.float32)
-                raw.write(block.tobytes())
-                meter.add(block)
-                progress(min(1.0, meter.frames / expected))
+        while any(not source.is_done for source in sources):
+            parts = list(threads.map(_Source.next_block, sources))
+            block = np.zeros((max(len(part) for part in parts), len(STEREO)))
+            for part in parts:
+                block[: len(part)] += part
+            rounded = block.astype(np.float32)
+            total.write(rounded)
+            meter.add(rounded)
+            progress(min(1.0, meter.frames / expected))
     finally:
         for source in sources:
             source.close()
-    return meter.read(), meter.frames
+    return meter.read()
 
 
 class _Source:
@@ -183,31 +180,26 @@ class _Source:
 
 
 def _level(
-    order: MixOrder, rate: int, frames: int, loudness: Loudness, scratch: Path, target: Path, progress: Progress
+    order: MixOrder, rate: int, total: Scratch, loudness: Loudness, target: Path, progress: Progress
 ) -> Levelled:
-    passes = 0
+    """Bring the sum to the order's loudness, into the file `target`."""
+    leveller = Leveller(
+        total,
+        rate,
+        STEREO,
+        loudness,
+        target_lufs=order.target_lufs,
+        ceiling_dbtp=order.ceiling_dbtp,
+        progress=progress,
+    )
+    with ExitStack() as stack:
 
-    def source() -> Iterator[Block]:
-        nonlocal passes
-        passes += 1
-        done = 0
-        with scratch.open("rb") as raw:
-            while len(block := np.fromfile(raw, np.float32, 2 * BLOCK_FRAMES).reshape(-1, 2)):
-                done += len(block)
-                # How many passes it takes is not known before: each one takes a third of what is left.
-                progress(1.0 - (2 / 3) ** (passes - 1) * (1.0 - done / frames / 3.0))
-                yield block
+        def start_writing() -> Write:
+            stack.close()  # the file that was not good enough
+            writer = AudioWriter(target, order.container, rate, len(STEREO), order.bits, frames=total.frames)
+            return stack.enter_context(writer).write
 
-    levelling = levelling_for(source, rate, STEREO, loudness, order.target_lufs, order.ceiling_dbtp)
-    for _ in range(_RECHECKS):
-        with AudioWriter(target, order.container, rate, 2, order.bits, frames=frames) as writer:
-            levelled = apply_levelling(source, rate, STEREO, levelling, order.target_lufs, writer.write)
-        excess = (levelled.loudness.true_peak_dbtp or -math.inf) - order.ceiling_dbtp
-        if excess <= 0.0:
-            break
-        levelling = Levelling(levelling.gain_db, levelling.ceiling_dbtp - excess - 0.02)
-    progress(1.0)
-    return levelled
+        return leveller.render(start_writing)
 
 
 def _speakers(info: AudioInfo) -> tuple[str, ...]:

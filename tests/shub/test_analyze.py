@@ -97,8 +97,7 @@ async def test_unknown_files_are_404_and_unknown_fields_do_no_harm(shub, tmp_pat
 
 async def test_a_measurement_that_takes_too_long_is_stopped(shub_at, tmp_path):
     async with shub_at() as shub:
-        asset = await shub.upload(write(tmp_path / "x.wav", tone(1, 300.0), RATE, "PCM_16"))
-        await shub.http.post("/shub/analyze", json={"asset_id": asset["asset_id"]})
+        asset = await shub.upload(write(tmp_path / "x.wav", tone(1, 1.0), RATE, "PCM_16"))
     async with shub_at(shub_analyze_timeout="PT0.01S") as shub:
         answer = await shub.http.post("/shub/analyze", json={"asset_id": asset["asset_id"]})
         problem(answer, 504, "analysis_too_slow")

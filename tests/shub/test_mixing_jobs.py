@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -23,9 +24,17 @@ async def stems(shub, tmp_path) -> list[str]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def long_mix(shub, tmp_path) -> dict[str, Any]:
-    """An order that takes a while: half a minute, eight times, at 192 kHz."""
-    asset = await shub.upload(write(tmp_path / "x.wav", tone(1, 30.0), RATE, "PCM_16"))
+    """An order that takes a while: ten seconds, eight times, at 192 kHz."""
+    asset = await shub.upload(write(tmp_path / "x.wav", tone(1, 10.0), RATE, "PCM_16"))
     return {"stems": [{"asset_id": asset["asset_id"]}] * 8, "sample_rate_hz": 192_000}
+
+
+async def hold(shub: Shub, job_id: str) -> int:
+    """Stop the process of a running job in its tracks, so that the job takes for ever; returns its pid."""
+    await shub.job_when(job_id, lambda job: job["progress"] > 0.0)
+    (pid,) = shub.app.state.pool.busy_pids
+    os.kill(pid, signal.SIGSTOP)
+    return pid
 
 
 async def result_of(shub: Shub, order: dict[str, object], **headers: str) -> MixResult:
@@ -119,8 +128,7 @@ async def test_the_same_key_at_the_same_time_is_one_job(shub, stems):
 async def test_a_cancelled_job_stops_its_process_and_leaves_nothing(shub, long_mix):
     held = shub.files()
     job_id = (await shub.http.post("/shub/mix", json=long_mix)).json()["job_id"]
-    await shub.job_when(job_id, lambda job: job["progress"] > 0.02)
-    (pid,) = shub.app.state.pool.busy_pids
+    pid = await hold(shub, job_id)
     cancelled = (await shub.http.post(f"/shub/jobs/{job_id}/cancel")).json()
     assert cancelled["status"] == "CANCELLED"
     assert cancelled["finished_at"]
@@ -135,7 +143,7 @@ async def test_a_waiting_job_can_be_cancelled_and_the_next_one_still_runs(shub, 
     first = (await shub.http.post("/shub/mix", json=long_mix)).json()["job_id"]
     second = (await shub.http.post("/shub/mix", json=long_mix | {"target_lufs": -20})).json()["job_id"]
     third = (await shub.http.post("/shub/mix", json={"stems": [{"asset_id": stems[0]}]})).json()["job_id"]
-    await shub.job_when(first, lambda job: job["status"] == "RUNNING")
+    await hold(shub, first)
     assert (await shub.http.get(f"/shub/jobs/{second}")).json()["status"] == "PENDING"
     assert (await shub.http.post(f"/shub/jobs/{second}/cancel")).json()["status"] == "CANCELLED"
     assert (await shub.http.post(f"/shub/jobs/{first}/cancel")).json()["status"] == "CANCELLED"
@@ -144,10 +152,10 @@ async def test_a_waiting_job_can_be_cancelled_and_the_next_one_still_runs(shub, 
 
 async def test_measuring_never_waits_behind_a_mix(shub, long_mix, stems):
     job_id = (await shub.http.post("/shub/mix", json=long_mix)).json()["job_id"]
-    await shub.job_when(job_id, lambda job: job["status"] == "RUNNING")
+    await hold(shub, job_id)
     assert (await shub.http.post("/shub/analyze", json={"asset_id": stems[0]})).status_code == 200
     assert (await shub.http.get(f"/shub/jobs/{job_id}")).json()["status"] == "RUNNING"
-    await shub.http.post(f"/shub/jobs/{job_id}/cancel")
+    assert (await shub.http.post(f"/shub/jobs/{job_id}/cancel")).json()["status"] == "CANCELLED"
 
 
 async def test_a_finished_job_stays_finished(shub, stems):
@@ -207,9 +215,8 @@ async def test_a_stem_that_is_not_there_is_404_and_makes_no_job(shub, stems):
 async def test_a_worker_that_dies_is_replaced_and_the_mix_is_made(shub, long_mix):
     order = {"stems": long_mix["stems"][:2], "sample_rate_hz": 96_000}
     job_id = (await shub.http.post("/shub/mix", json=order)).json()["job_id"]
-    await shub.job_when(job_id, lambda job: job["progress"] > 0.02)
-    (pid,) = shub.app.state.pool.busy_pids
-    os.kill(pid, 9)
+    pid = await hold(shub, job_id)
+    os.kill(pid, signal.SIGKILL)
 
     async def another_worker() -> bool | None:
         return True if shub.app.state.pool.busy_pids not in ([], [pid]) else None
