@@ -63,6 +63,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
             yield
         finally:
             warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
             await jobs.close()
             await pool.close()
 
