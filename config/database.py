@@ -94,7 +94,11 @@ class Database:
             return InlineConnection(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
 
         engine = create_async_engine(
-            self.url, async_creator=open_connection, pool_size=connections, max_overflow=0 if write else 4
+            self.url,
+            async_creator=open_connection,
+            pool_size=connections,
+            max_overflow=0 if write else 4,
+            hide_parameters=True,  # an error goes to the log, and its values may be secrets
         )
 
         @event.listens_for(engine.sync_engine, "connect")
@@ -133,6 +137,7 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_pre_ping=True,
+            hide_parameters=True,
             isolation_level=isolation,
             execution_options={"postgresql_readonly": not write},
         )

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_jsonable_python
 
 KEEP_ALIVE_SECONDS = 15.0
+LARGEST_ID = 2**63 - 1  # what the databases count to
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> Async
             upcoming.cancel()
 
 
-def _last_event_id(value: Annotated[int, Header(alias="Last-Event-ID", ge=0)] = 0) -> int:
+def _last_event_id(value: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=LARGEST_ID)] = 0) -> int:
     return value
 
 

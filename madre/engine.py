@@ -9,6 +9,7 @@ fixed executor id, slow polling.
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 import sqlalchemy
@@ -21,6 +22,7 @@ PLANS_VERSION = "plans-1"
 """Changes only together with a plan for the workflows that are under way."""
 EXECUTOR = "madre"
 MOST_RECOVERIES = 1_000
+FORGOTTEN_AT_ONCE = 200
 
 Result = TypeVar("Result")
 Once = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -39,6 +41,9 @@ class Engine(Protocol):
 
     async def state(self, plan_id: str) -> Literal["carried", "ended"] | None:
         """Whether this plan is being carried out or has ended; None when it was never started."""
+
+    async def forget(self, before: datetime) -> None:
+        """Drop what is kept of plans that ended before that time."""
 
     async def close(self) -> None:
         """Stop. Plans that are under way are carried on by the next `open`."""
@@ -85,6 +90,19 @@ class DbosEngine:
             return None
         return "carried" if status.status in ("PENDING", "ENQUEUED", "DELAYED") else "ended"
 
+    async def forget(self, before: datetime) -> None:
+        while True:
+            ended = await DBOS.list_workflows_async(
+                status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+                completed_before=before.isoformat(),
+                limit=FORGOTTEN_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return
+            await DBOS.delete_workflows_async([one.workflow_id for one in ended])
+
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)  # it joins its threads
@@ -101,7 +119,7 @@ async def _once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def _sqlite_engine(url: str) -> sqlalchemy.Engine:
-    engine = sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -107,7 +107,12 @@ async def plan(plan_id: Id, caller: CallerDep, madre: MadreDep) -> PlanV2:
     summary="Confirm a plan that waits",
     responses=documented(PlanNotFound, ConfirmationRefused, FleetHalted),
 )
-async def confirm(plan_id: Id, body: ConfirmRequest, caller: CallerDep, madre: MadreDep) -> ConfirmResponse:
+async def confirm(
+    plan_id: Id,
+    caller: CallerDep,
+    madre: MadreDep,
+    body: ConfirmRequest = ConfirmRequest(),  # noqa: B008 - frozen
+) -> ConfirmResponse:
     """A HIGH plan needs its one-use token; a MED plan that asked for a yes needs none."""
     return await madre.confirm(plan_id, body, caller)
 
@@ -136,7 +141,7 @@ async def session(session_id: Id, caller: CallerDep, madre: MadreDep) -> Session
 
 
 @router.post("/halt", summary="Stop everything", responses=documented(Conflict))
-async def halt(body: HaltRequest, caller: CallerDep, madre: MadreDep) -> HaltState:
+async def halt(caller: CallerDep, madre: MadreDep, body: HaltRequest = HaltRequest()) -> HaltState:  # noqa: B008 - frozen
     """No step starts from now on, steps under way are interrupted, jobs are cancelled; it stays so over restarts until resume."""
     return await madre.halt(body.reason, caller)
 

@@ -1,9 +1,11 @@
 """Madre: takes a message, reads it, weighs it, asks before harm, plans, starts the plan, and answers."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,9 +14,9 @@ from config.auth import Caller
 from config.clock import new_id, utc_now
 from config.contracts.common import Check, HealthState, Page
 from config.database import Database
-from config.errors import IdempotencyInProgress, InvalidRequest
+from config.errors import FleetError, IdempotencyInProgress
 from config.forensics import Trail
-from config.idempotency import Idempotency, forget_old
+from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
 from config.sse import Event
 from madre.core import controls, planner, policy, words
@@ -39,7 +41,7 @@ from madre.core.models import (
     StatusEnum,
 )
 from madre.core.parser import Outcome, Parser, Question, ask
-from madre.core.runner import Runner, scope_of
+from madre.core.runner import JOBS, Runner, scope_of
 from madre.errors import (
     ConfirmationRefused,
     FleetHalted,
@@ -53,6 +55,12 @@ log = structlog.get_logger()
 
 HALT_SCOPE, HALT_KEY = "madre", "halt"
 TURNS_SHOWN = 100
+TIDY_SECONDS = 3600.0
+LAST_ASSET_KEPT = timedelta(days=30)
+FINISHED_WORKFLOWS_KEPT = timedelta(days=1)
+"""How long the engine keeps its own rows of a plan that has ended; the plan itself is never deleted."""
+ONLY_WAITING = ("expired", "declined")
+"""Ways to end a plan that end only one which waits."""
 INTERRUPTED = "madre stopped before this was planned; nothing was done, send it again"
 
 
@@ -76,10 +84,15 @@ class Madre:
         parser: Parser,
         runner: Runner,
         delegation: Delegation,
+        confirm_key: bytes,
     ) -> None:
         self._settings, self._db, self._trail = settings, database, trail
         self._parser, self._runner, self._delegation = parser, runner, delegation
+        self._confirm_key = confirm_key
         self._halt = HaltState(halted=False)
+        self._halting = asyncio.Lock()  # a halt that comes while a resume is written down must not be lost
+        self._in_work: set[str] = set()
+        self._tidied: float | None = None
 
     # --- start and upkeep -------------------------------------------------------------------------------------------
 
@@ -98,13 +111,24 @@ class Madre:
                     await repository.close_intent(session, row.id, status=StatusEnum.ERROR, response=INTERRUPTED)
 
     async def upkeep(self) -> None:
-        """Close plans whose confirmation did not come, and forget old idempotency keys."""
+        """See to it that what should run does, and that what is halted stands; close and forget what is past its time."""
+        if self._halt.halted:
+            await self._delegation.cancel_jobs()  # those of a neighbour that could not be reached when the halt came
+        await self._runner.reconcile()
         async with self._db.read() as session:
             expired = await repository.expired_plans(session, utc_now())
         for plan_id in expired:
             await self._close(plan_id, "expired", by="madre")
+        if self._tidied is None or time.monotonic() > self._tidied + TIDY_SECONDS:
+            await self._tidy()
+            self._tidied = time.monotonic()
+
+    async def _tidy(self) -> None:
         async with self._db.write() as session:
             await forget_old(session, self._db.service)
+            await repository.forget_older(session, "question", utc_now() - self._settings.madre_question_ttl)
+            await repository.forget_older(session, "last_asset", utc_now() - LAST_ASSET_KEPT)
+        await self._runner.forget(utc_now() - FINISHED_WORKFLOWS_KEPT)
 
     # --- chat and control -------------------------------------------------------------------------------------------
 
@@ -118,10 +142,14 @@ class Madre:
         session_id = request.session_id or new_id("session")
         once = Idempotency.of("madre", caller.id, key, "chat", request.model_dump(mode="json"))
         intent_id, earlier = await self._log(request, session_id, caller, once)
-        if earlier is not None:
-            return ChatResponse.model_validate(earlier)
-        reply = await self._answer_chat(request, caller, intent_id, session_id)
-        await self._keep(once, reply.model_dump(mode="json"))
+        if earlier is not None and earlier.answer is not None:
+            return ChatResponse.model_validate(self._with_token(earlier.answer, caller))
+        async with self._working_on(intent_id):
+            reply = await self._made(intent_id) if earlier is not None else None
+            if reply is None:
+                reply = await self._answer_chat(request, caller, intent_id, session_id)
+        reply = await self._settled(reply, request.wait_seconds)
+        await self._keep(once, reply)
         return reply
 
     async def control(self, request: ControlRequest, caller: Caller, key: str | None) -> ChatResponse | ControlResponse:
@@ -133,12 +161,15 @@ class Madre:
         session_id = request.session_id or new_id("session")
         once = Idempotency.of("madre", caller.id, key, "control", request.model_dump(mode="json"))
         intent_id, earlier = await self._log(request, session_id, caller, once)
-        if earlier is not None:
-            pending = earlier.get("status") == "pending_confirmation"
-            return ControlResponse.model_validate(earlier) if pending else ChatResponse.model_validate(earlier)
-        files = request.params.get("files")
-        reading = Reading(intent, str(request.params.get("prompt", "")), files if isinstance(files, list) else [])
-        chat = await self._plan(reading, caller, intent_id, session_id, mode=None, dry_run=request.dry_run)
+        if earlier is not None and earlier.answer is not None:
+            answer = self._with_token(earlier.answer, caller)
+            pending = answer.get("status") == "pending_confirmation"
+            return ControlResponse.model_validate(answer) if pending else ChatResponse.model_validate(answer)
+        async with self._working_on(intent_id):
+            chat = await self._made(intent_id) if earlier is not None else None
+            if chat is None:
+                reading = Reading(intent, str(request.params.get("prompt", "")), planner.named_files(intent))
+                chat = await self._plan(reading, caller, intent_id, session_id, mode=None, dry_run=request.dry_run)
         chat = await self._settled(chat, request.wait_seconds)
         reply: ChatResponse | ControlResponse = chat
         if chat.confirmation is not None and chat.plan_id is not None:
@@ -150,7 +181,7 @@ class Madre:
                 risk=chat.risk,
                 reason=chat.reason,
             )
-        await self._keep(once, reply.model_dump(mode="json"))
+        await self._keep(once, reply)
         return reply
 
     async def read(self, message: str) -> IntentV2:
@@ -161,22 +192,26 @@ class Madre:
         scope = scope_of(caller.id, session_id)
         async with self._db.read() as session:
             waiting = await repository.get_context(session, scope, "question")
-        if waiting is not None and not request.dry_run and datetime.fromisoformat(waiting["until"]) > utc_now():
+        if waiting is not None and datetime.fromisoformat(waiting["until"]) <= utc_now():
+            waiting = None
+        if waiting is not None and not request.dry_run:
             answered = await self._answer_question(waiting, request, caller, intent_id, session_id)
             if answered is not None:
                 return answered
         reading = await self._reading(request, waiting)
         if reading is None:
             return await self._declined(caller, intent_id, session_id)
-        reply = await self._plan(reading, caller, intent_id, session_id, mode=request.mode, dry_run=request.dry_run)
-        return await self._settled(reply, request.wait_seconds)
+        return await self._plan(reading, caller, intent_id, session_id, mode=request.mode, dry_run=request.dry_run)
 
     async def _reading(self, request: ChatRequest, waiting: dict[str, Any] | None) -> Reading | None:
         """The message read anew, or as the answer to the question that waits in its session; None when that is refused."""
         kind = waiting["kind"] if waiting is not None else None
         if waiting is not None and kind == "missing" and request.files:
-            intent = IntentV2.model_validate(waiting["intent"])
-            return Reading(_with_params(intent, request.params), waiting["message"], request.files)
+            asked = IntentV2.model_validate(waiting["intent"])
+            said = await self._parser.read(request.message, len(request.files), ask_switch=False)
+            if said.name is asked.name or said.name not in planner.TAKES_FILES:
+                return Reading(_with_params(asked, request.params), waiting["message"], request.files)
+            return Reading(_with_params(said, request.params), request.message, list(request.files))  # a new request
         if waiting is not None and kind == "which":
             question, files = Question.model_validate(waiting["question"]), request.files or waiting["files"]
             answer, chosen = await self._parser.answer(question, request.message, len(files))
@@ -234,9 +269,7 @@ class Madre:
             await repository.close_intent(
                 session, intent_id, status=StatusEnum.DONE, response=response, plan_id=plan.plan_id
             )
-        return await self._settled(
-            _reply(await self.plan(plan.plan_id, caller), intent_id=intent_id), request.wait_seconds
-        )
+        return _reply(await self.plan(plan.plan_id, caller), intent_id=intent_id)
 
     async def _plan(
         self, reading: Reading, caller: Caller, intent_id: str, session_id: str, *, mode: ModeEnum | None, dry_run: bool
@@ -248,14 +281,7 @@ class Madre:
             question = ask(intent, reading.message)
             remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
             return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
-        try:
-            draft = planner.plan(intent, reading.message, reading.files, many_stems=self._settings.madre_many_stems)
-        except InvalidRequest as error:
-            async with self._db.write() as session:
-                await repository.close_intent(
-                    session, intent_id, status=StatusEnum.ERROR, response=error.detail, intent=intent
-                )
-            raise
+        draft = planner.plan(intent, reading.message, reading.files, many_stems=self._settings.madre_many_stems)
         if draft.question is not None:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
@@ -309,7 +335,7 @@ class Madre:
         if plan.status is StatusEnum.WAITING:
             expires_at = utc_now() + self._settings.madre_confirm_ttl
         if plan.status is StatusEnum.WAITING and plan.risk is RiskLevel.HIGH and expires_at is not None:
-            token = policy.new_confirm_token()
+            token = self._token_of(plan.plan_id, plan.caller)
             confirm_hash = policy.confirm_hash(token, plan_id=plan.plan_id, plan_hash=hashed, caller=plan.caller)
             confirmation = Confirmation(confirm_token=token, expires_at=expires_at)
         async with self._db.write(durable=confirmation is not None) as session:
@@ -393,8 +419,8 @@ class Madre:
 
     async def _log(
         self, request: ChatRequest | ControlRequest, session_id: str, caller: Caller, once: Idempotency
-    ) -> tuple[str, dict[str, Any] | None]:
-        """Write the intent down; or find what an earlier request with this key led to."""
+    ) -> tuple[str, Earlier | None]:
+        """Write the intent down; or find what an earlier request with this key left."""
         intent_id = new_id("intent")
         async with self._db.write() as session:
             earlier = await once.earlier(session)
@@ -402,59 +428,65 @@ class Madre:
                 await repository.log_intent(session, intent_id, session_id, caller.id, request)
                 await once.claim(session, intent_id)
                 return intent_id, None
-        if earlier.answer is not None:
-            return str(earlier.resource_id), earlier.answer
-        return str(earlier.resource_id), await self._again(str(earlier.resource_id), request, caller)
+        return str(earlier.resource_id), earlier
 
-    async def _again(
-        self, intent_id: str, request: ChatRequest | ControlRequest, caller: Caller
-    ) -> dict[str, Any] | None:
-        """The answer to a request whose first answer was never kept (a kill, or it is under way); None to work on it anew.
+    @asynccontextmanager
+    async def _working_on(self, intent_id: str) -> AsyncIterator[None]:
+        """While an intent is made into a plan or an answer; what goes wrong closes it, so that none seems under way that is not.
 
-        Raises IdempotencyInProgress when the first request is still being planned.
+        Raises IdempotencyInProgress when another request with the same key is at it.
         """
+        if intent_id in self._in_work:
+            detail = "the first request with this key is still being planned"
+            raise IdempotencyInProgress(detail, headers={"Retry-After": "1"})
+        self._in_work.add(intent_id)
+        try:
+            yield
+        except Exception as error:
+            detail = error.detail if isinstance(error, FleetError) else "an unexpected error; the log of madre has it"
+            async with self._db.write() as session:
+                row = await repository.intent_row(session, intent_id)
+                if row is not None and row.plan_id is None:  # a plan that is saved goes on, and closes it
+                    await repository.close_intent(session, intent_id, status=StatusEnum.ERROR, response=detail)
+            raise
+        finally:
+            self._in_work.discard(intent_id)
+
+    async def _made(self, intent_id: str) -> ChatResponse | None:
+        """What an earlier request with this key led to, if its answer was never kept; None if that is nothing yet."""
         async with self._db.read() as session:
             row = await repository.intent_row(session, intent_id)
-            plan = await repository.plan_of(session, row.plan_id) if row is not None and row.plan_id else None
-        if row is None:
-            return None
-        if plan is None:
-            if row.response == INTERRUPTED:
+            if row is None or row.plan_id is None:
                 return None
-            raise IdempotencyInProgress(
-                "the first request with this key is still being planned", headers={"Retry-After": "1"}
-            )
-        confirmation = (
-            await self._new_token(plan) if plan.status is StatusEnum.WAITING and plan.risk is RiskLevel.HIGH else None
-        )
-        chat = await self._settled(_reply(plan, confirmation=confirmation), request.wait_seconds)
-        if confirmation is not None and isinstance(request, ControlRequest):
-            return ControlResponse(
-                status="pending_confirmation",
-                plan_id=plan.plan_id,
-                confirm_token=confirmation.confirm_token,
-                expires_at=confirmation.expires_at,
-                risk=plan.risk,
-                reason=plan.reason,
-            ).model_dump(mode="json")
-        return chat.model_dump(mode="json")
+            plan = await repository.plan_of(session, row.plan_id)
+            task = await repository.task_row(session, row.plan_id)
+        if plan is None or task is None:
+            return None
+        confirmation = None
+        if plan.status is StatusEnum.WAITING and task.confirm_hash is not None and task.confirm_expires_at is not None:
+            token = self._token_of(plan.plan_id, plan.caller)
+            confirmation = Confirmation(confirm_token=token, expires_at=task.confirm_expires_at)
+        return _reply(plan, confirmation=confirmation, intent_id=intent_id)
 
-    async def _new_token(self, plan: PlanV2) -> Confirmation | None:
-        """A fresh token for a plan whose first one was lost with the answer that carried it; the lost one stops being good."""
-        token, hashed = policy.new_confirm_token(), policy.plan_hash(plan)
-        expires_at = utc_now() + self._settings.madre_confirm_ttl
-        confirm_hash = policy.confirm_hash(token, plan_id=plan.plan_id, plan_hash=hashed, caller=plan.caller)
-        async with self._db.write(durable=True) as session:
-            await repository.update_task(
-                session, plan.plan_id, confirm_hash=confirm_hash, confirm_expires_at=expires_at
-            )
-            await self._trail.record(session, "token_renewed", plan.plan_id, plan.caller, table="madre_actions")
-        return Confirmation(confirm_token=token, expires_at=expires_at)
+    def _token_of(self, plan_id: str, caller: str) -> str:
+        return policy.confirm_token(self._confirm_key, plan_id=plan_id, caller=caller)
 
-    async def _keep(self, once: Idempotency, answer: dict[str, Any]) -> None:
-        if once.key is not None:
-            async with self._db.write() as session:
-                await once.keep(session, 200, answer)
+    async def _keep(self, once: Idempotency, reply: ChatResponse | ControlResponse) -> None:
+        """Keep the answer for repeats, all but its confirm token: that is never on disk."""
+        if once.key is None:
+            return
+        answer = reply.model_dump(mode="json")
+        for part in (answer, answer.get("confirmation") or {}):
+            part.pop("confirm_token", None)
+        async with self._db.write() as session:
+            await once.keep(session, 200, answer)
+
+    def _with_token(self, answer: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """A kept answer as it was given."""
+        token = {"confirm_token": self._token_of(str(answer["plan_id"]), caller.id)}
+        if answer.get("confirmation"):
+            return answer | {"confirmation": answer["confirmation"] | token}
+        return answer | token if answer["status"] == "pending_confirmation" else answer
 
     async def _settled(self, reply: ChatResponse, wait_seconds: float) -> ChatResponse:
         """The reply once its plan has ended, or as it stands when the wait is over."""
@@ -572,6 +604,8 @@ class Madre:
             task = await repository.task_row(session, plan_id)
             if task is None or StatusEnum(task.status).is_final:
                 return False
+            if how in ONLY_WAITING and task.status != StatusEnum.WAITING:
+                return False  # it was confirmed in the last moment
             response = words.say(how, task.intent["language"])
             task.status, task.response, task.question = StatusEnum.CANCELLED, response, None
             task.confirm_hash, task.finished_at = None, utc_now()
@@ -604,18 +638,22 @@ class Madre:
 
     async def halt(self, reason: str, caller: Caller) -> HaltState:
         """Stop everything: no step starts from now on, steps under way are interrupted, jobs are cancelled. Survives restarts."""
-        if not self._halt.halted:
-            await self._set_halt(HaltState(halted=True, since=utc_now(), by=caller.id, reason=reason), "halted", caller)
-        self._runner.halt()
+        self._runner.halt()  # first of all: writing it down may have to wait for the database
+        async with self._halting:
+            if not self._halt.halted:
+                state = HaltState(halted=True, since=utc_now(), by=caller.id, reason=reason)
+                await self._set_halt(state, "halted", caller)
+            self._runner.halt()
         cancelled = await self._delegation.cancel_jobs()
         log.info("halted", by=caller.id, jobs_cancelled=cancelled)
         return self._halt
 
     async def resume(self, caller: Caller) -> HaltState:
         """Go on where the halt stopped."""
-        if self._halt.halted:
-            await self._set_halt(HaltState(halted=False), "resumed", caller)
-        self._runner.resume()
+        async with self._halting:
+            if self._halt.halted:
+                await self._set_halt(HaltState(halted=False), "resumed", caller)
+            self._runner.resume()
         await self._runner.reconcile()
         return self._halt
 
@@ -629,6 +667,8 @@ class Madre:
     async def _set_halt(self, state: HaltState, event: str, caller: Caller) -> None:
         async with self._db.write(durable=True) as session:
             await repository.set_context(session, HALT_SCOPE, HALT_KEY, state.model_dump(mode="json"))
+            if not state.halted:  # where a kill came before the halt could take a step back: its job is cancelled
+                await repository.take_back_running(session, JOBS)
             await self._trail.record(session, event, "fleet", caller.id, table="madre_actions", reason=state.reason)
         self._halt = state
 

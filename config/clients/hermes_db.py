@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
-from config.clients.service_client import ServiceClient
+from config.clients.service_client import ServiceClient, segment
 from config.contracts.common import Page
 from config.contracts.hermes_db import (
     Active,
@@ -138,4 +137,4 @@ def _sent(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cli_path(name: str) -> str:
-    return f"/hermes_db/clis/{quote(name, safe='')}"
+    return f"/hermes_db/clis/{segment(name)}"

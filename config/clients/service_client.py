@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,11 @@ from config.secrets import FleetSecrets
 from config.settings import FleetSettings
 
 Reply = TypeVar("Reply", bound=BaseModel)
+
+
+def segment(value: str) -> str:
+    """A value as one segment of a path, whatever is in it: no slash, query or `..` leads to another route."""
+    return quote(value, safe="").replace(".", "%2E")
 
 
 class ServiceClient:
@@ -95,6 +101,8 @@ class ServiceClient:
             )
         except httpx.TransportError as exc:
             raise UpstreamUnavailable(f"{self.service} cannot be reached ({type(exc).__name__})") from exc
+        except httpx.DecodingError as exc:
+            raise UpstreamContractError(f"{self.service} answered with a body that cannot be decoded") from exc
         if response.is_error:
             raise self._error(response)
         return response

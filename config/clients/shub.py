@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.clients.service_client import ServiceClient
+from config.clients.service_client import ServiceClient, segment
 from config.contracts.common import Job, Page, StatusEnum
 from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis, Layout, MixRequest
 from config.errors import FleetError, NotFound
@@ -15,7 +15,7 @@ class ShubClient(ServiceClient):
 
     async def asset(self, asset_id: str) -> Asset:
         """What is known of a file. Raises AssetNotFound."""
-        return await self._get(f"/shub/assets/{asset_id}", Asset)
+        return await self._get(f"/shub/assets/{segment(asset_id)}", Asset)
 
     async def assets(self, *, limit: int = 50, cursor: str | None = None) -> Page[Asset]:
         """Files, newest first."""
@@ -46,7 +46,7 @@ class ShubClient(ServiceClient):
 
     async def job(self, job_id: str) -> Job:
         """Where a job stands. Raises JobNotFound."""
-        return await self._get(f"/shub/jobs/{job_id}", Job)
+        return await self._get(f"/shub/jobs/{segment(job_id)}", Job)
 
     async def unfinished_jobs(self) -> list[Job]:
         """Every job that waits or runs, oldest last."""
@@ -61,7 +61,7 @@ class ShubClient(ServiceClient):
 
     async def cancel_job(self, job_id: str) -> Job:
         """Stop a job; a job that has ended stays as it is. Raises JobNotFound."""
-        return await self._post(f"/shub/jobs/{job_id}/cancel", None, Job)
+        return await self._post(f"/shub/jobs/{segment(job_id)}/cancel", None, Job)
 
     async def delete_asset(
         self, asset_id: str, *, grant: str | None = None, idempotency_key: str | None = None
@@ -71,7 +71,7 @@ class ShubClient(ServiceClient):
         Raises GrantRefused, AssetNotFound, and AssetInUse while a job reads it.
         """
         return await self._ask(
-            "DELETE", f"/shub/assets/{asset_id}", AssetDeleted, grant=grant, idempotency_key=idempotency_key
+            "DELETE", f"/shub/assets/{segment(asset_id)}", AssetDeleted, grant=grant, idempotency_key=idempotency_key
         )
 
 

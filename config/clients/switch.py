@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.clients.service_client import ServiceClient
+from config.clients.service_client import ServiceClient, segment
 from config.contracts.switch import Decision, RouteReply, RouteRequest, SwitchStatus
 from config.errors import FleetError
 
@@ -48,7 +48,7 @@ class SwitchClient(ServiceClient):
 
     async def decision(self, decision_id: str) -> Decision:
         """Why a model was chosen, and what was tried. Raises NotFound."""
-        return await self._get(f"/switch/decisions/{decision_id}", Decision)
+        return await self._get(f"/switch/decisions/{segment(decision_id)}", Decision)
 
     async def status(self) -> SwitchStatus:
         """The models that can be asked now."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from config.contracts.common import StatusEnum, Wire
+from config.contracts.shub import AssetId
 
 LONGEST_MESSAGE_BYTES = 64 * 1024
 MOST_FILES = 256
@@ -178,7 +179,7 @@ class ChatRequest(Wire):
 
     message: Message
     session_id: str | None = Field(None, min_length=1, max_length=128, pattern=r"^[\w.:@-]+$")
-    files: list[str] = Field([], max_length=MOST_FILES)
+    files: list[AssetId] = Field([], max_length=MOST_FILES)
     """Asset ids that the message speaks of."""
     params: dict[str, Any] = {}
     """What the message would say if it were structured; wins over what is read from the text."""

@@ -3,7 +3,7 @@
 Functions take a session, flush, and never commit; each is one question or one change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -252,6 +252,13 @@ async def update_step(session: AsyncSession, plan_id: str, step_id: str, **value
     )
 
 
+async def take_back_running(session: AsyncSession, operations: Iterable[str]) -> None:
+    """Steps that run these operations are to be asked again, under a new key."""
+    running = PlanStepRow.status == StatusEnum.RUNNING, PlanStepRow.operation.in_(list(operations))
+    values = {"status": StatusEnum.PENDING, "generation": PlanStepRow.generation + 1}
+    await session.execute(update(PlanStepRow).where(*running).values(values))
+
+
 async def add_events(session: AsyncSession, plan_id: str, *events: tuple[str, dict[str, Any]]) -> None:
     """Add to what happened to a plan, each as (event, data); events count from 1 within it."""
     last = (await session.execute(LAST_EVENT, {"plan_id": plan_id})).scalar_one()
@@ -297,6 +304,11 @@ async def all_context(session: AsyncSession, scope: str) -> dict[str, Any]:
 
 async def forget(session: AsyncSession, scope: str, key: str) -> None:
     await session.execute(delete(ContextRow).where(ContextRow.scope == scope, ContextRow.key == key))
+
+
+async def forget_older(session: AsyncSession, key: str, before: datetime) -> None:
+    """Forget what sessions remember under `key` since before that time."""
+    await session.execute(delete(ContextRow).where(ContextRow.key == key, ContextRow.updated_at < before))
 
 
 async def turns_of(session: AsyncSession, session_id: str, caller: str | None, limit: int) -> list[Turn]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from config import grants
 from config.clients.hermes_db import HermesDbClient
@@ -16,6 +17,7 @@ from config.clients.service_client import ServiceClient
 from config.clients.shub import ShubClient
 from config.clients.switch import SwitchClient
 from config.contracts.common import Check, HealthState, Job, StatusEnum
+from config.contracts.madre import Artifact
 from config.contracts.shub import MixRequest
 from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
@@ -107,7 +109,7 @@ class Delegation:
         """Cancel every job that runs anywhere, for a halt; returns how many there were."""
         try:
             running = await self._shub.unfinished_jobs()
-        except (UpstreamUnavailable, UpstreamContractError) as exc:
+        except FleetError as exc:
             log.warning("jobs_not_cancelled", service="shub", error=str(exc))
             return 0
         await asyncio.gather(*(self._cancel(job.job_id) for job in running))
@@ -138,7 +140,9 @@ class Delegation:
         try:
             # shielded: an interrupt between sending and hearing back must not lose sight of the job (see abandon)
             result = await self._finish(await asyncio.shield(posted), order.progress)
-        except FleetError:  # a cancellation leaves the job known, for abandon
+        except (UpstreamUnavailable, UpstreamContractError):
+            raise  # it may still run, and is asked for again; as after a cancellation it stays known, for abandon
+        except FleetError:
             self._jobs.pop(order.key, None)
             raise
         self._jobs.pop(order.key, None)
@@ -188,6 +192,10 @@ class Delegation:
             await progress(job.progress)
         if job.status is not StatusEnum.DONE or job.result is None:
             raise JobFailed(job.error or f"the job was {job.status.lower()}")
+        try:
+            Artifact.model_validate(job.result)
+        except ValidationError as exc:
+            raise UpstreamContractError(f"the result of job {job.job_id} names no file") from exc
         return job.result
 
     async def _cancel(self, job_id: str) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from config.contracts.shub import AnalyzeRequest, MixRequest, StemRole
+from config.contracts.madre import MOST_FILES
+from config.contracts.shub import AssetId, MixRequest, StemRole
 from config.contracts.switch import RouteRequest
 from config.errors import InvalidRequest
 from madre.core import words
@@ -25,6 +26,7 @@ AUDIO = frozenset(
         IntentName.AUDIO_UNDO,
     }
 )
+TAKES_FILES = AUDIO | {IntentName.DELETE_RESOURCE}
 ROLES = frozenset(role.value for role in StemRole)
 MIX_FORMATS = ("wav", "flac")
 MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "sample_rate_hz")
@@ -53,6 +55,11 @@ def plan(intent: IntentV2, message: str, files: list[str], *, many_stems: int = 
     return PLANNERS.get(intent.name, _not_in_fleet)(intent, message, files, many_stems)
 
 
+def named_files(intent: IntentV2) -> list[str]:
+    """The `files` of a structured request. Raises InvalidRequest unless they are asset ids."""
+    return _ids(intent, "files")
+
+
 def _mix(intent: IntentV2, _message: str, files: list[str], many_stems: int) -> Draft:
     stems = _stems(intent, files)
     if not stems:
@@ -77,8 +84,6 @@ def _analyze(intent: IntentV2, _message: str, files: list[str], _many: int) -> D
     wanted = _assets(intent, files)
     if not wanted:
         return Draft(question=words.say("which_file", intent.language), missing="files")
-    for asset in wanted:
-        _checked(AnalyzeRequest, {"asset_id": asset})
     return Draft([_step(n, StepType.CALL_SHUB, "shub:analyze", {"asset_id": a}) for n, a in enumerate(wanted, start=1)])
 
 
@@ -140,11 +145,24 @@ def _checked(shape: type[BaseModel], params: dict[str, Any]) -> None:
         raise InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors) from exc
 
 
+class _AssetIds(BaseModel):
+    """`params` as far as they name assets, and files that came beside them."""
+
+    asset_id: AssetId | None = None
+    asset_ids: list[AssetId] | AssetId = Field([], max_length=MOST_FILES)
+    files: list[AssetId] = Field([], max_length=MOST_FILES)
+
+
+def _ids(intent: IntentV2, *names: str) -> list[str]:
+    """The asset ids under these names. Raises InvalidRequest for anything that is none: it must not be passed over in silence."""
+    given = {name: intent.params[name] for name in names if intent.params.get(name) is not None}
+    _checked(_AssetIds, given)
+    values = list(given.values())
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+
+
 def _assets(intent: IntentV2, files: list[str]) -> list[str]:
-    named = intent.params.get("asset_ids") or [intent.params.get("asset_id")]
-    if not isinstance(named, list):
-        named = [named]
-    return list(dict.fromkeys([asset for asset in named if isinstance(asset, str)] or files))
+    return list(dict.fromkeys(_ids(intent, "asset_ids") or _ids(intent, "asset_id") or files))
 
 
 def _stems(intent: IntentV2, files: list[str]) -> list[dict[str, Any]]:
@@ -157,6 +175,10 @@ def _stems(intent: IntentV2, files: list[str]) -> list[dict[str, Any]]:
         ]
     assets = _assets(intent, files)
     roles = intent.params.get("roles")
-    if isinstance(roles, list) and len(roles) == len(assets) and all(role in ROLES for role in roles):
+    if (
+        isinstance(roles, list)
+        and len(roles) == len(assets)
+        and all(isinstance(role, str) and role in ROLES for role in roles)
+    ):
         return [{"asset_id": asset, "role": role} for asset, role in zip(assets, roles, strict=True)]
     return [{"asset_id": asset} for asset in assets]

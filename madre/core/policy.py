@@ -4,10 +4,10 @@ The table is data: a reader can check every row. LOW starts at once. MED starts 
 question where it downloads, spends money or takes long. HIGH waits for its one-use token.
 """
 
+import base64
 import hashlib
 import hmac
 import json
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -100,9 +100,13 @@ def plan_hash(plan: PlanV2) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def new_confirm_token() -> str:
-    """A one-use token of 256 random bits."""
-    return secrets.token_urlsafe(32)
+def confirm_token(key: bytes, *, plan_id: str, caller: str) -> str:
+    """The one-use token of a plan: HMAC-SHA256 under a key of the fleet's own.
+
+    It can be told again to whoever asks again with the same Idempotency-Key, without being kept anywhere.
+    """
+    signed = hmac.digest(key, "\n".join((plan_id, caller)).encode("utf-8", "surrogatepass"), "sha256")
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
 
 
 def confirm_hash(token: str, *, plan_id: str, plan_hash: str, caller: str) -> str:
@@ -118,6 +122,8 @@ def refusal_of(task: Any, token: str | None, *, caller: str, hash_now: str, now:
         return "this plan does not wait for a confirmation: it was confirmed before, cancelled, or never needed one"
     if task.confirm_expires_at is not None and task.confirm_expires_at <= now:
         return "the time to confirm this plan has passed; ask for it again"
+    if not hmac.compare_digest(hash_now, task.plan_hash):
+        return "this plan is no longer what was shown"
     if task.confirm_hash is None:
         return None  # a MED plan: a plain yes is enough
     if token is None:

@@ -7,8 +7,8 @@ after the resume.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,13 @@ import structlog
 from config.clock import utc_now
 from config.contracts.common import Page
 from config.database import Database
-from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
+from config.errors import (
+    Conflict,
+    FleetError,
+    IdempotencyInProgress,
+    UpstreamContractError,
+    UpstreamUnavailable,
+)
 from config.forensics import Trail
 from config.pages import PageQuery
 from madre.core import db as repository
@@ -73,6 +79,10 @@ class Runner:
             elif carried == "ended":
                 await self._give_up(plan_id)
         return started
+
+    async def forget(self, before: datetime) -> None:
+        """Drop what the engine keeps of plans that ended before that time."""
+        await self._engine.forget(before)
 
     def halt(self) -> None:
         """Interrupt every step under way; no step starts until `resume`."""
@@ -145,33 +155,40 @@ class Runner:
         self, plan: PlanV2, step: StepV2, results: dict[str, Any], *, is_last: bool, is_confirmed: bool
     ) -> dict[str, Any]:
         """Ask for one step until it is done, has failed for good, or the plan is cancelled."""
-        attempt = 0
+        attempt, key, first_asked = 0, "", utc_now()
         while True:
             await self._open.wait()
             begun = await self._begin(plan, step)
             if begun is None:
+                await self._delegation.abandon(key)  # cancelled between two attempts: the job may be there still
                 return {"status": StatusEnum.CANCELLED, "result": None}
             if begun.status == StatusEnum.DONE:  # finished just before a kill, not yet recorded by the engine
                 return {"status": StatusEnum.DONE, "result": begun.result}
             attempt += 1
             key = f"{plan.plan_id}:{step.step_id}" + (f":{begun.generation}" if begun.generation else "")
             try:
-                result = await self._interruptible(plan.plan_id, self._ask(plan, step, results, key, is_confirmed))
-            except Interrupted:
-                attempt = 0
-                await self._delegation.abandon(key)
-                await self._take_back(plan, step, begun.generation + 1)
-                continue
-            except (UpstreamUnavailable, UpstreamContractError) as error:  # off its contract is as good as down
-                if attempt < min(self._settings.madre_step_attempts, ATTEMPTS.get(step.operation, 100)):
-                    await self._event(
-                        plan.plan_id, "step_retry", step_id=step.step_id, attempt=attempt, error=error.detail
-                    )
-                    await self._pause(plan.plan_id, retry_delay(attempt))
+                try:
+                    result = await self._interruptible(plan.plan_id, self._ask(plan, step, results, key, is_confirmed))
+                except IdempotencyInProgress as error:  # asked before a kill or a halt, and still being done
+                    if utc_now() > first_asked + self._settings.madre_step_timeout:
+                        return await self._fail(plan, step, error)
+                    attempt -= 1
+                    await self._interruptible(plan.plan_id, asyncio.sleep(FIRST_RETRY_SECONDS))
                     continue
-                return await self._fail(plan, step, error)
-            except FleetError as error:
-                return await self._fail(plan, step, error)
+                except FleetError as error:
+                    most = min(self._settings.madre_step_attempts, ATTEMPTS.get(step.operation, 100))
+                    if not is_passing(error) or attempt >= most:
+                        return await self._fail(plan, step, error)
+                    told = {"step_id": step.step_id, "attempt": attempt, "error": error.detail}
+                    await self._event(plan.plan_id, "step_retry", **told)
+                    await self._interruptible(plan.plan_id, asyncio.sleep(retry_delay(attempt)))
+                    continue
+            except Interrupted:
+                attempt, first_asked = 0, utc_now()
+                await self._delegation.abandon(key)
+                # A job was cancelled with its key. Anything else may have been done before the interrupt: its key finds that out.
+                await self._take_back(plan, step, begun.generation + (step.operation in JOBS))
+                continue
             except Exception as exc:
                 log.exception("step_failed", plan_id=plan.plan_id, step_id=step.step_id)
                 return await self._fail(plan, step, FleetError(f"an unexpected error in madre ({type(exc).__name__})"))
@@ -215,11 +232,6 @@ class Runner:
         finally:
             self._interrupted.discard(task)
             self._under_way.pop(plan_id, None)
-
-    async def _pause(self, plan_id: str, seconds: float) -> None:
-        """Wait before a retry; a halt or a cancel ends the wait."""
-        with contextlib.suppress(Interrupted):
-            await self._interruptible(plan_id, asyncio.sleep(seconds))
 
     # --- what is written down ---------------------------------------------------------------------------------------
 
@@ -357,6 +369,12 @@ OWN_STEPS: dict[str, Callable[[Runner, PlanV2], Awaitable[dict[str, Any]]]] = {
 JOBS = frozenset({"shub:mix"})
 ATTEMPTS = {"switch:route": 2}
 """Operations that are given up earlier: a person waits for the answer."""
+
+
+def is_passing(error: FleetError) -> bool:
+    """Whether asking again later makes sense. Off its contract is as good as down; that no model can answer is an answer."""
+    is_down = isinstance(error, UpstreamUnavailable | UpstreamContractError)
+    return is_down or (error.status in (429, 503) and error.code != "no_model_reachable")
 
 
 def retry_delay(attempt: int) -> float:

@@ -273,3 +273,11 @@ async def test_times_and_json_come_back_as_they_went_in(open_as):
     assert (found.updated_at, found.value) == (now, {"ñ": [1, None, 1.5]})
     assert found.updated_at.utcoffset().total_seconds() == 0
     assert specialty.related_fields == ["ñ", "💽", "a'b"]
+
+
+async def test_an_error_does_not_tell_the_values_of_its_statement(open_as):
+    db = open_as("madre")
+    with pytest.raises(DBAPIError) as caught:
+        async with db.write() as session:
+            await session.execute(text("INSERT INTO nowhere VALUES (:token)"), {"token": "vx11_secret"})
+    assert "vx11_secret" not in str(caught.value)

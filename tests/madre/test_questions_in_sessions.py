@@ -1,0 +1,35 @@
+"""A question that waits in a session: what answers it, what does not, and for how long it waits."""
+
+import pytest
+
+
+async def a_question(madre, message: str) -> None:
+    asked = (await madre.post("/madre/chat", json={"message": message, "session_id": "s"})).json()
+    assert asked["question"], asked
+
+
+@pytest.mark.parametrize("words", ["estos", "aquí tienes", "here they are", "toma"])
+async def test_files_with_few_words_answer_it(madre, shub, words):
+    await a_question(madre, "mezcla esto")
+    reply = {"message": words, "session_id": "s", "files": [shub.add("a"), shub.add("b")], "wait_seconds": 20}
+    assert (await madre.post("/madre/chat", json=reply)).json()["plan"]["intent"]["name"] == "audio_mix"
+
+
+async def test_another_clear_request_is_not_taken_for_the_answer(madre, shub):
+    await a_question(madre, "borra ese archivo")
+    reply = {
+        "message": "mezcla estos 3 stems a -14 LUFS",
+        "session_id": "s",
+        "files": [shub.add(name) for name in "abc"],
+    }
+    body = (await madre.post("/madre/chat", json=reply | {"wait_seconds": 20})).json()
+    assert (body["plan"]["intent"]["name"], body["status"]) == ("audio_mix", "DONE")
+
+
+async def test_it_waits_no_longer_than_the_setting_says(start_madre, shub):
+    async with start_madre(madre_question_ttl="PT0S") as madre:
+        await a_question(madre, "borra ese archivo")
+        reply = {"message": "estos", "session_id": "s", "files": [shub.add("a")]}
+        body = (await madre.post("/madre/chat", json=reply)).json()
+        assert body["plan"] is None
+        assert body["confirmation"] is None
