@@ -15,9 +15,13 @@ def cache_dir(base: Path | None = None) -> Path:
     Numba looks only at the file of the function that it compiled, and misses a change in another file whose function or constant
     went into it. So every state of our sources, of numba and of the processor has a folder of its own.
     """
-    users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vx11"
-    base = base or Path(os.environ.get("NUMBA_CACHE_DIR") or users)
-    return base / f"shub-{_fingerprint()}"
+    return (base or _usual_base()) / f"shub-{_fingerprint()}"
+
+
+def _usual_base() -> Path:
+    if told := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(told)  # a container's user may have no home to look for
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vx11"
 
 
 def is_complete(folder: Path) -> bool:

@@ -1,0 +1,64 @@
+"""Compiled sample loops: where they are kept, and that the next process finds them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shub.dsp import kernel_cache
+from tests.shub.conftest import KERNELS
+
+ROOT = Path(__file__).parents[2]
+WARM = "from shub.dsp.warming import warm; print(warm())"
+
+
+def warmed(cache: Path) -> tuple[str, dict[str, int]]:
+    """Whether something was news, and every file of machine code with the time it was written."""
+    run = subprocess.run(
+        [sys.executable, "-c", WARM],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code = kernel_cache.cache_dir(cache).rglob("*.nbc")
+    return run.stdout.strip(), {path.name: path.stat().st_mtime_ns for path in code}
+
+
+def test_what_was_compiled_once_is_found_by_the_next_process():
+    _, first = warmed(KERNELS)
+    news, second = warmed(KERNELS)
+    assert news == "False"
+    assert len(first) >= 8
+    assert second == first  # nothing was compiled again
+    assert kernel_cache.is_complete(kernel_cache.cache_dir(KERNELS))
+
+
+def test_a_user_without_a_home_needs_none(monkeypatch, tmp_path):
+    def no_home(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert kernel_cache.cache_dir().parent == tmp_path
+
+
+def test_another_state_of_the_sources_has_another_folder(monkeypatch, tmp_path):
+    before = kernel_cache.cache_dir(tmp_path)
+    monkeypatch.setattr(kernel_cache, "version", lambda name: "another")
+    assert kernel_cache.cache_dir(tmp_path) != before
+
+
+@pytest.mark.parametrize("module", ["shub.main", "shub.routes", "config.clients.shub"])
+def test_the_web_process_brings_in_no_sound_library(module):
+    code = f"import sys, {module}; print([name for name in ('numpy', 'numba', 'scipy', 'soundfile', 'soxr') if name in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == "[]"
