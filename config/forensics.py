@@ -233,21 +233,33 @@ class _Lines:
     def current(self, *, wait: bool) -> bytes | None:
         """The line that `take` has not taken yet, without its end; None at the end of the file."""
         while self._line is None:
-            if self._open is None or (not wait and self._open.tell() >= self._end):
+            start = self._open.tell() if self._open else 0
+            if not wait and start >= self._end:
                 return None
-            start = self._open.tell()
-            line = self._open.readline()
+            line = self._open.readline() if self._open else b""
             if line.endswith(b"\n"):
                 self._line = line[:-1]
             elif not wait:
                 self._line = line  # cut off in the middle
             else:
-                self._open.seek(start)
-                self._until = self._until or time.monotonic() + APPEND_SECONDS
-                if time.monotonic() > self._until:
+                self._look_again_from(start)
+                if not self._may_still_come():
                     return None
-                time.sleep(0.02)
         return self._line
+
+    def _may_still_come(self) -> bool:
+        self._until = self._until or time.monotonic() + APPEND_SECONDS
+        if time.monotonic() > self._until:
+            return False
+        time.sleep(0.02)
+        return True
+
+    def _look_again_from(self, position: int) -> None:
+        """The file of a young service may have been made meanwhile."""
+        if self._open is None and self.file.exists():
+            self._open = self.file.open("rb")
+        if self._open is not None:
+            self._open.seek(position)
 
     def take(self) -> None:
         self._line = None

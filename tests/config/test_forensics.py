@@ -312,6 +312,22 @@ async def test_verifying_while_rows_are_written_finds_nothing_wrong(open_as, set
     assert check() == (60, [])
 
 
+async def test_the_first_row_of_all_may_still_be_on_its_way(open_as, settings, check, monkeypatch):
+    db, trail = open_as("madre"), Trail("madre", settings.state_dir)
+    await record(db, trail, 1)
+    file = file_of(settings)
+    line = file.read_bytes()
+    file.unlink()
+    checking_begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(forensics, "APPEND_SECONDS", 30.0)
+    monkeypatch.setattr(forensics.time, "sleep", lambda _seconds: loop.call_soon_threadsafe(checking_begun.set))
+    checked = asyncio.create_task(asyncio.to_thread(check))
+    await checking_begun.wait()
+    file.write_bytes(line)
+    assert await checked == (1, [])
+
+
 async def test_text_that_no_database_takes_is_spelled_out(open_as, settings, check):
     db, trail = open_as("madre"), Trail("madre", settings.state_dir)
     async with db.write() as session:
