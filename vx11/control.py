@@ -44,7 +44,8 @@ class Lock:
 
 def take_lock(folder: Path) -> Lock | None:
     """The lock of the state folder, or None where a supervisor holds it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the state folder itself: it holds secrets
+    folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder / "vx11.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)

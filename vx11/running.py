@@ -111,7 +111,7 @@ def _supervise(settings: FleetSettings, *, single: bool, stay: bool) -> int:
     from vx11.process import prepare_apps
     from vx11.supervisor import Supervisor
 
-    terminal = _Terminal(logs_dir(settings), everything=stay)
+    terminal = _Terminal(settings, everything=stay)
     try:
         apps = prepare_apps(list(SERVICES), settings)
     except CannotStart as exc:
@@ -134,14 +134,16 @@ def _supervise(settings: FleetSettings, *, single: bool, stay: bool) -> int:
 class _Terminal:
     """Where a supervisor shows what happens: every line in the foreground; detached only its own, and only until the fleet is up."""
 
-    def __init__(self, folder: Path, *, everything: bool) -> None:
-        self._folder, self._everything, self._here = folder, everything, True
+    def __init__(self, settings: FleetSettings, *, everything: bool) -> None:
+        self._settings, self._everything, self._here = settings, everything, True
         self._printer = Printer(list(SERVICES), colour=sys.stdout.isatty())
 
     def echo(self, name: str, line: bytes) -> None:
         if self._everything or name == "vx11":
             self.say(self._printer.render(name, line))
-        if not self._everything and name == "vx11" and b'"event": "fleet_is_up"' in line:
+        if name == "vx11" and b'"event": "fleet_is_up"' in line:
+            if self._everything:
+                self.say(where_to_go(self._settings))
             self.leave()
 
     def say(self, text: str) -> None:
@@ -160,8 +162,9 @@ class _Terminal:
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 0)
         os.dup2(nowhere, 1)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.dup2(os.open(self._folder / "vx11.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+        folder = logs_dir(self._settings)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.dup2(os.open(folder / "vx11.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
 
 
 def _already_running(settings: FleetSettings) -> int:

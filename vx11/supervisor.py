@@ -27,6 +27,8 @@ STEADY_SECONDS = 30.0
 """A process that lived this long starts its back-off anew when it dies."""
 LOOP_AFTER = 3
 """Deaths in a row after which it is called a crash loop."""
+NO_START = 1 << 8
+"""The wait status of a process that ended with status 1."""
 POLL_SECONDS = 0.05
 LAST_OUTPUT_SECONDS = 1.0
 """How long the output of a dead process is read on, where something it started still holds it."""
@@ -138,7 +140,12 @@ class Supervisor:
     async def _keep(self, unit: Unit) -> None:
         """One unit's life: start, wait for its end, and again."""
         while not self._stopping.is_set():
-            output = self._start(unit)
+            try:
+                output = self._start(unit)
+            except OSError as exc:  # no memory or no process left: as good as a death
+                unit.exit_status, unit.last_words = NO_START, f"cannot be forked: {exc.strerror}"
+                await self._pause(unit)
+                continue
             watcher = asyncio.create_task(self._watch_health(unit))
             await self._first_of(unit.ended, self._stopping)
             watcher.cancel()

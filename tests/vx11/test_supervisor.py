@@ -51,7 +51,7 @@ def test_a_thread_before_the_fork_is_refused(state_dir):
 
 
 def test_a_footprint_counts_all_processes_of_a_session():
-    script = "import os, sys; os.fork(); print(os.getpid(), flush=True); os.read(0, 1)"
+    script = "import os; os.fork(); os.write(1, b'%d\\n' % os.getpid()); os.read(0, 1)"
     running = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
     )

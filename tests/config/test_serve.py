@@ -1,0 +1,110 @@
+"""Services as processes of their own: how they start, refuse to, and end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.serve import EXIT_CONFIGURATION
+from vx11.trial import free_ports
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 30
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(state_dir: Path, tmp_path: Path) -> Iterator[Start]:
+    """`start(service, VX11_…=…)` as Compose does it; what still runs in the end is killed."""
+    started = list[subprocess.Popen[str]]()
+
+    def run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "VX11_STATE_DIR": str(state_dir), **variables}
+        command = [sys.executable, "-m", "config.serve", *arguments]
+        started.append(
+            subprocess.Popen(
+                command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def refused(running: subprocess.Popen[str], status: int = EXIT_CONFIGURATION) -> str:
+    """The one line that a service says which cannot start."""
+    out, err = running.communicate(timeout=PATIENCE_SECONDS)
+    assert running.returncode == status, err
+    [line] = (out + err).splitlines()
+    return line
+
+
+def until_it_answers(port: int) -> httpx.Response:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_ends_with_status_zero_when_told_to(start, number):
+    [port] = free_ports(1)
+    running = start("hermes_db", VX11_HERMES_DB_PORT=str(port))
+    health = until_it_answers(port)
+    assert health.json()["status"] == "ok"
+    assert "server" not in health.headers
+    running.send_signal(number)
+    _, err = running.communicate(timeout=PATIENCE_SECONDS)
+    assert running.returncode == 0, err
+    assert "Traceback" not in err
+
+
+def test_a_taken_port_is_named(start):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        line = refused(start("hermes_db", VX11_HERMES_DB_PORT=str(port)))
+    assert f"127.0.0.1:{port}" in line
+    assert "VX11_HERMES_DB_PORT" in line
+
+
+def test_a_weak_secret_is_refused(start):
+    assert "publicly known" in refused(start("hermes_db", VX11_TOKEN="changeme"))
+
+
+def test_a_database_of_another_time_is_refused(start, tmp_path):
+    assert "vx11 migrate" in refused(start("hermes_db", VX11_STATE_DIR=str(tmp_path / "empty")))
+
+
+def test_a_bad_setting_is_named_and_its_value_is_not_shown(start):
+    line = refused(start("hermes_db", VX11_BODY_LIMIT_BYTES="sk-secret"))
+    assert "VX11_BODY_LIMIT_BYTES" in line
+    assert "sk-secret" not in line
+    assert "service_urls" in refused(start("hermes_db", VX11_SERVICE_URLS="{"))
+
+
+def test_an_unknown_service_is_told_which_there_are(start):
+    assert "hermes_db" in refused(start("nobody"), status=2)
+
+
+def test_the_health_check_of_the_containers_tells_up_from_down(start):
+    [port] = free_ports(1)
+    check = [sys.executable, "-IS", str(ROOT / "config" / "healthcheck.py"), str(port)]
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 1
+    start("hermes_db", VX11_HERMES_DB_PORT=str(port))
+    until_it_answers(port)
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 0
