@@ -68,7 +68,7 @@ async def until(look: Callable[[], Awaitable[Any]]) -> Any:
     while time.monotonic() < deadline:
         if (found := await look()) is not None:
             return found
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
     raise AssertionError("it did not come to that")
 
 

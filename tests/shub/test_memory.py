@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from shub.dsp.kernel_cache import cache_dir, is_complete
+from tests.shub.conftest import KERNELS
+
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -35,16 +38,17 @@ def peak_of(source: Path, work: Path) -> dict[str, float]:
     return found
 
 
-def test_three_minutes_cost_no_more_memory_than_half_a_minute(tmp_path):
+def test_two_minutes_cost_no_more_memory_than_half_a_minute(tmp_path):
     half_a_minute = np.random.default_rng(0).normal(0, 3000, (44_100 * 30, 2)).astype(np.int16)
-    for name, repeats in (("short", 1), ("long", 6)):
+    for name, repeats in (("short", 1), ("long", 4)):
         with soundfile.SoundFile(tmp_path / name, "w", 44_100, 2, "PCM_16", format="WAV") as file:
             for _ in range(repeats):
                 file.write(half_a_minute)
-    peak_of(tmp_path / "short", tmp_path)  # the compiler, where it has to work, needs more than the sound
+    if not is_complete(cache_dir(KERNELS)):
+        peak_of(tmp_path / "short", tmp_path)  # the compiler, where it has to work, needs more than the sound
     short, long = peak_of(tmp_path / "short", tmp_path), peak_of(tmp_path / "long", tmp_path)
-    assert long["seconds"] == 180.0
-    assert long["frames"] == 6 * short["frames"]
-    # each stem would be 61 MiB as float32
-    assert long["peak_mib"] < short["peak_mib"] + 25
+    assert long["seconds"] == 120.0
+    assert long["frames"] == 4 * short["frames"]
+    # each stem would be 40 MiB as float32
+    assert long["peak_mib"] < short["peak_mib"] + 15
     assert long["peak_mib"] < 280

@@ -11,7 +11,7 @@ from tests.shub.signals import Reading
 from tests.shub.test_meter_ebu import meter_of, read
 
 
-def programme(rate: int, channels: int, seconds: float = 40.0) -> np.ndarray:
+def programme(rate: int, channels: int, seconds: float = 30.0) -> np.ndarray:
     """Noise whose level wanders, so that gates and range have something to do; low-passed, since the meters' filters differ at the top."""
     random = np.random.default_rng(rate + channels)
     frames = round(rate * seconds)
