@@ -120,9 +120,10 @@ async def test_only_this_fleet_signs(gate, secrets):
     content, signature = a_grant(secrets).split(".")
     grant = json.loads(base64.urlsafe_b64decode(content)) | {"expires_at": 9e12}
     forged = base64.urlsafe_b64encode(json.dumps(grant).encode()).decode()
+    other_digit = "1" if signature.endswith("0") else "0"
     for text in (
         f"{forged}.{signature}",
-        f"{content}.{signature[:-1]}0",
+        f"{content}.{signature[:-1]}{other_digit}",
         f"{content}.",
         content,
         f"{content}.{signature}.",
