@@ -104,9 +104,9 @@ class DbosEngine:
             await DBOS.delete_workflows_async([one.workflow_id for one in ended])
 
     async def close(self) -> None:
-        loop = asyncio.get_running_loop()
+        # DBOS had put its own executor on the loop, and shuts it down here: others on this loop still need one
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)  # it joins its threads
-        loop.set_default_executor(ThreadPoolExecutor())  # DBOS had put its own there, and has shut it down
 
     def _url(self) -> str:
         if self._settings.database_url is None:

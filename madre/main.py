@@ -67,6 +67,7 @@ def create_app(
         routers=[router],
         lifespan=lifespan,
         checks=checks,
+        operation_of=operation_of,
         description="Reads intents in Spanish and English, weighs their risk, plans, and carries the plans out durably.",
     )
     return app
@@ -80,3 +81,8 @@ def _delegation(settings: MadreSettings, ground: Ground) -> Delegation:
         switch=SwitchClient(settings, ground.secrets, "madre"),
         hermes_db=HermesDbClient(settings, ground.secrets, "madre"),
     )
+
+
+def operation_of(_method: str, path: str) -> str:
+    """Stopping the whole fleet, and letting it go on, is more than writing: `madre:halt` and `madre:resume`; "" leaves it at the rule."""
+    return {"/madre/halt": "madre:halt", "/madre/resume": "madre:resume"}.get(path.rstrip("/"), "")

@@ -110,16 +110,17 @@ async def plan(plan_id: Id, caller: CallerDep, madre: MadreDep) -> PlanV2:
 async def confirm(
     plan_id: Id,
     caller: CallerDep,
+    key: KeyDep,
     madre: MadreDep,
     body: ConfirmRequest = ConfirmRequest(),  # noqa: B008 - frozen
 ) -> ConfirmResponse:
     """A HIGH plan needs its one-use token; a MED plan that asked for a yes needs none."""
-    return await madre.confirm(plan_id, body, caller)
+    return await madre.confirm(plan_id, body, caller, key)
 
 
 @router.post("/plans/{plan_id}/cancel", summary="Stop a plan", responses=documented(PlanNotFound, PlanNotCancellable))
-async def cancel(plan_id: Id, caller: CallerDep, madre: MadreDep) -> PlanV2:
-    return await madre.cancel(plan_id, caller)
+async def cancel(plan_id: Id, caller: CallerDep, key: KeyDep, madre: MadreDep) -> PlanV2:
+    return await madre.cancel(plan_id, caller, key)
 
 
 @router.get(

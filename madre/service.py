@@ -286,6 +286,9 @@ class Madre:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
         verdict = policy.classify_risk(intent, takes_long=draft.takes_long)
+        if verdict.risk is RiskLevel.HIGH:
+            for step in draft.steps:  # a token that cannot change a module may not have madre harm it either
+                caller.require(f"{step.operation.partition(':')[0]}:write")
         plan = PlanV2(
             plan_id=new_id("plan"),
             intent_id=intent_id,
@@ -535,15 +538,20 @@ class Madre:
             )
         return page_of(found, page, cursor="plan_id")
 
-    async def confirm(self, plan_id: str, request: ConfirmRequest, caller: Caller) -> ConfirmResponse:
-        """Start a plan that waits. Of two that confirm at once, one succeeds.
+    async def confirm(
+        self, plan_id: str, request: ConfirmRequest, caller: Caller, key: str | None = None
+    ) -> ConfirmResponse:
+        """Start a plan that waits. Of two that confirm at once, one succeeds; a repeat with the same Idempotency-Key hears it again.
 
         Raises PlanNotFound, FleetHalted, or ConfirmationRefused with the reason; a refusal is kept in the audit trail.
         """
         if self._halt.halted:
             raise FleetHalted("confirm again after POST /madre/resume; the token stays good until it expires")
         refusal: str | None
+        once = Idempotency.of("madre", caller.id, key, f"confirm {plan_id}", request.model_dump(mode="json"))
         async with self._db.write(durable=True) as session:
+            if await once.earlier(session) is not None:
+                return ConfirmResponse(status="confirmed", plan_id=plan_id)
             task, plan = await repository.task_row(session, plan_id), await repository.plan_of(session, plan_id)
             if task is None or plan is None:
                 raise PlanNotFound(f"there is no plan {plan_id}")
@@ -558,6 +566,7 @@ class Madre:
                     None,
                 )
                 task.response = words.say("working", plan.intent.language, plan_id=plan_id)
+                await once.claim(session, plan_id)
                 await repository.add_events(session, plan_id, (event, {}))
                 await repository.close_intent(
                     session, plan.intent_id, status=StatusEnum.PENDING, response=task.response
@@ -569,10 +578,16 @@ class Madre:
         self._runner.announce(plan_id)
         return ConfirmResponse(status="confirmed", plan_id=plan_id)
 
-    async def cancel(self, plan_id: str, caller: Caller) -> PlanV2:
-        """Stop a plan wherever it stands. Raises PlanNotFound, or PlanNotCancellable when it has ended."""
+    async def cancel(self, plan_id: str, caller: Caller, key: str | None = None) -> PlanV2:
+        """Stop a plan wherever it stands; a repeat with the same Idempotency-Key shows it again.
+
+        Raises PlanNotFound, or PlanNotCancellable when it has ended.
+        """
         await self.plan(plan_id, caller)
-        if not await self._close(plan_id, "cancelled", by=caller.id):
+        once = Idempotency.of("madre", caller.id, key, f"cancel {plan_id}", None)
+        async with self._db.read() as session:
+            is_repeat = await once.earlier(session) is not None
+        if not is_repeat and not await self._close(plan_id, "cancelled", by=caller.id, once=once):
             raise PlanNotCancellable(f"plan {plan_id} has ended already")
         return await self.plan(plan_id, caller)
 
@@ -598,14 +613,16 @@ class Madre:
         finally:
             self._runner.unwatch(plan_id, changed)
 
-    async def _close(self, plan_id: str, how: str, *, by: str) -> bool:
-        """End a plan that has not ended; returns whether it was so."""
+    async def _close(self, plan_id: str, how: str, *, by: str, once: Idempotency | None = None) -> bool:
+        """End a plan that has not ended; returns whether it was so. `once` is the key of the request that ends it."""
         async with self._db.write() as session:
             task = await repository.task_row(session, plan_id)
             if task is None or StatusEnum(task.status).is_final:
                 return False
             if how in ONLY_WAITING and task.status != StatusEnum.WAITING:
                 return False  # it was confirmed in the last moment
+            if once is not None:
+                await once.claim(session, plan_id)
             response = words.say(how, task.intent["language"])
             task.status, task.response, task.question = StatusEnum.CANCELLED, response, None
             task.confirm_hash, task.finished_at = None, utc_now()

@@ -50,9 +50,9 @@ class SwitchClient(ServiceClient):
         """Why a model was chosen, and what was tried. Raises NotFound."""
         return await self._get(f"/switch/decisions/{segment(decision_id)}", Decision)
 
-    async def status(self) -> SwitchStatus:
+    async def status(self, *, timeout_seconds: float | None = None) -> SwitchStatus:
         """The models that can be asked now."""
-        return await self._get("/switch/status", SwitchStatus)
+        return await self._get("/switch/status", SwitchStatus, timeout_seconds=timeout_seconds)
 
 
 class NoModelReachable(FleetError):

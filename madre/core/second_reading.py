@@ -18,6 +18,7 @@ from madre.core.parser import SwitchReading
 LOCAL = "local"
 LONGEST_MESSAGE = 2_000  # characters
 MAX_LATENCY_MS = 8_000
+STATUS_SECONDS = 1.0
 MAX_TOKENS = 60
 
 
@@ -29,7 +30,7 @@ class SecondReader:
 
     async def __call__(self, message: str, candidates: Sequence[IntentName]) -> SwitchReading:
         """The reading. Raises UpstreamUnavailable when no provider can answer, UpstreamContractError when the answer is off the schema."""
-        status = await self._switch.status()
+        status = await self._switch.status(timeout_seconds=STATUS_SECONDS)
         if not any(provider.state == "ok" for provider in status.providers):
             raise UpstreamUnavailable("no provider is configured that could read a message")
         reply = await self._switch.route(

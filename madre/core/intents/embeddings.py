@@ -6,8 +6,8 @@ loaded (another processor, no wheel) the reader goes on with words alone.
 
 import os
 import threading
-from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ import structlog
 from madre.core.intents.text import clean
 
 DIMENSIONS = 384
-_CHARACTERS = (
-    400  # about 100 tokens: the wish is said by then, and a pasted page costs no more time than a long sentence
-)
+_CHARACTERS = 400
+_TOKENS = 100
+"""The wish is said by then, and a pasted page costs no more time than a long sentence."""
 
 Vector = npt.NDArray[np.float32]
 log = structlog.get_logger(__name__)
@@ -32,11 +32,14 @@ def embed(message: str) -> Vector | None:
         return None
     text = " ".join(clean(message)[:_CHARACTERS].split())
     with _lock:
-        return engine(text)
+        while len(text) > 1 and engine.token_count(text) > _TOKENS:  # "a/a/a/…": a token may be one character
+            text = text[: len(text) // 2]
+        vector: Vector = engine.query(text)
+        return vector
 
 
 @lru_cache(maxsize=1)
-def _engine() -> Callable[[str], Vector] | None:
+def _engine() -> Any:
     with _lock:
         before = os.environ.get("OMP_NUM_THREADS")
         try:
@@ -53,5 +56,4 @@ def _engine() -> Callable[[str], Vector] | None:
                 os.environ.pop("OMP_NUM_THREADS", None)
             else:
                 os.environ["OMP_NUM_THREADS"] = before
-    query: Callable[[str], Vector] = model.query
-    return query
+    return model
