@@ -25,7 +25,8 @@ class TrialFleet:
         self.ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
         chosen = {f"VX11_{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
-        self.environment = {**inherited, **chosen, "VX11_STATE_DIR": str(state_dir), **variables}
+        compiled = {"VX11_SHUB_CACHE_DIR": str(Path(sys.prefix) / "cache" / "trial")}  # once, not anew for each trial
+        self.environment = {**inherited, **chosen, **compiled, "VX11_STATE_DIR": str(state_dir), **variables}
         self.environment["PYTHONPATH"] = str(ROOT)
         ports = {f"{service}_port": port for service, port in self.ports.items()}
         self.settings = FleetSettings.model_validate({"state_dir": state_dir, **ports})
