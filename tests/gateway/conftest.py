@@ -110,7 +110,10 @@ async def open_door(state_dir: Path, secrets: FleetSecrets, fleet: Fleet) -> Asy
     async def start(**given: Any) -> Door:
         urls = {name: f"http://127.0.0.1:{module.port}" for name, module in fleet.all.items()}
         settings = GatewaySettings(
-            _env_file=None, state_dir=state_dir, **{"service_urls": urls, "log_level": "error", **given}
+            _env_file=None,
+            state_dir=state_dir,
+            # All ends share one loop here, and a busy machine may hold it up for longer than the half second of the default.
+            **{"service_urls": urls, "log_level": "error", "connect_timeout": 10, **given},
         )
         app = create_app(settings)
         listening = socket.create_server(("127.0.0.1", 0))
