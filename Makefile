@@ -13,7 +13,8 @@ CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11
 RIGHT_VERSION := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 IN := .venv/bin
 WORKERS ?= 2
-BENCHMARKS ?= startup chat proxy audio
+BENCHMARKS ?= startup first_intent chat proxy audio
+LITELLM ?=  # a folder with a virtual environment that has litellm[proxy]: then benchmarks/proxy.py measures it in the same run
 
 up: environment
 	@$(IN)/vx11 up --detach
@@ -35,7 +36,7 @@ demo: up
 
 bench: environment
 	@status=0; for name in $(BENCHMARKS); do \
-		echo "== $$name"; $(IN)/python benchmarks/$$name.py || status=1; \
+		echo "== $$name"; LITELLM="$(strip $(LITELLM))" $(IN)/python benchmarks/$$name.py || status=1; \
 	done; exit $$status
 
 lock: environment

@@ -218,7 +218,10 @@ def tell(targets: list[Target]) -> bool:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument(
-        "--litellm", type=Path, help="virtual environment of LiteLLM's proxy; made if it does not exist"
+        "--litellm",
+        type=Path,
+        default=os.environ.get("LITELLM") or None,
+        help="virtual environment of LiteLLM's proxy; made if it does not exist; also by the variable LITELLM",
     )
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=float, default=5.0)

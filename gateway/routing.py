@@ -28,7 +28,7 @@ class Kind(Enum):
 
 def is_own(path: str) -> bool:
     """Whether the gateway answers this path itself."""
-    return path == "/health" or path.startswith("/gateway/")
+    return path in ("/health", "/metrics") or path.startswith("/gateway/")
 
 
 def kind_of(path: str) -> Kind:

@@ -116,7 +116,7 @@ def _add_talk_commands(commands: _Commands) -> None:
 
 def _add_token_commands(tokens: _Commands) -> None:
     create = tokens.add("create", _token_create, "make a client token; it is shown once", talks=True)
-    create.add_argument("--name", required=True, help="what it is for")
+    create.add_argument("--name", help="what it is for; default: its scopes")
     create.add_argument(
         "--scope", action="append", required=True, dest="scopes", help="<module>:<operation>, <module>:* or *"
     )
@@ -269,7 +269,7 @@ def _token_create(asked: argparse.Namespace) -> int:
     from vx11 import tokens
 
     with _api(asked) as api:
-        return tokens.create(api, asked.name, asked.scopes, asked.expires)
+        return tokens.create(api, asked.name or " ".join(asked.scopes)[:128], asked.scopes, asked.expires)
 
 
 def _token_list(asked: argparse.Namespace) -> int:

@@ -77,8 +77,9 @@ class Demo:
         self._mixes.append(mix)
         measured = self._api.post("/shub/analyze", {"asset_id": mix})
         loudness, peak = measured["integrated_lufs"], measured["true_peak_dbtp"]
+        _true(loudness is not None and peak is not None, "the mix is not silence")
         _say(f"measured: {loudness:.2f} LUFS, {peak:.2f} dBTP")
-        _true(loudness is not None and abs(loudness - TARGET_LUFS) <= TOLERANCE_LU, f"it has {TARGET_LUFS} LUFS")
+        _true(abs(loudness - TARGET_LUFS) <= TOLERANCE_LU, f"it has {TARGET_LUFS} LUFS")
         _true(peak <= CEILING_DBTP, f"its true peak stays at or under {CEILING_DBTP} dBTP")
 
     def _download(self) -> None:

@@ -1,6 +1,5 @@
 """Every service that can be imported, in one process of their own, on real sockets."""
 
-import importlib.util
 import io
 import json
 import os
@@ -40,21 +39,17 @@ class Fleet:
         return answer.json()
 
     def make_known(self) -> dict[str, object]:
-        """Things that exist, by the names that routes and bodies give their ids; only of services that are here."""
+        """Things that exist, by the names that routes and bodies give their ids."""
         known: dict[str, object] = {"model_id": 1, "cli_id": 1, "name": "git", "parent": "audio", "specialty": "code"}
-        if "hermes_db" in importable():
-            self.ask("POST", "hermes_db", "models", {"name": "known"})
-            self.ask("PUT", "hermes_db", "clis/git", {})
-        if "shub" in importable():
-            known["asset_id"] = self.ask("POST", "shub", "assets?name=known.wav", a_sound())["asset_id"]
-            mix = {"stems": [{"asset_id": known["asset_id"]}]}
-            known["job_id"] = self.ask("POST", "shub", "mix", mix)["job_id"]
-        if "madre" in importable():
-            said = {"message": "help", "session_id": "known", "wait_seconds": 10}
-            answer = self.ask("POST", "madre", "chat", said)
-            known |= {"session_id": "known", "plan_id": answer["plan_id"]}
-        if "switch" in importable():
-            known["decision_id"] = self.ask("POST", "switch", "route", {"prompt": "Hello"})["decision_id"]
+        self.ask("POST", "hermes_db", "models", {"name": "known"})
+        self.ask("PUT", "hermes_db", "clis/git", {})
+        known["asset_id"] = self.ask("POST", "shub", "assets?name=known.wav", a_sound())["asset_id"]
+        mix = {"stems": [{"asset_id": known["asset_id"]}]}
+        known["job_id"] = self.ask("POST", "shub", "mix", mix)["job_id"]
+        said = {"message": "help", "session_id": "known", "wait_seconds": 10}
+        answer = self.ask("POST", "madre", "chat", said)
+        known |= {"session_id": "known", "plan_id": answer["plan_id"]}
+        known["decision_id"] = self.ask("POST", "switch", "route", {"prompt": "Hello"})["decision_id"]
         return {name: value for name, value in known.items() if value is not None}
 
     def ask(self, method: str, service: str, path: str, body: object) -> dict:
@@ -78,14 +73,6 @@ def a_sound() -> bytes:
         out.setframerate(16_000)
         out.writeframes(random.Random(1).randbytes(16_000))
     return content.getvalue()
-
-
-def importable() -> list[str]:
-    return [
-        service
-        for service in SERVICES
-        if importlib.util.find_spec(service) and importlib.util.find_spec(f"{service}.main")
-    ]
 
 
 class _Provider(BaseHTTPRequestHandler):
@@ -153,11 +140,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url:
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", LISTENING, *importable()], env=kept | environment, stderr=out, cwd=folder
+            [sys.executable, "-c", LISTENING, *SERVICES], env=kept | environment, stderr=out, cwd=folder
         )
     urls = {service: f"http://127.0.0.1:{port}" for service, port in zip(SERVICES, ports, strict=True)}
     try:
-        for service in importable():
+        for service in SERVICES:
             _wait_until_it_answers(f"{urls[service]}/health", process, log)
         yield Fleet(urls, token)
         assert process.poll() is None, f"the services ended: {log.read_text()[-3000:]}"
