@@ -328,7 +328,7 @@ class Madre:
             return _reply(plan).model_copy(update={"plan_id": None})
         confirmation = await self._save(plan, scope)
         if plan.status is StatusEnum.PENDING:
-            await self._runner.start(plan.plan_id)
+            await self._runner.start(plan.plan_id, plan)
         return _reply(plan, confirmation=confirmation)
 
     async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:
@@ -495,20 +495,17 @@ class Madre:
         """The reply once its plan has ended, or as it stands when the wait is over."""
         if reply.plan_id is None or reply.status not in (StatusEnum.PENDING, StatusEnum.RUNNING):
             return reply
-        changed = self._runner.watch(reply.plan_id)
+        ended = self._runner.watch(reply.plan_id, end_only=True)
         try:
             async with asyncio.timeout(wait_seconds):
-                while True:
-                    changed.clear()
-                    async with self._db.read() as session:
-                        status = await repository.status_of(session, reply.plan_id)
-                    if status is None or status.is_final:
-                        break
-                    await changed.wait()
+                async with self._db.read() as session:
+                    status = await repository.status_of(session, reply.plan_id)
+                if status is not None and not status.is_final:
+                    await ended.wait()
         except TimeoutError:
             pass  # it goes on; the reply tells how far it is
         finally:
-            self._runner.unwatch(reply.plan_id, changed)
+            self._runner.unwatch(reply.plan_id, ended)
         plan = await self._plan_of(reply.plan_id)
         return reply if plan is None else _reply(plan, intent_id=reply.intent_id)
 

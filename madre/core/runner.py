@@ -56,12 +56,21 @@ class Runner:
         self._interrupted: set[asyncio.Task[Any]] = set()
         self._bodies: set[asyncio.Task[Any]] = set()
         self._changed: dict[str, set[asyncio.Event]] = {}
+        self._ends: dict[str, set[asyncio.Event]] = {}
+        self._fresh: dict[str, PlanV2] = {}
         self._open.set()
 
     # --- what the service calls -------------------------------------------------------------------------------------
 
-    async def start(self, plan_id: str) -> None:
-        await self._engine.start(plan_id)
+    async def start(self, plan_id: str, fresh: PlanV2 | None = None) -> None:
+        """Have the engine carry the plan out. `fresh` is the plan as it was just saved, which spares reading it again."""
+        if fresh is not None:
+            self._fresh[plan_id] = fresh
+        try:
+            await self._engine.start(plan_id)
+        except BaseException:
+            self._fresh.pop(plan_id, None)
+            raise
 
     async def reconcile(self) -> int:
         """Start what should run and has no workflow (a kill fell between saving and starting); returns how many there were.
@@ -96,7 +105,7 @@ class Runner:
     def cancel(self, plan_id: str) -> None:
         """Interrupt this plan's step under way; the plan itself was marked CANCELLED by the caller."""
         self._interrupt(plan_id)
-        self.announce(plan_id)
+        self.announce(plan_id, end=True)
 
     async def stop(self) -> None:
         """Let go of every plan, as a kill would: the next start carries them on."""
@@ -105,20 +114,23 @@ class Runner:
             body.cancel()
         await asyncio.gather(*bodies, return_exceptions=True)
 
-    def watch(self, plan_id: str) -> asyncio.Event:
-        """An event that is set whenever something happens to this plan; give it back with `unwatch`."""
+    def watch(self, plan_id: str, *, end_only: bool = False) -> asyncio.Event:
+        """An event that is set whenever something happens to this plan, or only when it ends; give it back with `unwatch`."""
         event = asyncio.Event()
-        self._changed.setdefault(plan_id, set()).add(event)
+        (self._ends if end_only else self._changed).setdefault(plan_id, set()).add(event)
         return event
 
     def unwatch(self, plan_id: str, event: asyncio.Event) -> None:
-        watchers = self._changed.get(plan_id, set())
-        watchers.discard(event)
-        if not watchers:
-            self._changed.pop(plan_id, None)
+        for watched in (self._changed, self._ends):
+            watchers = watched.get(plan_id, set())
+            watchers.discard(event)
+            if not watchers:
+                watched.pop(plan_id, None)
 
-    def announce(self, plan_id: str) -> None:
+    def announce(self, plan_id: str, *, end: bool = False) -> None:
         for event in self._changed.get(plan_id, ()):
+            event.set()
+        for event in self._ends.get(plan_id, ()) if end else ():
             event.set()
 
     def _interrupt(self, plan_id: str) -> None:
@@ -134,16 +146,17 @@ class Runner:
         assert body is not None, "the engine runs plans as tasks"
         self._bodies.add(body)
         body.add_done_callback(self._bodies.discard)
-        async with self._db.read() as session:
-            plan = await repository.plan_of(session, plan_id)
-            task = await repository.task_row(session, plan_id)
-        if plan is None or task is None or plan.status.is_final:
-            return
-        is_confirmed = task.confirmed_at is not None
+        plan, is_confirmed = self._fresh.pop(plan_id, None), False
+        if plan is None:
+            async with self._db.read() as session:
+                plan = await repository.plan_of(session, plan_id)
+                task = await repository.task_row(session, plan_id)
+            if plan is None or task is None or plan.status.is_final:
+                return
+            is_confirmed = task.confirmed_at is not None
         results: dict[str, dict[str, Any]] = {}
-        for number, step in enumerate(
-            plan.steps
-        ):  # every step in order, finished ones too: the engine replays by position
+        # every step in order, finished ones too: the engine replays by position
+        for number, step in enumerate(plan.steps):
             is_last = number == len(plan.steps) - 1
             work = partial(self._step, plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
             outcome = await once(step.step_id, work)
@@ -275,7 +288,7 @@ class Runner:
                 response = words.report(plan.intent, steps)
                 await self._end(session, plan, StatusEnum.DONE, response, result=result, artifacts=artifacts_of(steps))
                 await self._remember(session, plan, steps)
-        self.announce(plan.plan_id)
+        self.announce(plan.plan_id, end=is_last)
 
     async def _fail(self, plan: PlanV2, step: StepV2, error: FleetError) -> dict[str, Any]:
         key = "no_model" if error.code in ("no_model_reachable",) or _is_question_unanswered(plan, error) else "failed"
@@ -288,7 +301,7 @@ class Runner:
                 session, plan.plan_id, ("step_failed", {"step_id": step.step_id, "error": error.detail})
             )
             await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/{error.code}: {error.detail}")
-        self.announce(plan.plan_id)
+        self.announce(plan.plan_id, end=True)
         return {"status": StatusEnum.ERROR, "result": None}
 
     async def _give_up(self, plan_id: str) -> None:
@@ -300,7 +313,7 @@ class Runner:
             response = words.say("failed", plan.intent.language, detail=error)
             await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/internal: {error}")
         log.error("plan_given_up", plan_id=plan_id)
-        self.announce(plan_id)
+        self.announce(plan_id, end=True)
 
     async def _end(self, session: Any, plan: PlanV2, status: StatusEnum, response: str, **values: Any) -> None:
         task = await repository.task_row(session, plan.plan_id)
