@@ -5,9 +5,10 @@ Functions take a session, flush, and never commit; each is one question or one c
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Table, Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
@@ -75,7 +76,7 @@ async def close_intent(
         values["plan_id"] = plan_id
     if status.is_final:
         values["closed_at"] = utc_now()
-    await session.execute(update(IntentLogRow).where(IntentLogRow.id == intent_id).values(values))
+    await _change(session, INTENTS, {"id": intent_id}, values)
 
 
 async def intent_row(session: AsyncSession, intent_id: str) -> IntentLogRow | None:
@@ -243,13 +244,25 @@ async def expired_plans(session: AsyncSession, now: datetime) -> list[str]:
 
 
 async def update_task(session: AsyncSession, plan_id: str, **values: Any) -> None:
-    await session.execute(update(TaskRow).where(TaskRow.id == plan_id).values(values))
+    await _change(session, TASKS, {"id": plan_id}, values)
 
 
 async def update_step(session: AsyncSession, plan_id: str, step_id: str, **values: Any) -> None:
-    await session.execute(
-        update(PlanStepRow).where(PlanStepRow.plan_id == plan_id, PlanStepRow.step_id == step_id).values(values)
-    )
+    await _change(session, STEPS, {"plan_id": plan_id, "step_id": step_id}, values)
+
+
+async def _change(session: AsyncSession, table: Table, key: dict[str, str], values: dict[str, Any]) -> None:
+    """Update the row with this key, by a statement that is built once for these columns."""
+    named = {f"key_{name}": value for name, value in key.items()} | {
+        f"new_{name}": value for name, value in values.items()
+    }
+    await session.execute(_update_of(table, tuple(key), tuple(values)), named)
+
+
+@lru_cache(maxsize=128)
+def _update_of(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Update:
+    where = [table.c[name] == bindparam(f"key_{name}") for name in key]
+    return table.update().where(*where).values({name: bindparam(f"new_{name}") for name in columns})
 
 
 async def take_back_running(session: AsyncSession, operations: Iterable[str]) -> None:

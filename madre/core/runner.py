@@ -258,11 +258,12 @@ class Runner:
             if row.status == StatusEnum.DONE:
                 return row
             now = utc_now()
-            row.attempts += 1
-            row.status, row.started_at = StatusEnum.RUNNING, row.started_at or now
+            begun = {"status": StatusEnum.RUNNING, "started_at": row.started_at or now, "attempts": row.attempts + 1}
+            await repository.update_step(session, plan.plan_id, step.step_id, **begun)
             events: list[tuple[str, dict[str, Any]]] = []
             if task.status != StatusEnum.RUNNING:
-                task.status, task.started_at = StatusEnum.RUNNING, task.started_at or now
+                running = {"status": StatusEnum.RUNNING, "started_at": task.started_at or now}
+                await repository.update_task(session, plan.plan_id, **running)
                 events.append(("plan_started", {}))
             events.append(("step_started", {"step_id": step.step_id, "operation": step.operation}))
             await repository.add_events(session, plan.plan_id, *events)
