@@ -7,6 +7,8 @@ fixed executor id, slow polling.
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -126,5 +128,15 @@ def _sqlite_engine(url: str) -> sqlalchemy.Engine:
         connection.isolation_level = "IMMEDIATE"
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        if sqlite3.sqlite_version_info < (3, 42):
+            connection.create_function("unixepoch", -1, _unixepoch)
 
     return engine
+
+
+def _unixepoch(modifier: str = "") -> float:
+    """Seconds since 1970, with `subsec` to the millisecond.
+
+    DBOS takes it for granted from Python 3.12 on, and Debian 12 has an SQLite that does not know the modifier.
+    """
+    return time.time_ns() // 1_000_000 / 1000 if modifier == "subsec" else int(time.time())

@@ -1,10 +1,14 @@
 """The durable engine: a plan is carried once, and what is kept of an ended one goes."""
 
 import asyncio
+import time
 from datetime import timedelta
 
+import pytest
+import sqlalchemy
+
 from config.clock import utc_now
-from madre.engine import DbosEngine
+from madre.engine import DbosEngine, _sqlite_engine
 from madre.settings import MadreSettings
 
 
@@ -33,3 +37,10 @@ async def test_a_plan_started_many_times_is_carried_once_and_forgotten_only_when
         assert await engine.state("plan_1") is None
     finally:
         await engine.close()
+
+
+def test_an_old_sqlite_knows_the_milliseconds_that_the_engine_asks_it_for(tmp_path):
+    with _sqlite_engine(f"sqlite:///{tmp_path / 'dbos.db'}").connect() as connection:
+        milliseconds = connection.scalar(sqlalchemy.text("SELECT unixepoch('subsec') * 1000"))
+        assert connection.scalar(sqlalchemy.text("SELECT unixepoch()")) == pytest.approx(time.time(), abs=5)
+    assert milliseconds == pytest.approx(time.time() * 1000, abs=5000)
