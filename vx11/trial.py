@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -78,8 +79,8 @@ class TrialFleet:
         return subprocess.CompletedProcess(["vx11", *arguments], status, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command and leave it running; its output can be read line by line."""
-        return subprocess.Popen(
+        """Start a command and leave it running; its output can be read line by line. It is killed if it stays for minutes."""
+        running = subprocess.Popen(
             self._command(*arguments),
             env=self.environment,
             cwd=self.state_dir.parent,
@@ -93,6 +94,10 @@ class TrialFleet:
 
     def down(self) -> None:
         self.vx11("down")
+        end = threading.Timer(PATIENCE_SECONDS, running.kill)  # who reads its output would wait for ever
+        end.daemon = True
+        end.start()
+        return running
 
     def status(self) -> dict[str, dict[str, Any]]:
         """What `vx11 status --json` shows, by service."""
