@@ -88,16 +88,16 @@ class TrialFleet:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        end = threading.Timer(PATIENCE_SECONDS, running.kill)  # who reads its output would wait for ever
+        end.daemon = True
+        end.start()
+        return running
 
     def up(self, *options: str) -> None:
         self.vx11("up", "--detach", *options)
 
     def down(self) -> None:
         self.vx11("down")
-        end = threading.Timer(PATIENCE_SECONDS, running.kill)  # who reads its output would wait for ever
-        end.daemon = True
-        end.start()
-        return running
 
     def status(self) -> dict[str, dict[str, Any]]:
         """What `vx11 status --json` shows, by service."""
