@@ -175,8 +175,7 @@ def test_halt_stops_a_running_plan_and_holds_over_a_restart_until_resume(fleet, 
     wait_until(lambda: mixing(gateway, asked["plan_id"]))
     fleet.vx11("halt", "test")
     assert not [job for job in mixes(gateway) if job["status"] in ("RUNNING", "PENDING")]
-    steps = gateway.get(f"/madre/plans/{asked['plan_id']}").json()["steps"]
-    assert steps[1]["status"] == "PENDING"
+    wait_until(lambda: gateway.get(f"/madre/plans/{asked['plan_id']}").json()["steps"][1]["status"] == "PENDING")
     fleet.vx11("restart", "madre")
     assert gateway.get("/madre/health").json()["checks"]["halt"]["status"] == "degraded"
     held = gateway.post("/madre/chat", json={"message": "ayuda", "wait_seconds": 0.5}).json()
