@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vx11.lean import without_httpx_command_line
-
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -52,7 +50,6 @@ def prepare_apps(services: Sequence[str], settings: "FleetSettings") -> dict[str
     from config.serve import create_apps, one_thread_each
 
     one_thread_each()
-    without_httpx_command_line()
     before = _open_files()
     for name in SHARED_MODULES:
         importlib.import_module(name)

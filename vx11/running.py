@@ -6,8 +6,11 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from config.settings import SERVICES, FleetSettings
 from vx11 import control
 from vx11.control import NotRunning, UnitStatus, Unresponsive
 from vx11.errors import CommandFailed
+from vx11.lean import without_rich
 from vx11.logbook import Printer, follow, last_lines
 from vx11.process import footprint
 from vx11.table import table
@@ -41,6 +45,7 @@ def logs_dir(settings: FleetSettings) -> Path:
 
 def up(settings: FleetSettings, *, detach: bool, single: bool) -> int:
     """Start the fleet and stay with it, or with `detach` return when it is healthy. A fleet that runs already is left alone."""
+    without_rich()
     try:
         lock = control.take_lock(run_dir(settings))
     except OSError as exc:
@@ -59,8 +64,6 @@ def up(settings: FleetSettings, *, detach: bool, single: bool) -> int:
             lock.write_pid()
             status = _supervise(settings, single=single, stay=False)
         except BaseException:  # noqa: BLE001 - the last frame of a process nobody waits for: it must say what happened
-            import traceback
-
             traceback.print_exc()
         finally:
             sys.stdout.flush()
@@ -75,12 +78,15 @@ def prepare(settings: FleetSettings) -> None:
     A model that is missing or not what it should be is said and no more: all else works without it, and switch's health tells it too.
     Raises CommandFailed.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     from config import migrate, serve
     from config.default_model import ModelUnusable, ensure_default_model
     from config.secrets import WeakSecret, load_secrets
 
     try:
-        if migrate.upgrade(settings):
+        if migrate.current_revision(settings) != migrate.HEAD:
+            _apart(lambda: migrate.upgrade(settings))
             print(f"database migrated to revision {migrate.HEAD}")
         load_secrets(settings)
         try:
@@ -93,6 +99,29 @@ def prepare(settings: FleetSettings) -> None:
         raise CommandFailed(str(exc)) from exc
     except OSError as exc:
         raise CommandFailed(f"the state folder {settings.state_dir} cannot be used: {exc}") from exc
+    except (sqlite3.Error, SQLAlchemyError) as exc:
+        raise CommandFailed(f"the database cannot be used: {str(exc).splitlines()[0]}") from exc
+
+
+def _apart(work: Callable[[], object]) -> None:
+    """Do it in a process of its own, so that what it imports does not stay in the one that becomes the fleet.
+
+    Raises CommandFailed when that fails; the process has printed why.
+    """
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - the last frame of this process
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise CommandFailed("the database could not be migrated")
 
 
 def units(*, single: bool) -> list["Unit"]:
@@ -385,8 +414,13 @@ def logs(settings: FleetSettings, service: str | None, *, lines: int, following:
 
 def migrate(settings: FleetSettings) -> int:
     """Bring the database to the newest schema."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from config.migrate import HEAD, upgrade
 
-    changed = upgrade(settings)
+    try:
+        changed = upgrade(settings)
+    except (OSError, sqlite3.Error, SQLAlchemyError) as exc:
+        raise CommandFailed(f"the database cannot be used: {str(exc).splitlines()[0]}") from exc
     print(f"database {'migrated to' if changed else 'already at'} revision {HEAD}")
     return 0

@@ -66,6 +66,24 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_shown(nowhere, monkeypatc
     assert "sk-secret" not in told
 
 
+@pytest.mark.parametrize("command", [["up", "--detach"], ["migrate"]])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("VX11_STATE_DIR", "damaged"),
+        ("VX11_DATABASE_URL", "postgresql://nobody:nothing@127.0.0.1:1/none?connect_timeout=2"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_in_one_line(nowhere, monkeypatch, capsys, command, variable, value):
+    (nowhere / "damaged").mkdir()
+    (nowhere / "damaged" / "vx11.db").write_bytes(b"this is not a database" * 100)
+    monkeypatch.setenv(variable, value)
+    assert cli.main(command) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "the database cannot be used" in line
+    assert "nothing" not in line
+
+
 def test_no_new_token_is_made_by_asking(nowhere):
     from config.settings import FleetSettings
 
