@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -126,9 +127,15 @@ class _Records:
     def keep(self, path: Path, facts: os.stat_result, sha256: str) -> None:
         records = self._all() | {str(path): _Record(facts.st_size, facts.st_mtime_ns, sha256)}
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        draft.write_text(json.dumps({name: asdict(record) for name, record in records.items()}, indent=1))
-        draft.replace(self._file)
+        # A draft of its own for each writer, threads of one process included; the last one wins, and a lost record only means reading again.
+        descriptor, draft = tempfile.mkstemp(prefix=f".{self._file.name}.", dir=self._file.parent)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as out:
+                json.dump({name: asdict(record) for name, record in records.items()}, out, indent=1)
+            os.replace(draft, self._file)
+        except OSError:
+            os.unlink(draft)
+            raise
 
     def _all(self) -> dict[str, _Record]:
         try:

@@ -1,6 +1,7 @@
 """The local model's file: found, read once, and refused when it is not what it should be."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,11 @@ def test_a_file_called_auto_does_not_take_the_routers_word(tmp_path, settings_fo
     file = tmp_path / "Auto.gguf"
     file.write_bytes(CONTENT)
     assert ensure_default_model(settings_for(file)).name == "local-model"
+
+
+def test_many_may_verify_at_once(file, settings_for, tmp_path, monkeypatch):
+    monkeypatch.setattr(default_model._Records, "known", lambda *_: None)  # each of them writes
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: ensure_default_model(settings_for(file)), range(200)))
+    assert {model.sha256 for model in found} == {SHA256}
+    assert [one.name for one in (tmp_path / "state" / "models").iterdir()] == ["verified.json"]
