@@ -127,7 +127,7 @@ class _Records:
     def keep(self, path: Path, facts: os.stat_result, sha256: str) -> None:
         records = self._all() | {str(path): _Record(facts.st_size, facts.st_mtime_ns, sha256)}
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A draft of its own for each writer, threads of one process included; the last one wins, and a lost record only means reading again.
+        # A draft of its own for each writer, threads included; the last one wins, and a lost record only means reading again.
         descriptor, draft = tempfile.mkstemp(prefix=f".{self._file.name}.", dir=self._file.parent)
         try:
             with open(descriptor, "w", encoding="utf-8") as out:
