@@ -131,7 +131,7 @@ def valid_scopes(scopes: Iterable[str], modules: Iterable[str]) -> list[str]:
     return sorted(set(scopes))
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import structlog
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,7 +38,9 @@ TABLES: dict[str, Table] = {
     "audit_log": cast(Table, AuditRow.__table__),
     "madre_actions": cast(Table, MadreActionRow.__table__),
 }
-
+INSERT = {name: rows.insert() for name, rows in TABLES.items()}
+LAST = {name: select(rows.c.seq, rows.c.hash).order_by(rows.c.seq.desc()).limit(1) for name, rows in TABLES.items()}
+LAST["audit_log"] = LAST["audit_log"].where(AuditRow.service == bindparam("service"))
 
 log = structlog.get_logger()
 
@@ -64,11 +66,7 @@ class Trail:
     ) -> None:
         """Add a row in the transaction of `session`, which must be one of `Database.write()`. Never give it a secret."""
         rows = TABLES[table]
-        last = (
-            await session.execute(
-                self._mine(select(rows.c.seq, rows.c.hash), table).order_by(rows.c.seq.desc()).limit(1)
-            )
-        ).first()
+        last = (await session.execute(LAST[table], {"service": self.service})).first()
         row = {
             "service": self.service,
             "seq": (last.seq if last else 0) + 1,
@@ -80,7 +78,7 @@ class Trail:
             "prev_hash": last.hash if last else GENESIS,
         }
         row["hash"] = chained_hash(row)
-        await session.execute(rows.insert().values({name: value for name, value in row.items() if name in rows.c}))
+        await session.execute(INSERT[table], {name: value for name, value in row.items() if name in rows.c})
         db: Database = session.info["database"]
         on_commit(session, lambda: self._follow(db, table, row))
 

@@ -22,7 +22,7 @@ from config.errors import IdempotencyConflict, IdempotencyInProgress
 KEPT = timedelta(hours=24)
 
 
-def _key(
+async def _key(
     value: Annotated[
         str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
     ] = None,

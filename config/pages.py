@@ -17,7 +17,7 @@ class PageQuery(BaseModel):
     cursor: str | None
 
 
-def _page_query(
+async def _page_query(
     limit: Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="Most items in one page")] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")] = None,
 ) -> PageQuery:

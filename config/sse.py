@@ -56,7 +56,7 @@ async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> Async
             upcoming.cancel()
 
 
-def _last_event_id(value: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=LARGEST_ID)] = 0) -> int:
+async def _last_event_id(value: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=LARGEST_ID)] = 0) -> int:
     return value
 
 

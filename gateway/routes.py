@@ -15,7 +15,7 @@ from gateway.service import Tokens
 router = APIRouter(prefix="/tokens", tags=["client tokens"], responses=documented(TooManyRequests))
 
 
-def _tokens(request: Request) -> Tokens:
+async def _tokens(request: Request) -> Tokens:
     tokens: Tokens = request.app.state.tokens
     return tokens
 

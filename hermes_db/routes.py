@@ -39,7 +39,7 @@ from hermes_db.service import Registry
 router = APIRouter()
 
 
-def _registry(request: Request) -> Registry:
+async def _registry(request: Request) -> Registry:
     registry: Registry = request.app.state.registry
     return registry
 
@@ -52,7 +52,7 @@ ActiveOnlyQuery = Annotated[bool | None, Query(description="The original name: t
 SearchQuery = Annotated[str | None, Query(min_length=1, max_length=200, description="Part of a name, in any case")]
 
 
-def _model_filter(
+async def _model_filter(
     active: ActiveQuery = Active.ACTIVE,
     active_only: ActiveOnlyQuery = None,
     specialty: Annotated[SpecialtyName | None, Query(description="This specialty or one below it")] = None,
@@ -65,7 +65,7 @@ def _model_filter(
     return ModelFilter(_either(active, active_only), specialty, source, model_type, tag, max_size_bytes, search)
 
 
-def _cli_filter(
+async def _cli_filter(
     active: ActiveQuery = Active.ACTIVE,
     active_only: ActiveOnlyQuery = None,
     kind: Kind | None = None,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import sqlalchemy
 from dbos import DBOS, SetWorkflowID
@@ -26,10 +26,8 @@ EXECUTOR = "madre"
 MOST_RECOVERIES = 1_000
 FORGOTTEN_AT_ONCE = 200
 
-Result = TypeVar("Result")
-Once = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-"""`await once(name, work)`: run a piece of work once, and give its recorded result when the plan is carried on after a kill."""
-PlanBody = Callable[[str, Once], Awaitable[None]]
+PlanBody = Callable[[str], Awaitable[None]]
+"""Carries one plan out. After a kill it is called again and finds out by itself what is done: `plan_steps` tells."""
 
 
 class Engine(Protocol):
@@ -76,7 +74,7 @@ class DbosEngine:
         )
 
         async def run_plan(plan_id: str) -> None:
-            await body(plan_id, _once)
+            await body(plan_id)
 
         self._workflow = DBOS.workflow(name="run_plan", max_recovery_attempts=MOST_RECOVERIES)(run_plan)
         DBOS.launch()  # inside the running loop, so that carried-on plans run on it too
@@ -114,10 +112,6 @@ class DbosEngine:
         if self._settings.database_url is None:
             return f"sqlite:///{self._settings.state_dir / 'dbos.db'}"
         return self._settings.sqlalchemy_url(driver="sync")
-
-
-async def _once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:
-    return await DBOS.run_step_async({"name": name}, work)
 
 
 def _sqlite_engine(url: str) -> sqlalchemy.Engine:

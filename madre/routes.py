@@ -41,7 +41,7 @@ from madre.service import Madre
 router = APIRouter(tags=["madre"])
 
 
-def _madre(request: Request) -> Madre:
+async def _madre(request: Request) -> Madre:
     madre: Madre = request.app.state.madre
     return madre
 

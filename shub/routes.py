@@ -34,12 +34,12 @@ MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "o
 Reply = TypeVar("Reply")
 
 
-def _assets(request: Request) -> Assets:
+async def _assets(request: Request) -> Assets:
     assets: Assets = request.app.state.assets
     return assets
 
 
-def _jobs(request: Request) -> Jobs:
+async def _jobs(request: Request) -> Jobs:
     jobs: Jobs = request.app.state.jobs
     return jobs
 

@@ -23,7 +23,7 @@ from switch.service import Switch
 router = APIRouter()
 
 
-def switch_of(request: Request) -> Switch:
+async def switch_of(request: Request) -> Switch:
     switch: Switch = request.app.state.switch
     return switch
 

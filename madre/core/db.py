@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Table, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Table, Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
@@ -29,13 +29,32 @@ from madre.core.models import (
 # Statements of the hot path are built once: building costs more than running them.
 INTENTS, TASKS = cast(Table, IntentLogRow.__table__), cast(Table, TaskRow.__table__)
 STEPS, EVENTS = cast(Table, PlanStepRow.__table__), cast(Table, PlanEventRow.__table__)
-INSERT_INTENT, INSERT_TASK, INSERT_STEP, INSERT_EVENT = (
+INSERT_INTENT, INSERT_TASK, INSERT_STEP = (
     INTENTS.insert(),
     TASKS.insert(),
     STEPS.insert(),
-    EVENTS.insert(),
 )
-LAST_EVENT = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.plan_id == bindparam("plan_id"))
+ADD_EVENT = EVENTS.insert().from_select(
+    ["plan_id", "seq", "event", "data", "at"],
+    select(
+        bindparam("plan", type_=EVENTS.c.plan_id.type),
+        func.coalesce(func.max(EVENTS.c.seq), 0) + 1,
+        bindparam("event", type_=EVENTS.c.event.type),
+        bindparam("data", type_=EVENTS.c.data.type),
+        bindparam("at", type_=EVENTS.c.at.type),
+    ).where(EVENTS.c.plan_id == bindparam("plan", type_=EVENTS.c.plan_id.type)),
+)
+PLAN, STEPS_OF = (
+    select(TASKS).where(TASKS.c.id == bindparam("plan_id")),
+    select(STEPS).where(STEPS.c.plan_id == bindparam("plan_id")).order_by(STEPS.c.position),
+)
+TASK_STATE = select(TASKS.c.status, TASKS.c.started_at, TASKS.c.confirmed_at).where(TASKS.c.id == bindparam("plan_id"))
+STEP_STATE = select(STEPS.c.status, STEPS.c.attempts, STEPS.c.generation, STEPS.c.started_at, STEPS.c.result).where(
+    STEPS.c.plan_id == bindparam("plan_id"), STEPS.c.step_id == bindparam("step_id")
+)
+CONTEXT = cast(Table, ContextRow.__table__)
+RECALL = select(CONTEXT.c.value).where(CONTEXT.c.scope == bindparam("scope"), CONTEXT.c.key == bindparam("key"))
+FORGET = CONTEXT.delete().where(CONTEXT.c.scope == bindparam("of"), CONTEXT.c.key == bindparam("named"))
 PLAN_STATUS = select(TASKS.c.status).where(TASKS.c.id == bindparam("plan_id"))
 
 
@@ -142,6 +161,16 @@ async def save_plan(
         )
 
 
+async def task_state(session: AsyncSession, plan_id: str) -> Any:
+    """How far a plan is (status, started_at, confirmed_at), without reading the rest of it."""
+    return (await session.execute(TASK_STATE, {"plan_id": plan_id})).first()
+
+
+async def step_state(session: AsyncSession, plan_id: str, step_id: str) -> Any:
+    """How far a step is: status, attempts, generation, started_at, result."""
+    return (await session.execute(STEP_STATE, {"plan_id": plan_id, "step_id": step_id})).one()
+
+
 async def task_row(session: AsyncSession, plan_id: str) -> TaskRow | None:
     return await session.get(TaskRow, plan_id)
 
@@ -153,9 +182,10 @@ async def step_rows(session: AsyncSession, plan_id: str) -> Sequence[PlanStepRow
 
 async def plan_of(session: AsyncSession, plan_id: str) -> PlanV2 | None:
     """A plan with its steps, or None."""
-    row = await session.get(TaskRow, plan_id)
+    row = (await session.execute(PLAN, {"plan_id": plan_id})).first()
     if row is None:
         return None
+    steps = await session.execute(STEPS_OF, {"plan_id": plan_id})
     return PlanV2(
         plan_id=row.id,
         intent_id=row.intent_id,
@@ -165,7 +195,7 @@ async def plan_of(session: AsyncSession, plan_id: str) -> PlanV2 | None:
         risk=row.risk,
         reason=row.reason,
         intent=row.intent,
-        steps=[step_of(step) for step in await step_rows(session, plan_id)],
+        steps=[step_of(step) for step in steps],
         response=row.response,
         question=row.question,
         result=row.result,
@@ -179,7 +209,7 @@ async def plan_of(session: AsyncSession, plan_id: str) -> PlanV2 | None:
     )
 
 
-def step_of(row: PlanStepRow) -> StepV2:
+def step_of(row: Row[Any]) -> StepV2:
     return StepV2(
         step_id=row.step_id,
         type=row.type,
@@ -274,13 +304,9 @@ async def take_back_running(session: AsyncSession, operations: Iterable[str]) ->
 
 async def add_events(session: AsyncSession, plan_id: str, *events: tuple[str, dict[str, Any]]) -> None:
     """Add to what happened to a plan, each as (event, data); events count from 1 within it."""
-    last = (await session.execute(LAST_EVENT, {"plan_id": plan_id})).scalar_one()
     now = utc_now()
-    rows = [
-        {"plan_id": plan_id, "seq": last + number, "event": event, "data": data, "at": now}
-        for number, (event, data) in enumerate(events, start=1)
-    ]
-    await session.execute(INSERT_EVENT, rows)
+    rows = [{"plan": plan_id, "event": event, "data": data, "at": now} for event, data in events]
+    await session.execute(ADD_EVENT, rows)
 
 
 async def status_of(session: AsyncSession, plan_id: str) -> StatusEnum | None:
@@ -306,8 +332,8 @@ async def set_context(session: AsyncSession, scope: str, key: str, value: dict[s
 
 
 async def get_context(session: AsyncSession, scope: str, key: str) -> dict[str, Any] | None:
-    row = await session.get(ContextRow, (scope, key))
-    return row.value if row else None
+    found: dict[str, Any] | None = (await session.execute(RECALL, {"scope": scope, "key": key})).scalar_one_or_none()
+    return found
 
 
 async def all_context(session: AsyncSession, scope: str) -> dict[str, Any]:
@@ -316,7 +342,7 @@ async def all_context(session: AsyncSession, scope: str) -> dict[str, Any]:
 
 
 async def forget(session: AsyncSession, scope: str, key: str) -> None:
-    await session.execute(delete(ContextRow).where(ContextRow.scope == scope, ContextRow.key == key))
+    await session.execute(FORGET, {"of": scope, "named": key})
 
 
 async def forget_older(session: AsyncSession, key: str, before: datetime) -> None:

@@ -1,7 +1,7 @@
 """Carries a plan out, step by step, so that a kill at any point loses nothing and repeats nothing that had finished.
 
-The engine calls `run()` for a plan, at its start and again after a kill. A step's result is written to `plan_steps` first and
-recorded by the engine second: a step that the table calls DONE is never asked again. Before each step the halt switch is looked at;
+The engine calls `run()` for a plan, at its start and again after a kill. What a step gave is written to `plan_steps` together with its
+end, and there alone: a step that the table calls DONE is never asked again. Before each step the halt switch is looked at;
 a halt or a cancel interrupts the step under way within a moment and cancels its job; a halted step is asked again, under a new key,
 after the resume.
 """
@@ -9,7 +9,6 @@ after the resume.
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -30,7 +29,7 @@ from madre.core import db as repository
 from madre.core import words
 from madre.core.delegation import Delegation, Order
 from madre.core.models import IntentName, PlanV2, StatusEnum, StepV2
-from madre.engine import Engine, Once
+from madre.engine import Engine
 from madre.settings import MadreSettings
 
 log = structlog.get_logger()
@@ -140,7 +139,7 @@ class Runner:
 
     # --- what the engine calls --------------------------------------------------------------------------------------
 
-    async def run(self, plan_id: str, once: Once) -> None:
+    async def run(self, plan_id: str) -> None:
         """Carry the plan to its end."""
         body = asyncio.current_task()
         assert body is not None, "the engine runs plans as tasks"
@@ -150,33 +149,31 @@ class Runner:
         if plan is None:
             async with self._db.read() as session:
                 plan = await repository.plan_of(session, plan_id)
-                task = await repository.task_row(session, plan_id)
+                task = await repository.task_state(session, plan_id)
             if plan is None or task is None or plan.status.is_final:
                 return
             is_confirmed = task.confirmed_at is not None
         results: dict[str, dict[str, Any]] = {}
-        # every step in order, finished ones too: the engine replays by position
         for number, step in enumerate(plan.steps):
             is_last = number == len(plan.steps) - 1
-            work = partial(self._step, plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
-            outcome = await once(step.step_id, work)
-            if outcome["status"] != StatusEnum.DONE:
+            result = await self._step(plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
+            if result is None:
                 return
-            results[step.step_id] = outcome["result"]
+            results[step.step_id] = result
 
     async def _step(
         self, plan: PlanV2, step: StepV2, results: dict[str, Any], *, is_last: bool, is_confirmed: bool
-    ) -> dict[str, Any]:
-        """Ask for one step until it is done, has failed for good, or the plan is cancelled."""
+    ) -> dict[str, Any] | None:
+        """Ask for one step until it is done, and give its result; None when it has failed for good or the plan is cancelled."""
         attempt, key, first_asked = 0, "", utc_now()
         while True:
             await self._open.wait()
             begun = await self._begin(plan, step)
             if begun is None:
                 await self._delegation.abandon(key)  # cancelled between two attempts: the job may be there still
-                return {"status": StatusEnum.CANCELLED, "result": None}
-            if begun.status == StatusEnum.DONE:  # finished just before a kill, not yet recorded by the engine
-                return {"status": StatusEnum.DONE, "result": begun.result}
+                return None
+            if begun.status == StatusEnum.DONE:  # before a kill
+                return dict(begun.result)
             attempt += 1
             key = f"{plan.plan_id}:{step.step_id}" + (f":{begun.generation}" if begun.generation else "")
             try:
@@ -184,14 +181,16 @@ class Runner:
                     result = await self._interruptible(plan.plan_id, self._ask(plan, step, results, key, is_confirmed))
                 except IdempotencyInProgress as error:  # asked before a kill or a halt, and still being done
                     if utc_now() > first_asked + self._settings.madre_step_timeout:
-                        return await self._fail(plan, step, error)
+                        await self._fail(plan, step, error)
+                        return None
                     attempt -= 1
                     await self._interruptible(plan.plan_id, asyncio.sleep(FIRST_RETRY_SECONDS))
                     continue
                 except FleetError as error:
                     most = min(self._settings.madre_step_attempts, ATTEMPTS.get(step.operation, 100))
                     if not is_passing(error) or attempt >= most:
-                        return await self._fail(plan, step, error)
+                        await self._fail(plan, step, error)
+                        return None
                     told = {"step_id": step.step_id, "attempt": attempt, "error": error.detail}
                     await self._event(plan.plan_id, "step_retry", **told)
                     await self._interruptible(plan.plan_id, asyncio.sleep(retry_delay(attempt)))
@@ -204,9 +203,10 @@ class Runner:
                 continue
             except Exception as exc:
                 log.exception("step_failed", plan_id=plan.plan_id, step_id=step.step_id)
-                return await self._fail(plan, step, FleetError(f"an unexpected error in madre ({type(exc).__name__})"))
+                await self._fail(plan, step, FleetError(f"an unexpected error in madre ({type(exc).__name__})"))
+                return None
             await self._done(plan, step, results | {step.step_id: result}, result, is_last)
-            return {"status": StatusEnum.DONE, "result": result}
+            return dict(result)
 
     async def _ask(
         self, plan: PlanV2, step: StepV2, results: dict[str, Any], key: str, is_confirmed: bool
@@ -251,10 +251,10 @@ class Runner:
     async def _begin(self, plan: PlanV2, step: StepV2) -> Any:
         """Mark the step RUNNING; None when the plan was cancelled meanwhile."""
         async with self._db.write() as session:
-            task = await repository.task_row(session, plan.plan_id)
+            task = await repository.task_state(session, plan.plan_id)
             if task is None or StatusEnum(task.status).is_final:
                 return None
-            row = next(row for row in await repository.step_rows(session, plan.plan_id) if row.step_id == step.step_id)
+            row = await repository.step_state(session, plan.plan_id, step.step_id)
             if row.status == StatusEnum.DONE:
                 return row
             now = utc_now()
@@ -291,7 +291,7 @@ class Runner:
                 await self._remember(session, plan, steps)
         self.announce(plan.plan_id, end=is_last)
 
-    async def _fail(self, plan: PlanV2, step: StepV2, error: FleetError) -> dict[str, Any]:
+    async def _fail(self, plan: PlanV2, step: StepV2, error: FleetError) -> None:
         key = "no_model" if error.code in ("no_model_reachable",) or _is_question_unanswered(plan, error) else "failed"
         response = words.say(key, plan.intent.language, detail=error.detail)
         async with self._db.write() as session:
@@ -303,7 +303,6 @@ class Runner:
             )
             await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/{error.code}: {error.detail}")
         self.announce(plan.plan_id, end=True)
-        return {"status": StatusEnum.ERROR, "result": None}
 
     async def _give_up(self, plan_id: str) -> None:
         async with self._db.write() as session:
@@ -317,8 +316,8 @@ class Runner:
         self.announce(plan_id, end=True)
 
     async def _end(self, session: Any, plan: PlanV2, status: StatusEnum, response: str, **values: Any) -> None:
-        task = await repository.task_row(session, plan.plan_id)
-        if task is None or StatusEnum(task.status).is_final:
+        standing = await repository.status_of(session, plan.plan_id)
+        if standing is None or standing.is_final:
             return  # cancelled while its last step was finishing: the cancel stands
         await repository.update_task(
             session, plan.plan_id, status=status, response=response, question=None, finished_at=utc_now(), **values
@@ -337,8 +336,8 @@ class Runner:
     async def _take_back(self, plan: PlanV2, step: StepV2, generation: int) -> None:
         """After an interrupt: the step is to be asked again, or, in a cancelled plan, never."""
         async with self._db.write() as session:
-            task = await repository.task_row(session, plan.plan_id)
-            is_over = task is None or StatusEnum(task.status).is_final
+            standing = await repository.status_of(session, plan.plan_id)
+            is_over = standing is None or standing.is_final
             status = StatusEnum.CANCELLED if is_over else StatusEnum.PENDING
             await repository.update_step(session, plan.plan_id, step.step_id, status=status, generation=generation)
             if not is_over:

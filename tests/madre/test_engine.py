@@ -16,9 +16,9 @@ async def test_a_plan_started_many_times_is_carried_once_and_forgotten_only_when
     engine = DbosEngine(MadreSettings(state_dir=tmp_path, madre_engine_polling_seconds=0.02, _env_file=None))
     carried, may_end = [], asyncio.Event()
 
-    async def body(plan_id, once):
+    async def body(plan_id):
         carried.append(plan_id)
-        await once("s1", may_end.wait)
+        await may_end.wait()
 
     soon, before = utc_now() + timedelta(hours=1), utc_now() - timedelta(hours=1)
     await engine.open(body)
