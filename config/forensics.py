@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
-from config.database import Database, on_commit
+from config.database import Database, connection_of, on_commit
 from config.db_schema import AuditRow, MadreActionRow
 
 GENESIS = "0" * 64
@@ -65,8 +65,8 @@ class Trail:
         self, session: AsyncSession, event: str, subject: str, caller: str, *, table: str = "audit_log", **details: Any
     ) -> None:
         """Add a row in the transaction of `session`, which must be one of `Database.write()`. Never give it a secret."""
-        rows = TABLES[table]
-        last = (await session.execute(LAST[table], {"service": self.service})).first()
+        rows, connection = TABLES[table], await connection_of(session)
+        last = (await connection.execute(LAST[table], {"service": self.service})).first()
         row = {
             "service": self.service,
             "seq": (last.seq if last else 0) + 1,
@@ -78,7 +78,7 @@ class Trail:
             "prev_hash": last.hash if last else GENESIS,
         }
         row["hash"] = chained_hash(row)
-        await session.execute(INSERT[table], {name: value for name, value in row.items() if name in rows.c})
+        await connection.execute(INSERT[table], {name: value for name, value in row.items() if name in rows.c})
         db: Database = session.info["database"]
         on_commit(session, lambda: self._follow(db, table, row))
 

@@ -141,13 +141,13 @@ class Madre:
         """
         session_id = request.session_id or new_id("session")
         once = Idempotency.of("madre", caller.id, key, "chat", request.model_dump(mode="json"))
-        intent_id, earlier = await self._log(request, session_id, caller, once)
+        intent_id, earlier, waiting = await self._log(request, session_id, caller, once)
         if earlier is not None and earlier.answer is not None:
             return ChatResponse.model_validate(self._with_token(earlier.answer, caller))
         async with self._working_on(intent_id):
             reply = await self._made(intent_id) if earlier is not None else None
             if reply is None:
-                reply = await self._answer_chat(request, caller, intent_id, session_id)
+                reply = await self._answer_chat(request, caller, intent_id, session_id, waiting)
         reply = await self._settled(reply, request.wait_seconds)
         await self._keep(once, reply)
         return reply
@@ -160,7 +160,7 @@ class Madre:
         intent = controls.intent_of(request.target, request.action, request.params)
         session_id = request.session_id or new_id("session")
         once = Idempotency.of("madre", caller.id, key, "control", request.model_dump(mode="json"))
-        intent_id, earlier = await self._log(request, session_id, caller, once)
+        intent_id, earlier, _ = await self._log(request, session_id, caller, once)
         if earlier is not None and earlier.answer is not None:
             answer = self._with_token(earlier.answer, caller)
             pending = answer.get("status") == "pending_confirmation"
@@ -188,10 +188,9 @@ class Madre:
         """What madre reads out of a message; nothing is done or kept."""
         return await self._parser.read(message)
 
-    async def _answer_chat(self, request: ChatRequest, caller: Caller, intent_id: str, session_id: str) -> ChatResponse:
-        scope = scope_of(caller.id, session_id)
-        async with self._db.read() as session:
-            waiting = await repository.get_context(session, scope, "question")
+    async def _answer_chat(
+        self, request: ChatRequest, caller: Caller, intent_id: str, session_id: str, waiting: dict[str, Any] | None
+    ) -> ChatResponse:
         if waiting is not None and datetime.fromisoformat(waiting["until"]) <= utc_now():
             waiting = None
         if waiting is not None and not request.dry_run:
@@ -422,16 +421,17 @@ class Madre:
 
     async def _log(
         self, request: ChatRequest | ControlRequest, session_id: str, caller: Caller, once: Idempotency
-    ) -> tuple[str, Earlier | None]:
-        """Write the intent down; or find what an earlier request with this key left."""
+    ) -> tuple[str, Earlier | None, dict[str, Any] | None]:
+        """Write the intent down, or find what an earlier request with this key left; and the question that waits in the session."""
         intent_id = new_id("intent")
         async with self._db.write() as session:
             earlier = await once.earlier(session)
+            waiting = await repository.get_context(session, scope_of(caller.id, session_id), "question")
             if earlier is None:
                 await repository.log_intent(session, intent_id, session_id, caller.id, request)
                 await once.claim(session, intent_id)
-                return intent_id, None
-        return str(earlier.resource_id), earlier
+                return intent_id, None, waiting
+        return str(earlier.resource_id), earlier, waiting
 
     @asynccontextmanager
     async def _working_on(self, intent_id: str) -> AsyncIterator[None]:
@@ -498,9 +498,7 @@ class Madre:
         ended = self._runner.watch(reply.plan_id, end_only=True)
         try:
             async with asyncio.timeout(wait_seconds):
-                async with self._db.read() as session:
-                    status = await repository.status_of(session, reply.plan_id)
-                if status is not None and not status.is_final:
+                if self._runner.is_carrying(reply.plan_id) or not await self._has_ended(reply.plan_id):
                     await ended.wait()
         except TimeoutError:
             pass  # it goes on; the reply tells how far it is
@@ -508,6 +506,11 @@ class Madre:
             self._runner.unwatch(reply.plan_id, ended)
         plan = await self._plan_of(reply.plan_id)
         return reply if plan is None else _reply(plan, intent_id=reply.intent_id)
+
+    async def _has_ended(self, plan_id: str) -> bool:
+        async with self._db.read() as session:
+            status = await repository.status_of(session, plan_id)
+        return status is None or status.is_final
 
     # --- plans ------------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Table, Update, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
+from config.database import connection_of
 from config.db_schema import ContextRow, IntentLogRow, PlanEventRow, PlanStepRow, TaskRow
 from config.pages import PageQuery
 from madre.core.models import (
@@ -54,6 +55,7 @@ STEP_STATE = select(STEPS.c.status, STEPS.c.attempts, STEPS.c.generation, STEPS.
 )
 CONTEXT = cast(Table, ContextRow.__table__)
 RECALL = select(CONTEXT.c.value).where(CONTEXT.c.scope == bindparam("scope"), CONTEXT.c.key == bindparam("key"))
+REMEMBER = CONTEXT.insert()
 FORGET = CONTEXT.delete().where(CONTEXT.c.scope == bindparam("of"), CONTEXT.c.key == bindparam("named"))
 PLAN_STATUS = select(TASKS.c.status).where(TASKS.c.id == bindparam("plan_id"))
 
@@ -75,7 +77,7 @@ async def log_intent(
         "response": "",
         "created_at": utc_now(),
     }
-    await session.execute(INSERT_INTENT, row)
+    await (await connection_of(session)).execute(INSERT_INTENT, row)
 
 
 async def close_intent(
@@ -140,9 +142,9 @@ async def save_plan(
         "created_at": plan.created_at,
         "finished_at": plan.finished_at,
     }
-    await session.execute(INSERT_TASK, task)
+    await (await connection_of(session)).execute(INSERT_TASK, task)
     if plan.steps:
-        await session.execute(
+        await (await connection_of(session)).execute(
             INSERT_STEP,
             [
                 {
@@ -163,12 +165,12 @@ async def save_plan(
 
 async def task_state(session: AsyncSession, plan_id: str) -> Any:
     """How far a plan is (status, started_at, confirmed_at), without reading the rest of it."""
-    return (await session.execute(TASK_STATE, {"plan_id": plan_id})).first()
+    return (await (await connection_of(session)).execute(TASK_STATE, {"plan_id": plan_id})).first()
 
 
 async def step_state(session: AsyncSession, plan_id: str, step_id: str) -> Any:
     """How far a step is: status, attempts, generation, started_at, result."""
-    return (await session.execute(STEP_STATE, {"plan_id": plan_id, "step_id": step_id})).one()
+    return (await (await connection_of(session)).execute(STEP_STATE, {"plan_id": plan_id, "step_id": step_id})).one()
 
 
 async def task_row(session: AsyncSession, plan_id: str) -> TaskRow | None:
@@ -182,10 +184,10 @@ async def step_rows(session: AsyncSession, plan_id: str) -> Sequence[PlanStepRow
 
 async def plan_of(session: AsyncSession, plan_id: str) -> PlanV2 | None:
     """A plan with its steps, or None."""
-    row = (await session.execute(PLAN, {"plan_id": plan_id})).first()
+    row = (await (await connection_of(session)).execute(PLAN, {"plan_id": plan_id})).first()
     if row is None:
         return None
-    steps = await session.execute(STEPS_OF, {"plan_id": plan_id})
+    steps = await (await connection_of(session)).execute(STEPS_OF, {"plan_id": plan_id})
     return PlanV2(
         plan_id=row.id,
         intent_id=row.intent_id,
@@ -286,7 +288,7 @@ async def _change(session: AsyncSession, table: Table, key: dict[str, str], valu
     named = {f"key_{name}": value for name, value in key.items()} | {
         f"new_{name}": value for name, value in values.items()
     }
-    await session.execute(_update_of(table, tuple(key), tuple(values)), named)
+    await (await connection_of(session)).execute(_update_of(table, tuple(key), tuple(values)), named)
 
 
 @lru_cache(maxsize=128)
@@ -306,12 +308,12 @@ async def add_events(session: AsyncSession, plan_id: str, *events: tuple[str, di
     """Add to what happened to a plan, each as (event, data); events count from 1 within it."""
     now = utc_now()
     rows = [{"plan": plan_id, "event": event, "data": data, "at": now} for event, data in events]
-    await session.execute(ADD_EVENT, rows)
+    await (await connection_of(session)).execute(ADD_EVENT, rows)
 
 
 async def status_of(session: AsyncSession, plan_id: str) -> StatusEnum | None:
     """Where a plan stands, without reading the rest of it."""
-    found = (await session.execute(PLAN_STATUS, {"plan_id": plan_id})).scalar_one_or_none()
+    found = (await (await connection_of(session)).execute(PLAN_STATUS, {"plan_id": plan_id})).scalar_one_or_none()
     return None if found is None else StatusEnum(found)
 
 
@@ -328,11 +330,14 @@ async def events_after(session: AsyncSession, plan_id: str, seq: int) -> list[Pl
 async def set_context(session: AsyncSession, scope: str, key: str, value: dict[str, Any]) -> None:
     """Remember `value`, in place of what was there."""
     await forget(session, scope, key)
-    await session.execute(insert(ContextRow).values(scope=scope, key=key, value=value, updated_at=utc_now()))
+    row = {"scope": scope, "key": key, "value": value, "updated_at": utc_now()}
+    await (await connection_of(session)).execute(REMEMBER, row)
 
 
 async def get_context(session: AsyncSession, scope: str, key: str) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = (await session.execute(RECALL, {"scope": scope, "key": key})).scalar_one_or_none()
+    found: dict[str, Any] | None = (
+        await (await connection_of(session)).execute(RECALL, {"scope": scope, "key": key})
+    ).scalar_one_or_none()
     return found
 
 
@@ -342,7 +347,7 @@ async def all_context(session: AsyncSession, scope: str) -> dict[str, Any]:
 
 
 async def forget(session: AsyncSession, scope: str, key: str) -> None:
-    await session.execute(FORGET, {"of": scope, "named": key})
+    await (await connection_of(session)).execute(FORGET, {"of": scope, "named": key})
 
 
 async def forget_older(session: AsyncSession, key: str, before: datetime) -> None:

@@ -57,6 +57,7 @@ class Runner:
         self._changed: dict[str, set[asyncio.Event]] = {}
         self._ends: dict[str, set[asyncio.Event]] = {}
         self._fresh: dict[str, PlanV2] = {}
+        self._carried: set[str] = set()
         self._open.set()
 
     # --- what the service calls -------------------------------------------------------------------------------------
@@ -65,11 +66,17 @@ class Runner:
         """Have the engine carry the plan out. `fresh` is the plan as it was just saved, which spares reading it again."""
         if fresh is not None:
             self._fresh[plan_id] = fresh
+            self._carried.add(plan_id)
         try:
             await self._engine.start(plan_id)
         except BaseException:
             self._fresh.pop(plan_id, None)
+            self._carried.discard(plan_id)
             raise
+
+    def is_carrying(self, plan_id: str) -> bool:
+        """Whether this plan, started fresh, has not ended yet: `watch` will tell of its end."""
+        return plan_id in self._carried
 
     async def reconcile(self) -> int:
         """Start what should run and has no workflow (a kill fell between saving and starting); returns how many there were.
@@ -145,6 +152,7 @@ class Runner:
         assert body is not None, "the engine runs plans as tasks"
         self._bodies.add(body)
         body.add_done_callback(self._bodies.discard)
+        body.add_done_callback(lambda _: self._carried.discard(plan_id))
         plan, is_confirmed = self._fresh.pop(plan_id, None), False
         if plan is None:
             async with self._db.read() as session:
