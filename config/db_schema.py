@@ -365,9 +365,105 @@ class AudioJobRow(Base):
     finished_at: Mapped[datetime | None]
 
 
+# --- spawner --------------------------------------------------------------------------------------------------------
+
+
+class DaughterTaskRow(Base):
+    """A process that a plan needs. Madre inserts it and spawner does all the rest; `fence` counts the claims.
+
+    A worker writes only where the fence is still the one it claimed with: one that was thought lost and is only late changes nothing.
+    """
+
+    __tablename__ = "daughter_tasks"
+    __table_args__ = (
+        Index("uq_daughter_tasks_key", "key", unique=True),
+        Index("ix_daughter_tasks_status", "status", "priority"),
+        Index("ix_daughter_tasks_plan", "plan_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    plan_id: Mapped[str] = mapped_column(String(64))
+    step_id: Mapped[str] = mapped_column(String(32))
+    key: Mapped[str] = mapped_column(String(200))
+    """The step's idempotency key: asked again, a step finds its daughter instead of making a second one."""
+    caller: Mapped[str] = mapped_column(String(200))
+    request: Mapped[dict[str, Any]]
+    priority: Mapped[int] = mapped_column(default=1)
+    most_attempts: Mapped[int] = mapped_column(default=3)
+    status: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_by: Mapped[str | None] = mapped_column(String(100))
+    lease_until: Mapped[datetime | None]
+    spawn_id: Mapped[str | None] = mapped_column(String(64))
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    reported_at: Mapped[datetime | None]
+    """When madre was told of its end."""
+
+
+class SpawnRow(Base):
+    """A job of spawner's, from the moment it was accepted."""
+
+    __tablename__ = "spawns"
+    __table_args__ = (Index("ix_spawns_status", "status"), Index("ix_spawns_caller", "caller"))
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    status: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str | None] = mapped_column(String(16))
+    exit_code: Mapped[int | None]
+    signal: Mapped[int | None]
+    detail: Mapped[str | None] = mapped_column(Text)
+    command: Mapped[str] = mapped_column(Text)
+    args: Mapped[list[Any]]
+    request: Mapped[dict[str, Any]]
+    """All of it while the job waits; without environment and input once it has ended."""
+    limits: Mapped[dict[str, Any]]
+    network: Mapped[str] = mapped_column(String(8))
+    priority: Mapped[int]
+    caller: Mapped[str] = mapped_column(String(200))
+    daughter_task_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    fence: Mapped[int | None]
+    attempt: Mapped[int] = mapped_column(default=1)
+    protections: Mapped[dict[str, Any] | None]
+    stdout: Mapped[str] = mapped_column(Text, default="")
+    stderr: Mapped[str] = mapped_column(Text, default="")
+    stdout_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    stderr_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    is_truncated: Mapped[bool] = mapped_column(default=False)
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    cpu_seconds: Mapped[float | None]
+    artifacts: Mapped[list[Any]]
+    marker: Mapped[dict[str, Any] | None]
+    """Where its processes can be found again after a kill of spawner: pid, start time, uid, cgroup."""
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    is_removed: Mapped[bool] = mapped_column(default=False)
+    """Whether its folder is gone."""
+
+
+class HijaRuntimeRow(Base):
+    """What a running job used at one moment."""
+
+    __tablename__ = "hijas_runtime"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    spawn_id: Mapped[str] = mapped_column(String(64), ForeignKey("spawns.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    cpu_seconds: Mapped[float]
+    processes: Mapped[int]
+
+
 # --- who may write what --------------------------------------------------------------------------------------------
 
-EVERYONE = frozenset({"gateway", "madre", "switch", "hermes_db", "shub", "vx11"})
+EVERYONE = frozenset({"gateway", "madre", "switch", "hermes_db", "shub", "spawner", "vx11"})
 
 
 @dataclass(frozen=True)
@@ -403,6 +499,11 @@ OWNERS: dict[str, Ownership] = {
     "usage_stats": _owned_by("hermes_db"),
     "audio_assets": _owned_by("shub"),
     "audio_jobs": _owned_by("shub"),
+    "daughter_tasks": Ownership(
+        insert=frozenset({"madre"}), update=frozenset({"spawner"}), delete=frozenset({"spawner"})
+    ),
+    "spawns": _owned_by("spawner"),
+    "hijas_runtime": _owned_by("spawner"),
 }
 
 CHAINED = ("audit_log", "madre_actions")
