@@ -2,6 +2,7 @@
 
 import secrets
 import tempfile
+import time
 import wave
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from vx11.talk import fetch
 
 TARGET_LUFS, TOLERANCE_LU, CEILING_DBTP = -14.0, 0.3, -1.0
 WAIT_SECONDS = 60
+STARTING_SECONDS = 30.0
 MIXES = {"es": "mezcla estos 3 stems a -14 LUFS", "en": "mix these 3 stems to -14 LUFS"}
 QUESTION = "what does a compressor do?"
 
@@ -37,6 +39,7 @@ class Demo:
         self._mixes = list[str]()
 
     def run(self) -> int:
+        self._wait()
         scenes = {
             "Three stems are uploaded": self._upload,
             "A mix is asked for in Spanish": lambda: self._mix("es"),
@@ -55,6 +58,19 @@ class Demo:
                 print(f"  FAILED: {exc}")
         print(f"\n{failed} of {len(scenes)} scenes failed" if failed else "\nEverything came true.")
         return 1 if failed else 0
+
+    def _wait(self) -> None:
+        """For a fleet that was started a moment ago, as by Compose; one that does not come is told of by the first scene."""
+        until = time.monotonic() + STARTING_SECONDS
+        while time.monotonic() < until:
+            try:
+                if self._api.get("/health")["status"] == "ok":
+                    return
+            except ApiError:
+                return  # it is there, and says no
+            except CommandFailed:
+                pass  # not there yet
+            time.sleep(0.5)
 
     def _upload(self) -> None:
         for name, content in make_stems().items():
