@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from config.projects import Project
+
 SERVICES: dict[str, int] = {"gateway": 8000, "madre": 8001, "switch": 8080, "hermes_db": 8082, "shub": 8006}
 """The services of the fleet and their default ports, in the order in which they start."""
 
@@ -49,6 +51,8 @@ class FleetSettings(BaseSettings):
     """Port of switch."""
     hermes_db_port: int = Field(SERVICES["hermes_db"], ge=1, le=65535)
     """Port of hermes_db."""
+    spawner_port: int = Field(8002, ge=1, le=65535)
+    """Port of spawner."""
     shub_port: int = Field(SERVICES["shub"], ge=1, le=65535)
     """Port of shub."""
     service_urls: dict[str, str] = {}
@@ -61,6 +65,9 @@ class FleetSettings(BaseSettings):
     """GGUF file of the local light model; the one that comes with the dependencies when unset."""
     light_model_sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$")
     """SHA-256 that the file in `light_model_path` must have; without it the file is taken as it is."""
+    projects: dict[str, Project] = {}
+    """Folders that jobs may see, at /project, and commands that go by a name: JSON, `{"x": {"path": "/srv/x", "recipes":
+    {"tests": {"command": "make", "args": ["-C", "/project", "test"]}}}}`."""
     connect_timeout: timedelta = timedelta(seconds=0.5)
     """How long one service waits for a connection to another; ISO 8601 duration."""
     shutdown_timeout: timedelta = timedelta(seconds=5)
