@@ -94,3 +94,6 @@ class Launcher(Protocol):
 
     def kill(self, spawn_id: str) -> bool:
         """End a running job and all its processes; its `run` then returns with reason `killed`. False when it does not run here."""
+
+    async def close(self) -> None:
+        """Kill what still runs and give back what was set up for jobs (cgroups); the service's last call."""
