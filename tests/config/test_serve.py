@@ -108,3 +108,40 @@ def test_the_health_check_of_the_containers_tells_up_from_down(start):
     start("hermes_db", VX11_HERMES_DB_PORT=str(port))
     until_it_answers(port)
     assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+WHICH_LOOP = """
+import asyncio, contextlib, os, signal, sys
+from fastapi import FastAPI
+from config.serve import run_apps
+from config.settings import FleetSettings
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    child = await asyncio.create_subprocess_exec("/bin/true")
+    print(type(asyncio.get_running_loop()).__module__, await child.wait(), len(os.listdir("/proc/self/task")))
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield
+
+app = FastAPI(lifespan=lifespan)
+app.state.stopping = asyncio.Event()
+run_apps({sys.argv[1]: app}, FleetSettings(_env_file=None))
+"""
+
+
+@pytest.mark.parametrize(("service", "loop"), [("spawner", "asyncio.unix_events"), ("switch", "uvloop")])
+def test_a_service_that_starts_processes_runs_on_a_loop_that_does_not_fork_and_waits_for_them_without_threads(
+    service, loop, tmp_path
+):
+    [port] = free_ports(1)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), f"VX11_{service.upper()}_PORT": str(port)}
+    done = subprocess.run(
+        [sys.executable, "-c", WHICH_LOOP, service],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.stdout.split() == [loop, "0", "1"], done.stderr
