@@ -53,8 +53,17 @@ MIX, MASTER, EXPORT, EFFECTS = (
         (IntentName.PROCESS_STATUS, "how is job #17 doing", {"process_ids": ["17"]}),
         (IntentName.REPAIR_MODULE, "reinicia el tentáculo link y shub", {"services": ["gateway", "shub"]}),
         (IntentName.FLEET_STATUS, "is hermes_db up?", {"services": ["hermes_db"]}),
-        (IntentName.RUN_PROCESS, "ejecuta `make test -j2`", {"command": "make test -j2"}),
-        (IntentName.RUN_PROCESS, 'run "pytest -q"', {"command": "pytest -q"}),
+        (IntentName.RUN_PROCESS, "ejecuta `make test -j2`", {"command_line": "make test -j2"}),
+        (IntentName.RUN_PROCESS, 'run "pytest -q"', {"command_line": "pytest -q"}),
+        (IntentName.RUN_PROCESS, 'ejecuta «echo "hola, mundo"»', {"command_line": 'echo "hola, mundo"'}),
+        (IntentName.RUN_PROCESS, "ejecuta “ls -l”", {"command_line": "ls -l"}),
+        (IntentName.RUN_PROCESS, "run ```bash\nls -l\n```", {"command_line": "ls -l"}),
+        (IntentName.RUN_PROCESS, "run `make` and then `make test`", {"command_lines": ["make", "make test"]}),
+        (IntentName.RUN_PROCESS, 'run `make` in project "x"', {"command_line": "make", "project": "x"}),
+        (IntentName.RUN_PROCESS, "corre los tests del proyecto vx-11.", {"project": "vx-11", "command_line": []}),
+        (IntentName.RUN_PROCESS, "run `grep project y`", {"command_line": "grep project y", "project": []}),
+        (IntentName.RUN_PROCESS, "run `echo ﬁn…`", {"command_line": "echo ﬁn…"}),
+        (IntentName.KILL_PROCESS, "detén el proceso `nightly`", {"job_name": "nightly"}),
         (IntentName.RUN_PROCESS, "run the test suite", {}),
         (IntentName.RUN_PROCESS, "ejecuta rm -rf /", {"paths": []}),
     ],
@@ -67,7 +76,7 @@ def test_what_is_said_is_read(name: IntentName, message: str, wanted: dict[str, 
 
 
 def test_a_command_that_is_not_quoted_is_never_made_up():
-    assert "command" not in read_slots(IntentName.RUN_PROCESS, "ejecuta rm -rf / ahora mismo")
+    assert read_slots(IntentName.RUN_PROCESS, "ejecuta rm -rf / ahora mismo") == {}
 
 
 def test_files_that_came_along_are_the_stems_when_no_number_is_said():

@@ -5,6 +5,7 @@ from typing import Any
 
 from config.contracts.madre import IntentName
 from madre.core.intents.catalog import SERVICES
+from madre.core.intents.commands import project_in, quotes_in
 from madre.core.intents.numbers import number, spoken_to_digits
 from madre.core.intents.text import clean, plain
 
@@ -128,13 +129,10 @@ _PID = re.compile(
     r"(?:numero |number |num |n |no |#|con pid |with pid |id )?#?(\d{1,9})\b"
     r"|#(\d{1,9})\b"
 )
-_BACKTICKS = re.compile(r"`{1,3}(?:\w+\n)?([^`]{1,2000}?)`{1,3}")
-_QUOTED = re.compile(r"[\"“”«]([^\"“”«»]{1,500})[\"”»]|(?<!\w)'([^']{1,500})'(?!\w)")
 _SERVICE = re.compile(rf"\b({'|'.join(SERVICES)})\b|\b(tentaculo(?: link)?)\b")
 
 _AUDIO = frozenset(name for name in IntentName if name.startswith("audio_"))
 _NAMES_FILES = _AUDIO | {
-    IntentName.RUN_PROCESS,
     IntentName.DELETE_RESOURCE,
     IntentName.SCAN_SYSTEM,
     IntentName.PROCESS_STATUS,
@@ -152,7 +150,8 @@ _NAMES_SERVICES = frozenset(
 def read_slots(name: IntentName, message: str, files: int = 0) -> dict[str, Any]:
     """What the message says about its request, for `params`. `files` is how many files came with it.
 
-    Loudness in LUFS, ceiling in dBTP, rates in Hz. A command is taken only from quotes or backticks.
+    Loudness in LUFS, ceiling in dBTP, rates in Hz. A command is taken only from quotes or backticks, word for word: `command_line`, or
+    `command_lines` where there are several.
     """
     text = spoken_to_digits(plain(message))
     found: dict[str, Any] = {}
@@ -269,11 +268,14 @@ def _processes(name: IntentName, message: str, text: str) -> dict[str, Any]:
     ids = list(dict.fromkeys(said for hit in _PID.finditer(text) if (said := _first(hit))))
     if ids:
         found["process_ids"] = ids
+    quoted = quotes_in(message).pieces
     if name is IntentName.RUN_PROCESS:
-        said = clean(message)
-        command = _first(_BACKTICKS.search(said)) or _first(_QUOTED.search(said))
-        if command and command.strip():
-            found["command"] = command.strip()
+        if quoted:
+            found |= {"command_line": quoted[0]} if len(quoted) == 1 else {"command_lines": list(quoted)}
+        if project := project_in(message):
+            found["project"] = project
+    elif len(quoted) == 1:
+        found["job_name"] = quoted[0]
     if spawned := [hit[0] for hit in _OBJECT_ID.finditer(clean(message))]:
         found["object_ids"] = list(dict.fromkeys(spawned))
     return found
