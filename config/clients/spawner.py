@@ -18,14 +18,21 @@ class SpawnerClient(ServiceClient):
         return await self._get(f"/spawner/spawn/{segment(spawn_id)}/status", SpawnRecord)
 
     async def spawns(
-        self, *, status: list[StatusEnum] | None = None, name: str | None = None, limit: int = 50
+        self,
+        *,
+        status: list[StatusEnum] | None = None,
+        name: str | None = None,
+        caller: str | None = None,
+        limit: int = 50,
     ) -> Page[SpawnSummary]:
-        """Jobs, newest first."""
+        """Jobs, newest first; those of one caller, or of everybody."""
         params: dict[str, Any] = {"limit": limit}
         if status:
             params["status"] = [str(one) for one in status]
         if name is not None:
             params["name"] = name
+        if caller is not None:
+            params["caller"] = caller
         return await self._get("/spawner/spawn/list", Page[SpawnSummary], params=params)
 
     async def kill(self, spawn_id: str, *, grant: str | None = None, idempotency_key: str | None = None) -> SpawnRecord:
