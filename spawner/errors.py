@@ -1,0 +1,23 @@
+"""Refusals of spawner. Those that its neighbours must know by class are defined with its client."""
+
+from config.clients.spawner import (
+    ArtifactNotFound,
+    CommandRefused,
+    DaughterNotFound,
+    InputRefused,
+    LogsGone,
+    ProtectionUnmet,
+    QueueFull,
+    SpawnNotFound,
+)
+
+__all__ = [
+    "ArtifactNotFound",
+    "CommandRefused",
+    "DaughterNotFound",
+    "InputRefused",
+    "LogsGone",
+    "ProtectionUnmet",
+    "QueueFull",
+    "SpawnNotFound",
+]

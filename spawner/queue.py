@@ -1,0 +1,125 @@
+"""Jobs that wait for their turn, and the places in which they run."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from spawner.errors import QueueFull
+
+SLOWEST_RETRY_SECONDS = 60
+
+log = structlog.get_logger()
+
+Start = Callable[[int], Awaitable[None]]
+"""Does the work in the place of that number."""
+
+
+@dataclass(order=True)
+class _Waiting:
+    priority: int
+    since: datetime
+    number: int
+    key: str = field(compare=False)
+    start: Start = field(compare=False)
+    is_counted: bool = field(compare=False)
+
+
+class JobQueue:
+    """Whoever has the smaller priority goes first, among equals who came first. `limit` bounds those that were let in by `reserve`."""
+
+    def __init__(self, places: int, limit: int) -> None:
+        self._limit = limit
+        self._free = list(range(places))
+        self._waiting: list[_Waiting] = []
+        self._by_key: dict[str, _Waiting] = {}
+        self._numbers = itertools.count()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._counted, self._places = 0, places
+        self._seconds_each = 1.0
+        self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._by_key)
+
+    @property
+    def running(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def places(self) -> int:
+        return self._places
+
+    def holds(self, key: str) -> bool:
+        """Whether it waits or runs."""
+        return key in self._by_key or key in self._tasks
+
+    def reserve(self) -> None:
+        """Take a seat for a job that is about to be put in. Raises QueueFull with the time after which to try again."""
+        if self._counted >= self._limit:
+            seconds = min(SLOWEST_RETRY_SECONDS, max(1, round(self._counted * self._seconds_each / self._places)))
+            raise QueueFull(
+                f"{self._counted} jobs wait, and {self._limit} may; try again in {seconds} s",
+                headers={"Retry-After": str(seconds)},
+            )
+        self._counted += 1
+
+    def give_back(self) -> None:
+        """The seat is not needed after all."""
+        self._counted -= 1
+
+    def put(self, key: str, start: Start, *, priority: int, since: datetime, is_reserved: bool = False) -> None:
+        """Let `start` run when its turn comes. A key that is in already stays where it is."""
+        if self.holds(key) or self._is_closed:
+            if is_reserved:
+                self.give_back()
+            return
+        one = _Waiting(priority, since, next(self._numbers), key, start, is_reserved)
+        self._by_key[key] = one
+        heapq.heappush(self._waiting, one)
+        self._dispatch()
+
+    def remove(self, key: str) -> bool:
+        """Take it out of those that wait; False when it does not wait."""
+        one = self._by_key.pop(key, None)
+        if one is None:
+            return False
+        if one.is_counted:
+            self._counted -= 1
+        return True  # what is left of it in the heap is passed over
+
+    def took(self, seconds: float) -> None:
+        """A job has run for so long: what the next who is refused is told goes by that."""
+        self._seconds_each += 0.2 * (seconds - self._seconds_each)
+
+    async def close(self) -> None:
+        """Start nothing more, and cancel what runs; returns when it has ended."""
+        self._is_closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _dispatch(self) -> None:
+        while self._free and self._waiting and not self._is_closed:
+            one = heapq.heappop(self._waiting)
+            if self._by_key.get(one.key) is not one:
+                continue
+            self.remove(one.key)
+            place = heapq.heappop(self._free)
+            self._tasks[one.key] = asyncio.create_task(self._run(one, place), name=one.key)
+
+    async def _run(self, one: _Waiting, place: int) -> None:
+        try:
+            await one.start(place)
+        except Exception:
+            log.exception("job_broke", job=one.key)
+        finally:
+            heapq.heappush(self._free, place)
+            del self._tasks[one.key]
+            self._dispatch()
