@@ -98,10 +98,11 @@ def run_apps(apps: dict[str, FastAPI], settings: FleetSettings) -> None:
 
 def _loop_for(services: Iterable[str]) -> Callable[[], asyncio.AbstractEventLoop]:
     """uvloop, unless one of the services must not run on it."""
-    return uvloop.new_event_loop if ON_THE_LOOP_OF_ASYNCIO.isdisjoint(services) else _loop_that_starts_processes
+    return uvloop.new_event_loop if ON_THE_LOOP_OF_ASYNCIO.isdisjoint(services) else loop_that_starts_processes
 
 
-def _loop_that_starts_processes() -> asyncio.AbstractEventLoop:
+def loop_that_starts_processes() -> asyncio.AbstractEventLoop:
+    """A loop of asyncio that waits for its children without threads."""
     loop = asyncio.new_event_loop()
     if sys.version_info < (3, 12):  # there a thread for each child waits for its end; later it is a pidfd by itself
         watcher = asyncio.PidfdChildWatcher()
