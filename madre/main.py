@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from config.clients.hermes_db import HermesDbClient
 from config.clients.shub import ShubClient
+from config.clients.spawner import SpawnerClient
 from config.clients.switch import SwitchClient
 from config.contracts.common import Check
 from config.module_template import Ground, create_module_app
@@ -80,6 +81,7 @@ def _delegation(settings: MadreSettings, ground: Ground) -> Delegation:
         shub=ShubClient(settings, ground.secrets, "madre"),
         switch=SwitchClient(settings, ground.secrets, "madre"),
         hermes_db=HermesDbClient(settings, ground.secrets, "madre"),
+        spawner=SpawnerClient(settings, ground.secrets, "madre"),
     )
 
 

@@ -6,8 +6,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from config.auth import CallerDep
+from config.clients.spawner import DaughterNotFound
 from config.contracts.common import Page
-from config.errors import Conflict, IdempotencyConflict, documented
+from config.contracts.spawner import DaughterResult
+from config.errors import Conflict, Forbidden, IdempotencyConflict, InvalidRequest, documented
 from config.idempotency import KeyDep
 from config.pages import PageDep
 from config.sse import LastEventIdDep, event_stream
@@ -134,6 +136,21 @@ async def events(
 ) -> StreamingResponse:
     """Every event of the plan from the beginning (or after `Last-Event-ID`) until it ends."""
     return event_stream(await madre.events(plan_id, after, caller), request)
+
+
+@router.post(
+    "/daughters/{daughter_task_id}/result",
+    status_code=204,
+    summary="Spawner: a daughter has ended",
+    responses=documented(DaughterNotFound),
+)
+async def daughter_ended(daughter_task_id: Id, body: DaughterResult, caller: CallerDep, madre: MadreDep) -> None:
+    """For spawner alone. Her row must be closed before: it is what the plan goes on with. Telling it again changes nothing."""
+    if not caller.is_service or caller.id != "spawner":
+        raise Forbidden("only spawner tells how a daughter went")
+    if body.daughter_task_id != daughter_task_id:
+        raise InvalidRequest("the body speaks of another daughter than the path")
+    await madre.daughter_ended(body)
 
 
 @router.get("/sessions/{session_id}", summary="A conversation", responses=documented(SessionNotFound))

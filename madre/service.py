@@ -11,8 +11,10 @@ from typing import Any
 import structlog
 
 from config.auth import Caller
+from config.clients.spawner import DaughterNotFound
 from config.clock import new_id, utc_now
 from config.contracts.common import Check, HealthState, Page
+from config.contracts.spawner import DaughterResult
 from config.database import Database
 from config.errors import FleetError, IdempotencyInProgress
 from config.forensics import Trail
@@ -22,6 +24,8 @@ from config.sse import Event
 from madre.core import controls, planner, policy, words
 from madre.core import db as repository
 from madre.core.delegation import Delegation
+from madre.core.draft import Known
+from madre.core.intents.slots import read_slots
 from madre.core.models import (
     ChatRequest,
     ChatResponse,
@@ -205,6 +209,12 @@ class Madre:
     async def _reading(self, request: ChatRequest, waiting: dict[str, Any] | None) -> Reading | None:
         """The message read anew, or as the answer to the question that waits in its session; None when that is refused."""
         kind = waiting["kind"] if waiting is not None else None
+        if (
+            waiting is not None
+            and kind == "missing"
+            and (answered := await self._said_more(request, waiting)) is not None
+        ):
+            return answered
         if waiting is not None and kind == "missing" and request.files:
             asked = IntentV2.model_validate(waiting["intent"])
             said = await self._parser.read(request.message, len(request.files), ask_switch=False)
@@ -223,6 +233,19 @@ class Madre:
             return Reading(_with_params(chosen, waiting["params"] | request.params), message, files)
         intent = await self._parser.read(request.message, len(request.files))
         return Reading(_with_params(intent, request.params), request.message, list(request.files))
+
+    async def _said_more(self, request: ChatRequest, waiting: dict[str, Any]) -> Reading | None:
+        """The order to run or end a process that waits for a particular, together with the answer; None for a request of its own."""
+        asked = IntentV2.model_validate(waiting["intent"])
+        if asked.name not in (IntentName.RUN_PROCESS, IntentName.KILL_PROCESS):
+            return None
+        said = await self._parser.read(request.message, len(request.files), ask_switch=False)
+        if said.name is not IntentName.UNCLEAR:
+            return None
+        more = read_slots(asked.name, request.message)
+        asked = asked.model_copy(update={"params": asked.params | more | request.params})
+        message = f"{waiting['message']}\n{request.message}"
+        return Reading(asked, message, list(dict.fromkeys([*waiting["files"], *request.files])))
 
     async def _declined(self, caller: Caller, intent_id: str, session_id: str) -> ChatResponse:
         """A person took back what they were asked about."""
@@ -254,7 +277,7 @@ class Madre:
         if decision is None:
             return None
         plan = await self.plan(waiting["plan_id"], caller)
-        if plan.status is not StatusEnum.WAITING:
+        if plan.status is not StatusEnum.WAITING or plan.question is None:
             return None
         if decision:
             await self.confirm(plan.plan_id, ConfirmRequest(), caller)
@@ -280,7 +303,7 @@ class Madre:
             question = ask(intent, reading.message)
             remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
             return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
-        draft = planner.plan(intent, reading.message, reading.files, many_stems=self._settings.madre_many_stems)
+        draft = planner.plan(intent, reading.message, reading.files, await self._known(intent, caller))
         if draft.question is not None:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
@@ -295,7 +318,7 @@ class Madre:
             mode=planner.mode_of(intent, mode),
             status=policy.initial_status(verdict) if draft.refusal is None else StatusEnum.ERROR,
             risk=verdict.risk,
-            reason=verdict.reason,
+            reason=verdict.reason if draft.about is None else f"{verdict.reason}: {draft.about}",
             intent=intent,
             steps=draft.steps,
             warnings=draft.warnings,
@@ -305,14 +328,14 @@ class Madre:
         if draft.refusal is not None:
             refused = {
                 "response": draft.refusal,
-                "error": f"/errors/not_in_fleet: {draft.refusal}",
+                "error": f"/errors/{draft.refusal_code}: {draft.refusal}",
                 "finished_at": utc_now(),
             }
             plan = plan.model_copy(update=refused)
         elif dry_run:
             plan = plan.model_copy(update={"response": words.say("dry_run", intent.language)})
         elif plan.status is StatusEnum.WAITING:
-            text = words.confirmation_of(verdict.risk, verdict.reason, plan.plan_id, intent.language)
+            text = words.confirmation_of(verdict.risk, plan.reason, plan.plan_id, intent.language)
             plan = plan.model_copy(update={"question": text, "response": text})
         elif self._halt.halted:
             text = words.say("halted", intent.language, reason=self._halt.reason or "-")
@@ -329,6 +352,12 @@ class Madre:
         if plan.status is StatusEnum.PENDING:
             await self._runner.start(plan.plan_id, plan)
         return _reply(plan, confirmation=confirmation)
+
+    async def _known(self, intent: IntentV2, caller: Caller) -> Known:
+        """What the planner needs to know besides the message; spawner is asked only where it matters which jobs there are."""
+        whose = None if _sees_all(caller) else caller.id
+        jobs = await self._delegation.open_jobs(whose) if intent.name is IntentName.KILL_PROCESS else None
+        return Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs)
 
     async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:
         """Save the plan and the decisions about it; returns the token of a HIGH plan, which is kept only as its hash."""
@@ -493,7 +522,7 @@ class Madre:
 
     async def _settled(self, reply: ChatResponse, wait_seconds: float) -> ChatResponse:
         """The reply once its plan has ended, or as it stands when the wait is over."""
-        if reply.plan_id is None or reply.status not in (StatusEnum.PENDING, StatusEnum.RUNNING):
+        if reply.plan_id is None or reply.status.is_final or reply.question is not None:
             return reply
         ended = self._runner.watch(reply.plan_id, end_only=True)
         try:
@@ -619,7 +648,7 @@ class Madre:
             task = await repository.task_row(session, plan_id)
             if task is None or StatusEnum(task.status).is_final:
                 return False
-            if how in ONLY_WAITING and task.status != StatusEnum.WAITING:
+            if how in ONLY_WAITING and not policy.waits_for_a_person(task):
                 return False  # it was confirmed in the last moment
             if once is not None:
                 await once.claim(session, plan_id)
@@ -638,6 +667,14 @@ class Madre:
     async def _plan_of(self, plan_id: str) -> PlanV2 | None:
         async with self._db.read() as session:
             return await repository.plan_of(session, plan_id)
+
+    async def daughter_ended(self, result: DaughterResult) -> None:
+        """Spawner's word that a daughter has ended; her row tells how. Raises DaughterNotFound."""
+        async with self._db.read() as session:
+            known = await repository.daughter_state(session, result.daughter_task_id)
+        if known is None:
+            raise DaughterNotFound(f"there is no daughter {result.daughter_task_id}")
+        self._runner.daughter_ended(result.daughter_task_id)
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 

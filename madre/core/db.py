@@ -8,12 +8,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, Update, bindparam, delete, func, select, update
+from sqlalchemy import Row, Table, Update, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from config.clock import utc_now
+from config.clock import new_id, utc_now
+from config.contracts.spawner import DaughterRequest
 from config.database import connection_of
-from config.db_schema import ContextRow, IntentLogRow, PlanEventRow, PlanStepRow, TaskRow
+from config.db_schema import ContextRow, DaughterTaskRow, IntentLogRow, PlanEventRow, PlanStepRow, TaskRow
 from config.pages import PageQuery
 from madre.core.models import (
     ChatRequest,
@@ -57,6 +58,22 @@ CONTEXT = cast(Table, ContextRow.__table__)
 RECALL = select(CONTEXT.c.value).where(CONTEXT.c.scope == bindparam("scope"), CONTEXT.c.key == bindparam("key"))
 REMEMBER = CONTEXT.insert()
 FORGET = CONTEXT.delete().where(CONTEXT.c.scope == bindparam("of"), CONTEXT.c.key == bindparam("named"))
+DAUGHTERS = cast(Table, DaughterTaskRow.__table__)
+ADD_DAUGHTER = DAUGHTERS.insert()
+DAUGHTER_OF = select(DAUGHTERS.c.id, DAUGHTERS.c.status).where(DAUGHTERS.c.key == bindparam("key"))
+DAUGHTER_STATE = (
+    select(
+        DAUGHTERS.c.id,
+        DAUGHTERS.c.status,
+        DAUGHTERS.c.attempts,
+        DAUGHTERS.c.spawn_id,
+        DAUGHTERS.c.result,
+        DAUGHTERS.c.error,
+        TASKS.c.status.label("plan_status"),
+    )
+    .join(TASKS, TASKS.c.id == DAUGHTERS.c.plan_id)
+    .where(DAUGHTERS.c.id == bindparam("id"))
+)
 PLAN_STATUS = select(TASKS.c.status).where(TASKS.c.id == bindparam("plan_id"))
 
 
@@ -265,7 +282,9 @@ async def list_plans(
 
 async def unfinished_plans(session: AsyncSession) -> list[str]:
     """Plans that should be running: neither ended nor waiting for a person. Oldest first."""
-    query = select(TaskRow.id).where(TaskRow.status.in_([StatusEnum.PENDING, StatusEnum.RUNNING])).order_by(TaskRow.id)
+    is_going = TaskRow.status.in_([StatusEnum.PENDING, StatusEnum.RUNNING])
+    waits_for_a_daughter = and_(TaskRow.status == StatusEnum.WAITING, TaskRow.confirm_expires_at.is_(None))
+    query = select(TaskRow.id).where(or_(is_going, waits_for_a_daughter)).order_by(TaskRow.id)
     return list(await session.scalars(query))
 
 
@@ -325,6 +344,38 @@ async def events_after(session: AsyncSession, plan_id: str, seq: int) -> list[Pl
         PlanEvent(seq=row.seq, plan_id=row.plan_id, event=row.event, data=row.data, at=row.at)
         for row in await session.scalars(query)
     ]
+
+
+async def daughter_of(session: AsyncSession, key: str) -> Any:
+    """The daughter that the step with this key has, or None."""
+    return (await (await connection_of(session)).execute(DAUGHTER_OF, {"key": key})).first()
+
+
+async def daughter_state(session: AsyncSession, daughter_id: str) -> Any:
+    """A daughter's row with the status of her plan (`plan_status`), or None."""
+    return (await (await connection_of(session)).execute(DAUGHTER_STATE, {"id": daughter_id})).first()
+
+
+async def add_daughter(
+    session: AsyncSession, plan: PlanV2, step_id: str, *, key: str, request: DaughterRequest, most_attempts: int
+) -> str:
+    """Leave a process for spawner to run; returns the daughter's id."""
+    row = {
+        "id": new_id("daughter"),
+        "plan_id": plan.plan_id,
+        "step_id": step_id,
+        "key": key,
+        "caller": plan.caller,
+        "request": request.model_dump(mode="json"),
+        "priority": request.spawn.priority.rank,
+        "most_attempts": most_attempts,
+        "status": StatusEnum.PENDING,
+        "attempts": 0,
+        "fence": 0,
+        "created_at": utc_now(),
+    }
+    await (await connection_of(session)).execute(ADD_DAUGHTER, row)
+    return str(row["id"])
 
 
 async def set_context(session: AsyncSession, scope: str, key: str, value: dict[str, Any]) -> None:

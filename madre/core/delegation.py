@@ -15,12 +15,15 @@ from config import grants
 from config.clients.hermes_db import HermesDbClient
 from config.clients.service_client import ServiceClient
 from config.clients.shub import ShubClient
+from config.clients.spawner import DaughterNotFound, SpawnerClient, SpawnNotFound
 from config.clients.switch import SwitchClient
 from config.contracts.common import Check, HealthState, Job, StatusEnum
 from config.contracts.madre import Artifact
 from config.contracts.shub import MixRequest
+from config.contracts.spawner import SpawnSummary
 from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
+from config.settings import SERVICES
 from madre.settings import MadreSettings
 
 log = structlog.get_logger()
@@ -28,6 +31,8 @@ log = structlog.get_logger()
 Progress = Callable[[float], Awaitable[None]]
 POLL_SECONDS = 0.1
 SLOWEST_POLL_SECONDS = 1.0
+OPEN = [StatusEnum.PENDING, StatusEnum.RUNNING]
+MOST_OPEN_JOBS, MOST_JOBS_TOLD = 200, 10
 
 
 class JobFailed(FleetError):
@@ -62,9 +67,10 @@ class Delegation:
         shub: ShubClient,
         switch: SwitchClient,
         hermes_db: HermesDbClient,
+        spawner: SpawnerClient,
     ) -> None:
         self._settings, self._secrets = settings, secrets
-        self._shub, self._switch, self._hermes_db = shub, switch, hermes_db
+        self._shub, self._switch, self._hermes_db, self._spawner = shub, switch, hermes_db, spawner
         self._jobs: dict[str, asyncio.Future[Job]] = {}
         self._operations: dict[str, Callable[[Order], Awaitable[dict[str, Any]]]] = {
             "shub:inspect": self._inspect,
@@ -75,6 +81,9 @@ class Delegation:
             "switch:route": self._route,
             "hermes_db:models": self._models,
             "hermes_db:clis": self._clis,
+            "spawner:list": self._list_jobs,
+            "spawner:status": self._job_status,
+            "spawner:kill": self._kill,
         }
 
     @property
@@ -83,15 +92,20 @@ class Delegation:
 
     @property
     def neighbours(self) -> dict[str, ServiceClient]:
-        return {"shub": self._shub, "switch": self._switch, "hermes_db": self._hermes_db}
+        return {
+            "shub": self._shub,
+            "switch": self._switch,
+            "hermes_db": self._hermes_db,
+            "spawner": self._spawner,
+        }
 
     async def ask(self, order: Order) -> dict[str, Any]:
         """Carry a step out. Raises UpstreamUnavailable when trying again makes sense, another FleetError when it does not."""
         return await self._operations[order.operation](order)
 
     async def check_dependencies(self) -> dict[str, Check]:
-        """The health of every neighbour, asked at the same time."""
-        names = list(self.neighbours)
+        """The health of every neighbour in this fleet, asked at the same time."""
+        names = [name for name in self.neighbours if name in SERVICES]
         found = await asyncio.gather(*(self._check(self.neighbours[name]) for name in names))
         return dict(zip(names, found, strict=True))
 
@@ -105,8 +119,43 @@ class Delegation:
             return  # it never became a job
         await self._cancel(job.job_id)
 
+    async def open_jobs(self, caller: str | None) -> list[SpawnSummary] | None:
+        """The processes of one caller, or of everybody, that wait or run; None when spawner cannot say."""
+        try:
+            return (await self._spawner.spawns(status=OPEN, caller=caller, limit=MOST_OPEN_JOBS)).items
+        except (UpstreamUnavailable, UpstreamContractError) as exc:
+            log.warning("jobs_unknown", error=str(exc))
+            return None
+
+    async def wake_spawner(self) -> str | None:
+        """Tell spawner that a daughter waits; returns what is wrong where it does not hear: it looks by itself when it is back."""
+        try:
+            await self._spawner.wake()
+        except FleetError as exc:
+            return exc.detail
+        return None
+
+    async def cancel_daughter(self, daughter_id: str) -> None:
+        """End a daughter, queued or running. A spawner that is down sees by itself that her plan has ended."""
+        try:
+            await self._spawner.cancel_daughter(daughter_id)
+        except DaughterNotFound:
+            pass
+        except FleetError as exc:
+            log.warning("daughter_not_cancelled", daughter_id=daughter_id, error=str(exc))
+
     async def cancel_jobs(self) -> int:
-        """Cancel every job that runs anywhere, for a halt; returns how many there were."""
+        """Cancel every job that runs anywhere, for a halt; returns how many of shub's there were. Daughters go on after the resume."""
+        cancelled, _ = await asyncio.gather(self._cancel_mixes(), self._kill_daughters())
+        return cancelled
+
+    async def _kill_daughters(self) -> None:
+        try:
+            await self._spawner.kill_daughters()
+        except FleetError as exc:
+            log.warning("daughters_not_killed", error=str(exc))
+
+    async def _cancel_mixes(self) -> int:
         try:
             running = await self._shub.unfinished_jobs()
         except FleetError as exc:
@@ -174,6 +223,29 @@ class Delegation:
 
     async def _clis(self, _order: Order) -> dict[str, Any]:
         return {"items": [cli.model_dump(mode="json") for cli in (await self._hermes_db.clis()).items]}
+
+    async def _list_jobs(self, order: Order) -> dict[str, Any]:
+        """Told even where spawner cannot be asked: the plans that are told with it are true all the same."""
+        whose, name = order.params.get("caller"), order.params.get("name")
+        try:
+            going = (await self._spawner.spawns(status=OPEN, name=name, caller=whose, limit=MOST_OPEN_JOBS)).items
+            last = (await self._spawner.spawns(name=name, caller=whose, limit=MOST_JOBS_TOLD)).items
+        except (UpstreamUnavailable, UpstreamContractError) as exc:
+            return {"jobs": [], "unheard": exc.detail}
+        known = {job.spawn_id: job for job in (*going, *last)}
+        return {"jobs": [job.model_dump(mode="json") for job in known.values()]}
+
+    async def _job_status(self, order: Order) -> dict[str, Any]:
+        spawn_id, whose = order.params["spawn_id"], order.params.get("caller")
+        record = await self._spawner.spawn_record(spawn_id)
+        if whose is not None and record.caller != whose:
+            raise SpawnNotFound(f"there is no job {spawn_id}")
+        return {"spawn": record.model_dump(mode="json")}
+
+    async def _kill(self, order: Order) -> dict[str, Any]:
+        """Whose job it is was looked at when the plan was made, and the plan cannot have changed since."""
+        record = await self._spawner.kill(order.params["spawn_id"], idempotency_key=order.key)
+        return {"spawn": record.model_dump(mode="json")}
 
     def _grant(self, order: Order, params: dict[str, Any]) -> str:
         if not order.is_confirmed:

@@ -94,6 +94,11 @@ def initial_status(verdict: Verdict) -> StatusEnum:
     return StatusEnum.WAITING if verdict.risk is HIGH or (verdict.risk is MED and verdict.asks) else StatusEnum.PENDING
 
 
+def waits_for_a_person(task: Any) -> bool:
+    """Whether a plan's row waits to be confirmed. One that waits for a daughter has no time at which its confirmation expires."""
+    return task.status == StatusEnum.WAITING and task.confirm_expires_at is not None
+
+
 def plan_hash(plan: PlanV2) -> str:
     """SHA-256 of what a plan would do: its steps in order with their exact parameters."""
     content = [plan.plan_id, [[step.step_id, step.operation, step.params] for step in plan.steps]]
@@ -118,9 +123,9 @@ def refusal_of(task: Any, token: str | None, *, caller: str, hash_now: str, now:
     """Why this token does not open this plan, or None if it does. `task` is the plan's row; the comparison takes constant time."""
     if task.caller != caller:
         return "this plan waits for the confirmation of the caller that asked for it"
-    if task.status != StatusEnum.WAITING:
+    if not waits_for_a_person(task):
         return "this plan does not wait for a confirmation: it was confirmed before, cancelled, or never needed one"
-    if task.confirm_expires_at is not None and task.confirm_expires_at <= now:
+    if task.confirm_expires_at <= now:
         return "the time to confirm this plan has passed; ask for it again"
     if not hmac.compare_digest(hash_now, task.plan_hash):
         return "this plan is no longer what was shown"

@@ -4,9 +4,13 @@ The engine calls `run()` for a plan, at its start and again after a kill. What a
 end, and there alone: a step that the table calls DONE is never asked again. Before each step the halt switch is looked at;
 a halt or a cancel interrupts the step under way within a moment and cancels its job; a halted step is asked again, under a new key,
 after the resume.
+
+A step that needs a process leaves a daughter to spawner, in the transaction in which the plan turns WAITING, and waits for her end. A halt
+does not interrupt that wait: spawner kills her and takes her up again.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -25,10 +29,11 @@ from config.errors import (
 )
 from config.forensics import Trail
 from config.pages import PageQuery
+from madre.core import daughters, job_words, words
 from madre.core import db as repository
-from madre.core import words
+from madre.core.daughters import DaughterFailed
 from madre.core.delegation import Delegation, Order
-from madre.core.models import IntentName, PlanV2, StatusEnum, StepV2
+from madre.core.models import IntentName, PlanV2, StatusEnum, StepType, StepV2
 from madre.engine import Engine
 from madre.settings import MadreSettings
 
@@ -52,6 +57,8 @@ class Runner:
         self._delegation, self._engine = delegation, engine
         self._open = asyncio.Event()  # set while the fleet is not halted
         self._under_way: dict[str, asyncio.Task[Any]] = {}
+        self._with_daughter: set[str] = set()
+        self._calls = daughters.Calls()
         self._interrupted: set[asyncio.Task[Any]] = set()
         self._bodies: set[asyncio.Task[Any]] = set()
         self._changed: dict[str, set[asyncio.Event]] = {}
@@ -100,9 +107,9 @@ class Runner:
         await self._engine.forget(before)
 
     def halt(self) -> None:
-        """Interrupt every step under way; no step starts until `resume`."""
+        """Interrupt every step under way but those that wait for a daughter; no step starts until `resume`."""
         self._open.clear()
-        for plan_id in list(self._under_way):
+        for plan_id in set(self._under_way) - self._with_daughter:
             self._interrupt(plan_id)
 
     def resume(self) -> None:
@@ -112,6 +119,10 @@ class Runner:
         """Interrupt this plan's step under way; the plan itself was marked CANCELLED by the caller."""
         self._interrupt(plan_id)
         self.announce(plan_id, end=True)
+
+    def daughter_ended(self, daughter_id: str) -> None:
+        """Spawner says that this daughter's row is worth a look."""
+        self._calls.came(daughter_id)
 
     async def stop(self) -> None:
         """Let go of every plan, as a kill would: the next start carries them on."""
@@ -173,6 +184,8 @@ class Runner:
         self, plan: PlanV2, step: StepV2, results: dict[str, Any], *, is_last: bool, is_confirmed: bool
     ) -> dict[str, Any] | None:
         """Ask for one step until it is done, and give its result; None when it has failed for good or the plan is cancelled."""
+        if step.type is StepType.SPAWN_DAUGHTER:
+            return await self._daughter(plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
         attempt, key, first_asked = 0, "", utc_now()
         while True:
             await self._open.wait()
@@ -238,10 +251,75 @@ class Runner:
         except TimeoutError as exc:
             raise UpstreamUnavailable(f"{step.operation} took longer than {limit.total_seconds():.0f} s") from exc
 
+    async def _daughter(
+        self, plan: PlanV2, step: StepV2, results: dict[str, Any], *, is_last: bool, is_confirmed: bool
+    ) -> dict[str, Any] | None:
+        """Have spawner run a process, and give what came of it; None when it failed or the plan was cancelled.
+
+        A madre that was killed meanwhile finds the daughter by the step's key, and waits on.
+        """
+        await self._open.wait()
+        begun = await self._bear(plan, step, is_confirmed)
+        if begun is None or isinstance(begun, dict):
+            return begun
+        self._with_daughter.add(plan.plan_id)
+        try:
+            row = await self._interruptible(plan.plan_id, self._end_of(plan, step, begun))
+            if row is None:
+                raise Interrupted
+            result = daughters.outcome_of(row)
+        except Interrupted:
+            await self._delegation.cancel_daughter(begun)
+            return None
+        except FleetError as error:
+            await self._fail(plan, step, error)
+            return None
+        except Exception as exc:
+            log.exception("step_failed", plan_id=plan.plan_id, step_id=step.step_id)
+            await self._fail(plan, step, FleetError(f"an unexpected error in madre ({type(exc).__name__})"))
+            return None
+        finally:
+            self._with_daughter.discard(plan.plan_id)
+        if row.status == StatusEnum.DONE:
+            await self._done(plan, step, results | {step.step_id: result}, result, is_last)
+            return result
+        failure = DaughterFailed(job_words.failed("en", result))
+        response = words.say("failed", plan.intent.language, detail=job_words.failed(plan.intent.language, result))
+        await self._fail(plan, step, failure, result=result, response=response)
+        return None
+
+    async def _end_of(self, plan: PlanV2, step: StepV2, daughter_id: str) -> Any:
+        """The row of a daughter once she has ended; None when her plan has.
+
+        A spawner that cannot be reached is waited for: she is queued, and her plan can be cancelled.
+        """
+        named = {"name": step.params.get("name", "job"), "plan_id": plan.plan_id}
+        with self._calls.about(daughter_id) as called:
+            if (wrong := await self._delegation.wake_spawner()) is not None:
+                await self._tell(plan, "daughter_unheard", named | {"detail": wrong})
+            seen = StatusEnum.PENDING
+            while True:
+                called.clear()
+                async with self._db.read() as session:
+                    row = await repository.daughter_state(session, daughter_id)
+                if row is None:
+                    raise DaughterFailed(f"the record of daughter {daughter_id} is gone")
+                if StatusEnum(row.plan_status).is_final:
+                    return None
+                if StatusEnum(row.status).is_final:
+                    return row
+                if row.status != seen:
+                    seen = StatusEnum(row.status)
+                    key = "daughter_running" if seen is StatusEnum.RUNNING else "daughter_queued"
+                    await self._tell(plan, key, named | {"spawn_id": row.spawn_id or "–"})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(daughters.LOOK_SECONDS):
+                        await called.wait()
+
     async def _interruptible(self, plan_id: str, work: Any) -> Any:
         task = asyncio.ensure_future(work)
         self._under_way[plan_id] = task
-        if not self._open.is_set():
+        if not self._open.is_set() and plan_id not in self._with_daughter:
             self._interrupt(plan_id)  # the halt came between looking at the switch and here
         try:
             return await task
@@ -272,11 +350,66 @@ class Runner:
             if task.status != StatusEnum.RUNNING:
                 running = {"status": StatusEnum.RUNNING, "started_at": task.started_at or now}
                 await repository.update_task(session, plan.plan_id, **running)
-                events.append(("plan_started", {}))
+                if task.started_at is None:
+                    events.append(("plan_started", {}))
             events.append(("step_started", {"step_id": step.step_id, "operation": step.operation}))
             await repository.add_events(session, plan.plan_id, *events)
         self.announce(plan.plan_id)
         return row
+
+    async def _bear(self, plan: PlanV2, step: StepV2, is_confirmed: bool) -> str | dict[str, Any] | None:
+        """Leave the step's process to spawner and turn step and plan WAITING, in one transaction; returns the daughter's id.
+
+        Gives the step's result instead when it was done before a kill, and None when the plan was cancelled meanwhile.
+        """
+        key, request = daughters.key_of(plan, step), daughters.request_of(step, is_confirmed=is_confirmed)
+        async with self._db.write() as session:
+            task = await repository.task_state(session, plan.plan_id)
+            if task is None or StatusEnum(task.status).is_final:
+                return None
+            row = await repository.step_state(session, plan.plan_id, step.step_id)
+            if row.status == StatusEnum.DONE:
+                return dict(row.result)
+            found = await repository.daughter_of(session, key)
+            if found is not None:
+                return str(found.id)
+            most = daughters.most_attempts(request.spawn)
+            daughter_id = await repository.add_daughter(
+                session, plan, step.step_id, key=key, request=request, most_attempts=most
+            )
+            now = utc_now()
+            begun = {"status": StatusEnum.WAITING, "started_at": row.started_at or now, "attempts": row.attempts + 1}
+            await repository.update_step(session, plan.plan_id, step.step_id, **begun)
+            named = {"name": request.spawn.name, "plan_id": plan.plan_id}
+            waiting = {
+                "status": StatusEnum.WAITING,
+                "started_at": task.started_at or now,
+                "confirm_expires_at": None,  # nothing waits for a person any more
+                "response": words.say("daughter_queued", plan.intent.language, **named),
+            }
+            await repository.update_task(session, plan.plan_id, **waiting)
+            started: list[tuple[str, dict[str, Any]]] = [("plan_started", {})] if task.started_at is None else []
+            about = {"step_id": step.step_id, "daughter_task_id": daughter_id}
+            await repository.add_events(
+                session,
+                plan.plan_id,
+                *started,
+                ("step_started", {"step_id": step.step_id, "operation": step.operation}),
+                ("step_waiting", about),
+            )
+        self.announce(plan.plan_id)
+        return daughter_id
+
+    async def _tell(self, plan: PlanV2, key: str, values: dict[str, Any]) -> None:
+        """Say how far a plan that waits for its daughter is."""
+        async with self._db.write() as session:
+            standing = await repository.status_of(session, plan.plan_id)
+            if standing is None or standing.is_final:
+                return
+            response = words.say(key, plan.intent.language, **values)
+            await repository.update_task(session, plan.plan_id, response=response)
+            await repository.add_events(session, plan.plan_id, (key, {"response": response}))
+        self.announce(plan.plan_id)
 
     async def _done(
         self, plan: PlanV2, step: StepV2, results: dict[str, Any], result: dict[str, Any], is_last: bool
@@ -299,17 +432,28 @@ class Runner:
                 await self._remember(session, plan, steps)
         self.announce(plan.plan_id, end=is_last)
 
-    async def _fail(self, plan: PlanV2, step: StepV2, error: FleetError) -> None:
+    async def _fail(
+        self,
+        plan: PlanV2,
+        step: StepV2,
+        error: FleetError,
+        *,
+        result: dict[str, Any] | None = None,
+        response: str | None = None,
+    ) -> None:
+        """End the plan with this error; `result` is what a process that failed left all the same."""
         key = "no_model" if error.code in ("no_model_reachable",) or _is_question_unanswered(plan, error) else "failed"
-        response = words.say(key, plan.intent.language, detail=error.detail)
+        response = response or words.say(key, plan.intent.language, detail=error.detail)
+        failed = {"status": StatusEnum.ERROR, "error": error.detail, "finished_at": utc_now()}
         async with self._db.write() as session:
-            await repository.update_step(
-                session, plan.plan_id, step.step_id, status=StatusEnum.ERROR, error=error.detail, finished_at=utc_now()
-            )
+            kept = failed if result is None else failed | {"result": result}
+            await repository.update_step(session, plan.plan_id, step.step_id, **kept)
             await repository.add_events(
                 session, plan.plan_id, ("step_failed", {"step_id": step.step_id, "error": error.detail})
             )
-            await self._end(session, plan, StatusEnum.ERROR, response, error=f"/errors/{error.code}: {error.detail}")
+            await self._end(
+                session, plan, StatusEnum.ERROR, response, result=result, error=f"/errors/{error.code}: {error.detail}"
+            )
         self.announce(plan.plan_id, end=True)
 
     async def _give_up(self, plan_id: str) -> None:

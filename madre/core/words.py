@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from madre.core import job_words
 from madre.core.models import IntentName, IntentV2, RiskLevel, StepV2
 
 SAYINGS: dict[str, tuple[str, str]] = {
@@ -60,6 +61,74 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Te he entendido ({what}), pero ningún servicio de esta flota lo hace todavía. No se ha hecho nada.",
         "I understood you ({what}), but no service of this fleet does that yet. Nothing was done.",
     ),
+    "which_command": (
+        "¿Qué comando ejecuto? Escríbelo entre comillas invertidas (ejecuta `python3 check.py`) o envíalo en `params` como `command` y "
+        "`args`; nunca lo adivino.{projects}",
+        "Which command shall I run? Write it in backticks (run `python3 check.py`) or send it in `params` as `command` and `args`; I "
+        "never guess it.{projects}",
+    ),
+    "recipes": (
+        " También puedes nombrar un proyecto y una de sus recetas: {what}.",
+        " Or name a project and one of its recipes: {what}.",
+    ),
+    "several_commands": (
+        "Veo varios comandos citados; dime uno solo, entre comillas invertidas.",
+        "I see several quoted commands; give me one, in backticks.",
+    ),
+    "needs_shell": (
+        "Ese comando usa «{sign}», que solo entiende un shell, y yo no pongo ninguno. Escríbelo sin eso, o pide el shell tú: "
+        "ejecuta `sh -c '…'`.",
+        'That command uses "{sign}", which only a shell understands, and I put none in between. Write it without, or ask for the '
+        "shell yourself: run `sh -c '…'`.",
+    ),
+    "open_quotes": (
+        "En ese comando hay una comilla sin cerrar. ¿Cómo es entero? Escríbelo entre comillas invertidas.",
+        "A quote in that command is not closed. How does all of it read? Write it in backticks.",
+    ),
+    "as_written": (
+        "No hay ningún shell en medio: «{sign}» se pasa tal cual.",
+        'There is no shell in between: "{sign}" is passed as it is written.',
+    ),
+    "unknown_project": (
+        "No conozco ningún proyecto «{name}». Los que hay (VX11_PROJECTS): {what}. ¿Cuál es?",
+        'I know no project "{name}". Those there are (VX11_PROJECTS): {what}. Which one is it?',
+    ),
+    "which_recipe": (
+        "¿Qué ejecuto del proyecto {project}? Sus recetas: {what}. O escribe un comando entre comillas invertidas.",
+        "What shall I run of project {project}? Its recipes: {what}. Or write a command in backticks.",
+    ),
+    "which_job": (
+        "¿Cuál detengo? Dime su id o su nombre: {what}.",
+        "Which one shall I stop? Tell me its id or name: {what}.",
+    ),
+    "no_jobs_to_end": (
+        "No hay ningún proceso en marcha ni en cola que detener. Un plan se cancela con POST /madre/plans/<id>/cancel.",
+        "No process runs or waits that I could stop. A plan is cancelled with POST /madre/plans/<id>/cancel.",
+    ),
+    "spawner_down": (
+        "No puedo hacerlo: spawner, que lleva los procesos, no responde. No se ha hecho nada.",
+        "I cannot do that: spawner, which runs the processes, does not answer. Nothing was done.",
+    ),
+    "in_project": ("en el proyecto {name} (solo lectura)", "in project {name} (read-only)"),
+    "on_a_copy": ("en una copia del proyecto {name}", "on a copy of project {name}"),
+    "with_network": ("con toda la red", "with all of the network"),
+    "at_most": ("como mucho {seconds} s", "at most {seconds} s"),
+    "daughter_queued": (
+        "En cola: {name} espera a que spawner lo tome. Míralo en GET /madre/plans/{plan_id} o cancélalo con "
+        "POST /madre/plans/{plan_id}/cancel.",
+        "Queued: {name} waits for spawner to take it. See GET /madre/plans/{plan_id}, or cancel with "
+        "POST /madre/plans/{plan_id}/cancel.",
+    ),
+    "daughter_unheard": (
+        "En cola: {name} empezará cuando spawner vuelva; ahora mismo no responde ({detail}). Puedes cancelarlo con "
+        "POST /madre/plans/{plan_id}/cancel.",
+        "Queued: {name} starts when spawner is back; right now it does not answer ({detail}). You can cancel with "
+        "POST /madre/plans/{plan_id}/cancel.",
+    ),
+    "daughter_running": (
+        "En marcha: {name} ({spawn_id}). Míralo en GET /madre/plans/{plan_id} o cancélalo con POST /madre/plans/{plan_id}/cancel.",
+        "Running: {name} ({spawn_id}). See GET /madre/plans/{plan_id}, or cancel with POST /madre/plans/{plan_id}/cancel.",
+    ),
     "deleted": ("Borrado: {what}.", "Deleted: {what}."),
     "no_models": ("No hay ningún modelo registrado.", "No model is registered."),
     "models": ("Modelos registrados: {what}.", "Registered models: {what}."),
@@ -74,11 +143,11 @@ SAYINGS: dict[str, tuple[str, str]] = {
     "unwell": ("Hay problemas: {what}.", "There are problems: {what}."),
     "help": (
         "Puedo mezclar stems («mezcla estos 3 stems a -14 LUFS»), analizar audio, contestar preguntas con el modelo local o los que "
-        "configures, listar modelos y herramientas, decirte cómo está la flota y qué hay en marcha, y borrar un audio si lo "
-        "confirmas. Envía los archivos en `files`.",
+        "configures, listar modelos y herramientas, decirte cómo está la flota y qué hay en marcha, y, si lo confirmas, ejecutar un "
+        "programa en un sandbox («ejecuta `python3 -c 'print(6*7)'`»), detenerlo o borrar un audio. Envía los archivos en `files`.",
         'I can mix stems ("mix these 3 stems to -14 LUFS"), analyse audio, answer questions with the local model or those you '
-        "configure, list models and tools, tell how the fleet is and what is running, and delete an audio file once you confirm "
-        "it. Send files in `files`.",
+        "configure, list models and tools, tell how the fleet is and what is running, and, once you confirm it, run a program in a "
+        "sandbox (\"run `python3 -c 'print(6*7)'`\"), stop it, or delete an audio file. Send files in `files`.",
     ),
 }
 WHAT: dict[IntentName, tuple[str, str]] = {
@@ -86,8 +155,6 @@ WHAT: dict[IntentName, tuple[str, str]] = {
     IntentName.AUDIO_MASTER: ("masterizar", "master a track"),
     IntentName.AUDIO_EXPORT: ("exportar audio", "export audio"),
     IntentName.AUDIO_UNDO: ("deshacer un cambio de audio", "undo an audio change"),
-    IntentName.RUN_PROCESS: ("ejecutar un programa", "run a program"),
-    IntentName.KILL_PROCESS: ("detener un proceso", "stop a process"),
     IntentName.SEARCH_MODELS: ("buscar modelos", "search for models"),
     IntentName.DOWNLOAD_MODEL: ("descargar un modelo", "download a model"),
     IntentName.SCAN_SYSTEM: ("examinar el sistema", "scan the system"),
@@ -117,7 +184,7 @@ def report(intent: IntentV2, steps: list[StepV2]) -> str:
     """What was done, out of the results of the finished steps."""
     teller = _REPORTS.get(intent.name)
     results = [step.result or {} for step in steps]
-    return teller(intent.language, results) if teller else ""
+    return str(teller(intent.language, results)) if teller else ""
 
 
 def _mix(language: str, results: list[dict[str, Any]]) -> str:
@@ -161,9 +228,18 @@ def _names(kind: str) -> Any:
     return tell
 
 
-def _plans(language: str, results: list[dict[str, Any]]) -> str:
-    items = [f"{item['plan_id']} ({item['intent']}, {item['status']})" for item in results[0].get("items", [])]
-    return say("plans", language, what=", ".join(items)) if items else say("plans_none", language)
+def _status(language: str, results: list[dict[str, Any]]) -> str:
+    """Plans, jobs, or one job: what each result holds tells which it is."""
+    if all("spawn" in one for one in results):
+        return "\n".join(job_words.job(language, one["spawn"]) for one in results)
+    told = [job_words.jobs(language, one) for one in results if "jobs" in one]
+    plans = [item for one in results for item in one.get("items", [])]
+    items = [f"{item['plan_id']} ({item['intent']}, {item['status']})" for item in plans]
+    if items:
+        told.append(say("plans", language, what=", ".join(items)))
+    elif not told:
+        told.append(say("plans_none", language))
+    return "\n".join(told)
 
 
 def _health(language: str, results: list[dict[str, Any]]) -> str:
@@ -196,7 +272,9 @@ _REPORTS: dict[IntentName, Any] = {
     IntentName.DELETE_RESOURCE: _deleted,
     IntentName.LIST_MODELS: _names("models"),
     IntentName.LIST_CLIS: _names("clis"),
-    IntentName.PROCESS_STATUS: _plans,
+    IntentName.RUN_PROCESS: lambda language, results: job_words.ended(language, results[0]),
+    IntentName.PROCESS_STATUS: _status,
+    IntentName.KILL_PROCESS: lambda language, results: job_words.killed(language, [one["spawn"] for one in results]),
     IntentName.FLEET_STATUS: _health,
     IntentName.HELP: _help,
 }

@@ -148,7 +148,7 @@ async def test_expired_plans_are_closed_by_the_upkeep(start_madre, shub):
     ("target", "action", "status", "code"),
     [
         ("shub", "explode", 422, "unknown_control"),
-        ("spawner", "kill", 422, "unknown_control"),
+        ("hormiguero", "scan", 422, "unknown_control"),
         ("", "delete", 422, "invalid_request"),
     ],
 )

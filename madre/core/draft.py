@@ -1,0 +1,58 @@
+"""What planning has in common: what is known besides the message, the draft that comes out, and the check of parameters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from config.contracts.spawner import SpawnSummary
+from config.errors import InvalidRequest
+from config.projects import Project
+from madre.core.models import IntentV2, StepType, StepV2
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the planner knows besides the message."""
+
+    many_stems: int = 24
+    projects: Mapping[str, Project] = field(default_factory=dict)
+    whose: str | None = None
+    """The caller whose jobs are spoken of; None for one that sees everybody's."""
+    jobs: Sequence[SpawnSummary] | None = None
+    """Those of these jobs that wait or run, where they matter; None where spawner could not say."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the planner made of an intent."""
+
+    steps: list[StepV2] = field(default_factory=list)
+    question: str | None = None
+    missing: str | None = None
+    """What the question asks for: `files`, `command`, `job`."""
+    refusal: str | None = None
+    refusal_code: str = "not_in_fleet"
+    warnings: list[str] = field(default_factory=list)
+    takes_long: bool = False
+    about: str | None = None
+    """What exactly would be done: shown with the risk, so that a person knows what they confirm."""
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+Planner = Callable[[IntentV2, str, list[str], Known], Draft]
+
+
+def step(number: int, kind: StepType, operation: str, params: dict[str, Any]) -> StepV2:
+    return StepV2(step_id=f"s{number}", type=kind, operation=operation, params=params)
+
+
+def checked(shape: type[Shape], params: dict[str, Any]) -> Shape:
+    """The parameters in their shape. Raises InvalidRequest naming each field that the specialist would refuse: better now than in
+    the middle of a plan."""
+    try:
+        return shape.model_validate(params)
+    except ValidationError as exc:
+        errors = [{"field": ".".join(map(str, ("params", *one["loc"]))), "message": one["msg"]} for one in exc.errors()]
+        raise InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors) from exc
