@@ -35,7 +35,9 @@ class Admission:
 
     def __init__(self, settings: SpawnerSettings, protections: Protections, job_uids: range | None) -> None:
         self._settings, self._protections, self._job_uids = settings, protections, job_uids
-        self._most = {name: getattr(settings, f"spawner_most_{name.removeprefix('max_')}") for name in Limits.model_fields}
+        self._most = {
+            name: getattr(settings, f"spawner_most_{name.removeprefix('max_')}") for name in Limits.model_fields
+        }
 
     def admit(self, request: SpawnRequest, caller: str) -> Admitted:
         """Raises CommandRefused, InputRefused, ProtectionUnmet, and Forbidden for another caller's profile."""

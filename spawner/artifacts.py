@@ -53,7 +53,9 @@ class Collector:
             found.notes.append(f"only {MOST_LOOKED_AT} entries of the folder were looked at for artifacts")
         matched.sort()
         if len(matched) > self._most_files:
-            found.notes.append(f"{len(matched) - self._most_files} artifacts more than {self._most_files} were not kept")
+            found.notes.append(
+                f"{len(matched) - self._most_files} artifacts more than {self._most_files} were not kept"
+            )
         left = self._most_bytes
         for path in matched[: self._most_files]:
             artifact = _measured(folder, path, left)

@@ -40,10 +40,10 @@ def find_command(command: str, folders: Sequence[Path], *, job_uids: range | Non
 
 def _checked(path: Path, command: str, folders: list[Path], shown: str, job_uids: range | None) -> Path:
     resolved = Path(os.path.realpath(path))
-    for one in (path, resolved):
-        if not any(one.is_relative_to(folder) for folder in folders):
+    for place in (path, resolved):
+        if not any(place.is_relative_to(folder) for folder in folders):
             raise CommandRefused(
-                f"{command!r} is {one}, which is in none of the folders whose programs may be run: {shown} "
+                f"{command!r} is {place}, which is in none of the folders whose programs may be run: {shown} "
                 "(VX11_SPAWNER_COMMAND_DIRS)"
             )
     try:

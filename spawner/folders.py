@@ -70,9 +70,8 @@ class Folders:
 
     def remove(self, spawn_id: str) -> None:
         """Remove all of a job's files. Done nothing if there are none."""
-        with contextlib.suppress(FileNotFoundError):
-            with opened(self._jobs) as jobs:
-                remove_tree(jobs, spawn_id)
+        with contextlib.suppress(FileNotFoundError), opened(self._jobs) as jobs:
+            remove_tree(jobs, spawn_id)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self._jobs).free

@@ -121,6 +121,3 @@ def _copy_project(source: Path, folder: Path, uid: int | None, most_bytes: int) 
 def _own(path: Path, uid: int | None) -> None:
     if uid is not None:
         os.chown(path, uid, uid, follow_symlinks=False)
-
-
-

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from config.contracts.spawner import (
     LONGEST_INPUT,
@@ -18,6 +19,8 @@ LONGEST_NAME_BYTES = 255  # of one part of a path, for the kernel
 PROJECT_FOLDER = "project"
 """Where a copy of a project lies in the job's folder."""
 REFUSED_VARIABLES = ("PATH", "LD_*")
+NO_PROGRAM = Path("/")
+"""Stands for the program of a job that never had one."""
 
 
 def limits_of(request: SpawnRequest, most: Mapping[str, float], most_ttl_seconds: float) -> Limits:
@@ -33,7 +36,10 @@ def limits_of(request: SpawnRequest, most: Mapping[str, float], most_ttl_seconds
                 raise _too_much(name, largest)
             value = type(value)(largest)
         found[name] = value
-    if request.ttl_seconds > most_ttl_seconds and request.ttl_seconds != SpawnRequest.model_fields["ttl_seconds"].default:
+    if (
+        request.ttl_seconds > most_ttl_seconds
+        and request.ttl_seconds != SpawnRequest.model_fields["ttl_seconds"].default
+    ):
         raise _too_much("ttl_seconds", most_ttl_seconds)
     return Limits(**found)
 

@@ -1,6 +1,7 @@
 """The base of the typed clients: who asks, time-outs, and a neighbour's errors turned back into our classes."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -106,6 +107,21 @@ class ServiceClient:
         if response.is_error:
             raise self._error(response)
         return response
+
+    async def _pieces(self, path: str) -> AsyncIterator[bytes]:
+        """The body of an answer as it comes, for what is too large to be held."""
+        headers = {"X-Request-ID": logs.request_id.get()} if logs.request_id.get() else {}
+        try:
+            async with self._http.stream("GET", path, headers=headers) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise self._error(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as exc:
+            raise UpstreamUnavailable(f"{self.service} cannot be reached ({type(exc).__name__})") from exc
+        except httpx.DecodingError as exc:
+            raise UpstreamContractError(f"{self.service} answered with a body that cannot be decoded") from exc
 
     def _error(self, response: httpx.Response) -> FleetError:
         try:

@@ -1,5 +1,6 @@
 """How to ask shub."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from config.clients.service_client import ServiceClient, segment
@@ -21,6 +22,11 @@ class ShubClient(ServiceClient):
         """Files, newest first."""
         params = {"limit": limit} | ({"cursor": cursor} if cursor else {})
         return await self._get("/shub/assets", Page[Asset], params=params)
+
+    async def content(self, asset_id: str) -> AsyncIterator[bytes]:
+        """The bytes of a file, in pieces as they come. Raises AssetNotFound before the first."""
+        async for piece in self._pieces(f"/shub/assets/{segment(asset_id)}/content"):
+            yield piece
 
     async def analyze(
         self,

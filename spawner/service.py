@@ -1,0 +1,455 @@
+"""Spawner: takes jobs, sees them through, and tells how they went."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from config.auth import Caller
+from config.clock import new_id, utc_now
+from config.contracts.common import Page, StatusEnum
+from config.contracts.spawner import (
+    Artifact,
+    LogChunk,
+    Logs,
+    ProtectionsReport,
+    RuntimeSample,
+    SpawnRecord,
+    SpawnRequest,
+    SpawnSummary,
+)
+from config.database import Database
+from config.errors import FleetError, InvalidRequest, StorageFull
+from config.forensics import Trail
+from config.grants import Gate
+from config.idempotency import Idempotency
+from config.pages import PageQuery, page_of
+from config.sse import Event
+from spawner import policy, repository
+from spawner.admission import Admission, Admitted
+from spawner.artifacts import open_regular
+from spawner.bells import Bells
+from spawner.ended import Ended, broken, killed_in_the_queue, never_started
+from spawner.errors import ArtifactNotFound, LogsGone, SpawnNotFound
+from spawner.keeper import Keeper
+from spawner.leftovers import kill_leftovers, lost
+from spawner.queue import JobQueue
+from spawner.runs import Runs
+from spawner.spool import STREAMS, Piece, Stream, read_piece
+
+SERVICE = "spawner"
+NETWORK = "spawner:network"
+KILL_PATIENCE_SECONDS = 10.0
+EVENT_BYTES = 64 * 1024
+OFFSET_BITS = 30  # of a position in either stream: the largest that may be kept is smaller
+
+Reply = TypeVar("Reply")
+AlsoWrite = Callable[[AsyncSession, SpawnRecord], Awaitable[None]]
+log = structlog.get_logger()
+
+
+class Spawner:
+    """What callers ask for; the work itself is done by `Runs`, in the places of the queue."""
+
+    def __init__(
+        self,
+        db: Database,
+        trail: Trail,
+        gate: Gate,
+        *,
+        admission: Admission,
+        queue: JobQueue,
+        runs: Runs,
+        keeper: Keeper,
+        report: ProtectionsReport,
+    ) -> None:
+        self._db, self._trail, self._gate = db, trail, gate
+        self._keeper = keeper
+        self.admission, self.queue, self.runs, self.report = admission, queue, runs, report
+        self._changed = runs.changed
+        self._ended = Bells()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # --- taking jobs ------------------------------------------------------------------------------------------------
+
+    async def spawn(self, request: SpawnRequest, caller: Caller, grant: str | None, key: str | None) -> SpawnRecord:
+        """A new job, or the one that this key stands for already; waits for its end as long as was asked for.
+
+        Raises CommandRefused, InputRefused, ProtectionUnmet, Forbidden (another's profile), GrantRefused (network), QueueFull and
+        IdempotencyConflict: then nothing was kept.
+        """
+        # Its own task: a caller who goes away between the commit and the queue must not leave a job that nobody starts.
+        spawn_id = await self.apart(self._accept(request, caller, grant, key))
+        return await self._finished(spawn_id, request.wait_seconds)
+
+    async def _accept(self, request: SpawnRequest, caller: Caller, grant: str | None, key: str | None) -> str:
+        once = Idempotency.of(SERVICE, caller.id, key, "spawn", request.model_dump(mode="json"))
+        if key is not None:
+            async with self._db.read() as session:
+                earlier = await once.earlier(session)
+            if earlier is not None and earlier.resource_id is not None:
+                return earlier.resource_id
+        admitted = await asyncio.to_thread(self.admission.admit, request, caller.id)
+        granted = None
+        if admitted.asks_for_network:
+            params = {"command": request.command, "args": request.args, "network": request.network}
+            granted = await self._gate.check(caller, NETWORK, params, grant, subject=f"spawn:{request.name}")
+        record = new_record(request, admitted, caller.id)
+        self.queue.reserve()
+        is_kept = False
+        try:
+            async with self._db.write() as session:
+                earlier = await once.earlier(session)
+                if earlier is not None and earlier.resource_id is not None:  # the same came twice at once
+                    return earlier.resource_id
+                await self._gate.use(session, granted)
+                await repository.add(session, record, request)
+                await once.claim(session, record.spawn_id)
+                await record_accepted(self._trail, session, record, admitted)
+            is_kept = True
+        finally:
+            if not is_kept:
+                self.queue.give_back()
+        self._enqueue(record.spawn_id, record.priority.rank, record.queued_at, is_reserved=True)
+        return record.spawn_id
+
+    def _enqueue(self, spawn_id: str, priority: int, since: Any, *, is_reserved: bool = False) -> None:
+        async def start(place: int) -> None:
+            await self._work(spawn_id, place)
+
+        self.queue.put(spawn_id, start, priority=priority, since=since, is_reserved=is_reserved)
+
+    # --- working on them --------------------------------------------------------------------------------------------
+
+    async def _work(self, spawn_id: str, place: int) -> None:
+        """One attempt at a job whose turn it is."""
+        self.runs.expect(spawn_id)
+        try:
+            async with self._db.write() as session:
+                request = await repository.request(session, spawn_id)
+                if request is None or not await repository.begin(session, spawn_id, utc_now(), self.runs.protections):
+                    return  # it was ended while it waited
+                state = await repository.state(session, spawn_id)
+            self._changed.ring(spawn_id)
+            started = time.monotonic()
+            ended = await self._attempt(spawn_id, request, state.caller, place)
+            self.queue.took(time.monotonic() - started)
+            may_run_again = ended.may_run_again and state.attempt <= request.retries
+            if not (may_run_again and await self._again(spawn_id, state, ended)):
+                await self.apart(self.close_job(spawn_id, ended))
+        except Exception:  # the top of this job's own work: whatever happens, its record gets an end
+            log.exception("job_broke", spawn_id=spawn_id)
+            await self.apart(self.close_job(spawn_id, broken()))
+        finally:
+            self.runs.over(spawn_id)
+            self._tell(spawn_id)
+
+    async def _attempt(self, spawn_id: str, request: SpawnRequest, caller: str, place: int) -> Ended:
+        try:
+            admitted = await asyncio.to_thread(self.admission.admit, request, caller)
+        except FleetError as refusal:  # the machine has changed while it waited
+            return never_started(refusal.detail)
+        return await self.runs.run(spawn_id, request, admitted, place)
+
+    async def _again(self, spawn_id: str, state: Any, ended: Ended) -> bool:
+        """Let a job wait for another attempt; False when it was ended meanwhile."""
+        detail = f"attempt {state.attempt} was {ended.reason}: {ended.detail}"
+        async with self._db.write() as session:
+            if not await repository.again(session, spawn_id, state.attempt + 1, detail):
+                return False
+            record = await repository.record(session, spawn_id)
+        assert record is not None
+        log.info("job_runs_again", spawn_id=spawn_id, attempt=record.attempt, why=detail)
+        asyncio.get_running_loop().call_later(
+            policy.retry_delay(state.attempt), self._enqueue, spawn_id, record.priority.rank, record.queued_at
+        )
+        return True
+
+    async def close_job(self, spawn_id: str, ended: Ended, also: AlsoWrite | None = None) -> None:
+        """Write down how a job went, and do not give up on that: nobody else knows. `also` writes in the same transaction."""
+        samples = self.runs.take_samples()
+        failures = 0
+        while True:
+            try:
+                async with self._db.write() as session:
+                    is_ended = await repository.end(session, spawn_id, ended)
+                    if samples:
+                        await repository.add_samples(session, samples)
+                    record = await repository.record(session, spawn_id)
+                    if also is not None and record is not None:
+                        await also(session, record)
+                break
+            except (StorageFull, OperationalError) as error:
+                failures += 1
+                log.error("end_not_written", spawn_id=spawn_id, error=repr(error))
+                await asyncio.sleep(policy.retry_delay(failures))
+        if is_ended and record is not None and record.expires_at is not None:
+            self._keeper.add(record.expires_at, spawn_id)
+        self._tell(spawn_id)
+
+    def _tell(self, spawn_id: str) -> None:
+        self._changed.ring(spawn_id)
+        self._ended.ring(spawn_id)
+
+    async def recover(self) -> None:
+        """See to what an earlier spawner left open: what ran is lost, and runs again where its caller wanted that; what waited waits on.
+
+        Jobs of daughters are closed; whether they run again is decided where their leases are.
+        """
+        async with self._db.read() as session:
+            rows = await repository.open_jobs(session)
+        for row in rows:
+            if row.status == StatusEnum.PENDING and row.daughter_task_id is None:
+                self._enqueue(row.id, row.priority, row.queued_at)
+                continue
+            await asyncio.to_thread(kill_leftovers, row, self.runs.job_uids)
+            ended = await asyncio.to_thread(lost, row, self.runs.folders)
+            retries = int(row.request.get("retries", 0)) if row.daughter_task_id is None else 0
+            log.warning("job_lost", spawn_id=row.id, attempt=row.attempt, retries=retries)
+            if not (row.attempt <= retries and await self._again(row.id, row, ended)):
+                await asyncio.to_thread(self.runs.folders.seal, row.id)
+                await self.close_job(row.id, ended)
+
+    async def close(self) -> None:
+        """Stop all work; jobs that run end with us, and their rows say so."""
+        await self.queue.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with self._db.read() as session:
+            running = [row for row in await repository.open_jobs(session) if row.status == StatusEnum.RUNNING]
+        for row in running:
+            if row.daughter_task_id is None and row.attempt <= int(row.request.get("retries", 0)):
+                continue  # the next start sees to it
+            await self.close_job(row.id, await asyncio.to_thread(lost, row, self.runs.folders))
+
+    # --- telling about them -----------------------------------------------------------------------------------------
+
+    async def record(self, spawn_id: str, caller: Caller) -> SpawnRecord:
+        """Raises SpawnNotFound, also for another caller's."""
+        async with self._db.read() as session:
+            found = await repository.record(session, spawn_id)
+        if found is None or not may_see(caller, found.caller):
+            raise SpawnNotFound(f"no job {spawn_id}")
+        return found
+
+    async def page(
+        self,
+        query: PageQuery,
+        asker: Caller,
+        *,
+        statuses: list[StatusEnum],
+        name: str | None,
+        caller: str | None,
+        daughter_task_id: str | None,
+    ) -> Page[SpawnSummary]:
+        """Newest first; of those that the asker may see."""
+        if not sees_all(asker):
+            if caller not in (None, asker.id):
+                return Page[SpawnSummary](items=[])
+            caller = asker.id
+        async with self._db.read() as session:
+            found = await repository.page(
+                session, query, statuses=statuses, name=name, caller=caller, daughter_task_id=daughter_task_id
+            )
+        return page_of(found, query, cursor="spawn_id")
+
+    async def samples(self, spawn_id: str, query: PageQuery, caller: Caller) -> Page[RuntimeSample]:
+        """What a job used while it ran, oldest first. Raises SpawnNotFound."""
+        await self.record(spawn_id, caller)
+        if query.cursor is not None and not query.cursor.isdecimal():
+            raise InvalidRequest("cursor: this is not the next_cursor of a page before")
+        async with self._db.read() as session:
+            found = await repository.samples(session, spawn_id, query)
+        shown = found[: query.limit]
+        next_cursor = str(shown[-1][0]) if len(found) > query.limit else None
+        return Page[RuntimeSample](items=[one for _, one in shown], next_cursor=next_cursor)
+
+    async def logs(self, spawn_id: str, caller: Caller, offsets: dict[Stream, int], limit_bytes: int) -> Logs:
+        """Both streams from their offsets on. Raises SpawnNotFound, and LogsGone when they were removed."""
+        state = await self._visible(spawn_id, caller)
+        if state.is_removed:
+            raise LogsGone(f"the output of {spawn_id} was removed when its time was over")
+        is_final = StatusEnum(state.status).is_final
+        chunks = {}
+        for stream in STREAMS:
+            piece = await self._piece(spawn_id, stream, offsets[stream], limit_bytes, is_final=is_final)
+            chunks[stream] = LogChunk(
+                spawn_id=spawn_id,
+                stream=stream,
+                offset=piece.offset,
+                text=piece.text,
+                next_offset=piece.next_offset,
+                total_bytes=piece.kept_bytes,
+                is_complete=is_final and piece.next_offset >= piece.kept_bytes,
+            )
+        return Logs(spawn_id=spawn_id, stdout=chunks["stdout"], stderr=chunks["stderr"])
+
+    async def events(self, spawn_id: str, caller: Caller, last_event_id: int) -> AsyncIterator[Event]:
+        """What a job writes and where it stands, up to its end.
+
+        An event's id holds how far both streams were told; who comes back with it is told the rest. Raises SpawnNotFound.
+        """
+        told: dict[Stream, int] = {
+            "stdout": last_event_id >> OFFSET_BITS,
+            "stderr": last_event_id & ((1 << OFFSET_BITS) - 1),
+        }
+        status: StatusEnum | None = None
+        attempt: int | None = None
+        while True:
+            bell = self._changed.of(spawn_id)  # before looking: no change may slip between
+            state = await self._visible(spawn_id, caller)
+            is_final = StatusEnum(state.status).is_final
+            if attempt is not None and state.attempt != attempt:
+                told = {"stdout": 0, "stderr": 0}  # it begins anew, with empty streams
+            attempt = state.attempt
+            if state.status != status and not is_final:
+                status = StatusEnum(state.status)
+                yield await self._status_event(spawn_id, caller, told)
+            has_more = False
+            for stream in STREAMS:
+                piece = await self._piece(spawn_id, stream, told[stream], EVENT_BYTES, is_final=is_final)
+                told[stream] = piece.next_offset
+                has_more = has_more or (bool(piece.text) and piece.next_offset < piece.kept_bytes)
+                if piece.text:
+                    yield Event(_event_id(told), stream, {"offset": piece.offset, "text": piece.text})
+            if has_more:
+                continue
+            if is_final:
+                yield await self._status_event(spawn_id, caller, told)
+                self._changed.forget(spawn_id)
+                return
+            await bell.wait()
+
+    async def artifact(self, spawn_id: str, path: str, caller: Caller) -> tuple[Artifact, int]:
+        """One of the files a job left, and a descriptor of it. Raises SpawnNotFound, ArtifactNotFound."""
+        record = await self.record(spawn_id, caller)
+        found = next((one for one in record.artifacts if one.path == path), None)
+        if found is None:
+            raise ArtifactNotFound(f"job {spawn_id} left no artifact {path!r}")
+        descriptor = await asyncio.to_thread(open_regular, self.runs.folders.job(spawn_id), path)
+        if os.fstat(descriptor).st_size != found.size_bytes:
+            os.close(descriptor)
+            raise ArtifactNotFound(f"the artifact {path!r} of job {spawn_id} is not what it was any more")
+        return found, descriptor
+
+    # --- ending them ------------------------------------------------------------------------------------------------
+
+    async def kill(self, spawn_id: str, caller: Caller) -> SpawnRecord:
+        """End a job and all its processes; one that has ended stays as it is. Raises SpawnNotFound."""
+        record = await self.record(spawn_id, caller)
+        if record.status.is_final:
+            return record
+        async with self._db.write() as session:
+            details = {"name": record.name, "status": record.status, "owner": record.caller}
+            await self._trail.record(session, "spawn_killed", f"spawn:{spawn_id}", caller.id, **details)
+        await self.apart(self._end_now(spawn_id, f"killed by {caller.id}"))
+        return await self.record(spawn_id, caller)
+
+    async def _end_now(self, spawn_id: str, why: str) -> None:
+        """Returns when the job has ended, or after some time that should have been enough."""
+        deadline = time.monotonic() + KILL_PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            bell = self._ended.of(spawn_id)
+            if not self.runs.kill(spawn_id, why):
+                async with self._db.write() as session:
+                    is_ended = await repository.end(session, spawn_id, killed_in_the_queue(why), only_waiting=True)
+                    record = await repository.record(session, spawn_id)
+                if is_ended and record is not None and record.expires_at is not None:
+                    self.queue.remove(spawn_id)
+                    self._keeper.add(record.expires_at, spawn_id)
+                    self._tell(spawn_id)
+                if record is None or record.status.is_final:
+                    return
+                continue  # its turn came in this moment: now it can be reached
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await bell.wait()
+            except TimeoutError:
+                log.error("kill_takes_long", spawn_id=spawn_id)
+
+    # --- small steps ------------------------------------------------------------------------------------------------
+
+    async def _finished(self, spawn_id: str, wait_seconds: float) -> SpawnRecord:
+        """The job when it has ended, or as it is after that time."""
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            bell = self._ended.of(spawn_id) if wait_seconds else None
+            async with self._db.read() as session:
+                found = await repository.record(session, spawn_id)
+            if found is None:
+                raise SpawnNotFound(f"no job {spawn_id}")
+            left = deadline - time.monotonic()
+            if bell is None or found.status.is_final or left <= 0:
+                if found.status.is_final:
+                    self._ended.forget(spawn_id)
+                return found
+            try:
+                async with asyncio.timeout(left):
+                    await bell.wait()
+            except TimeoutError:
+                return found
+
+    async def _visible(self, spawn_id: str, caller: Caller) -> Any:
+        async with self._db.read() as session:
+            state = await repository.state(session, spawn_id)
+        if state is None or not may_see(caller, state.caller):
+            raise SpawnNotFound(f"no job {spawn_id}")
+        return state
+
+    async def _piece(self, spawn_id: str, stream: Stream, offset: int, most_bytes: int, *, is_final: bool) -> Piece:
+        spool = self.runs.folders.spool(spawn_id)
+        return await asyncio.to_thread(read_piece, spool, stream, offset, most_bytes, is_final=is_final)
+
+    async def _status_event(self, spawn_id: str, caller: Caller, told: dict[Stream, int]) -> Event:
+        record = await self.record(spawn_id, caller)
+        return Event(_event_id(told), "status", record.model_dump(mode="json"))
+
+    async def apart(self, work: Awaitable[Reply]) -> Reply:
+        """The result of `work`, which goes on when whoever waits for it is gone."""
+        task: asyncio.Task[Reply] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+
+def new_record(request: SpawnRequest, admitted: Admitted, caller: str) -> SpawnRecord:
+    """A job that has been let in."""
+    return SpawnRecord(
+        spawn_id=new_id("spawn"),
+        name=request.name,
+        status=StatusEnum.PENDING,
+        command=request.command,
+        args=request.args,
+        queued_at=utc_now(),
+        limits=admitted.limits,
+        network="full" if admitted.has_network else "none",
+        priority=request.priority,
+        caller=caller,
+    )
+
+
+async def record_accepted(trail: Trail, session: Any, record: SpawnRecord, admitted: Admitted) -> None:
+    """Audit rows for a job that was let in, and for its network."""
+    subject, program = f"spawn:{record.spawn_id}", str(admitted.command)
+    details: dict[str, Any] = {"name": record.name, "program": program, "args": record.args, "network": record.network}
+    details["daughter_task_id"] = record.daughter_task_id
+    await trail.record(session, "spawn_accepted", subject, record.caller, **details)
+    if admitted.has_network:
+        by = "request" if admitted.asks_for_network else "profile"
+        await trail.record(session, "network_allowed", subject, record.caller, program=program, by=by)
+
+
+def sees_all(caller: Caller) -> bool:
+    return caller.is_service or "*" in caller.scopes
+
+
+def may_see(caller: Caller, owner: str) -> bool:
+    return caller.id == owner or sees_all(caller)
+
+
+def _event_id(told: dict[Stream, int]) -> str:
+    return str((told["stdout"] << OFFSET_BITS) + told["stderr"])
