@@ -1,0 +1,270 @@
+"""One job from its start to its end: its process, its limits, its deadline, and the truth about how it ended."""
+
+import asyncio
+import contextlib
+import math
+import os
+import resource
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.contracts.spawner import Limits, Reason, RuntimeSample
+from spawner import tree
+from spawner.cgroup import Cgroup, Cgroups
+from spawner.folder_size import FolderSize, folder_size
+from spawner.job import Job, Marker, Outcome, Watcher
+from spawner.output import Capture
+from spawner.starting import Starters
+from spawner.tree import Pidfd, Usage
+
+MIB = 1024 * 1024
+OPEN_FILES, PENDING_SIGNALS = 256, 512
+CPU_SLACK = 5
+"""Seconds of CPU time past what the job may have, after which the kernel itself ends a process, should we not."""
+DRAIN_TIMEOUT = 2.0  # seconds
+CGROUP_POLL, DISK_POLL = 0.1, 0.25  # seconds
+BUSY_SHARE = 5
+"""A look at a job takes time from others: the next one waits at least so many times as long."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What all jobs of a launcher share."""
+
+    starters: Starters
+    looking: Executor
+    """Threads for reading /proc, cgroups and folders, which may take longer than the event loop may stand still."""
+    cgroups: Cgroups | None
+    poll_seconds: float
+    sample_seconds: float
+
+
+class Descriptors:
+    """Descriptors of ours, each closed once: when it has done its work, or at the end."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+
+    def pipe(self) -> tuple[int, int]:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        self._open |= {reading, writing}
+        return reading, writing
+
+    def holding(self, name: str, data: bytes) -> int:
+        """A descriptor to read `data` from, which is in memory and no longer changes."""
+        fd = os.memfd_create(name, os.MFD_CLOEXEC)
+        self._open.add(fd)
+        while data:
+            data = data[os.write(fd, data) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def nothing(self) -> int:
+        fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._open.add(fd)
+        return fd
+
+    def given_away(self, fd: int) -> int:
+        """The descriptor, which another closes from now on."""
+        self._open.discard(fd)
+        return fd
+
+    def close(self, *fds: int) -> None:
+        for fd in fds or tuple(self._open):
+            if fd in self._open:
+                self._open.discard(fd)
+                os.close(fd)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a running job found."""
+
+    usage: Usage
+    oom_kills: int
+    disk: FolderSize | None
+
+
+class Run(ABC):
+    """A running job: what running it in bubblewrap and running it bare have in common."""
+
+    def __init__(self, job: Job, watcher: Watcher, machine: Machine) -> None:
+        self.job, self.watcher, self.machine = job, watcher, machine
+        self.fds = Descriptors()
+        self.cgroup: Cgroup | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.outer: Pidfd | None = None
+        """The process that we started; the job itself may be deeper inside."""
+        self.reason: Reason | None = None
+        self.detail: str | None = None
+        self.started_at = datetime.now(UTC)
+        self.peak_bytes = 0
+        self.cpu_seconds = 0.0
+        self.captures: tuple[Capture, ...] = ()
+
+    @abstractmethod
+    async def run(self) -> Outcome:
+        """All of it. Never cancelled from outside: who wants it to end calls `end`."""
+
+    @abstractmethod
+    def kill_now(self) -> None:
+        """End all of the job's processes, without waiting."""
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """The job's own processes."""
+
+    def end(self, reason: Reason, detail: str | None = None) -> None:
+        """End the job for a reason; the first one stays."""
+        if self.reason is None:
+            self.reason, self.detail = reason, detail
+        self.kill_now()
+
+    def close(self) -> None:
+        if self.outer:
+            self.outer.close()
+        for capture in self.captures:
+            capture.close()
+        self.fds.close()
+
+    # --- its output
+
+    def capture(self) -> tuple[int, int]:
+        """Begin to keep stdout and stderr; the writing ends for the job."""
+        ends = []
+        for name in ("stdout", "stderr"):
+            reading, writing = self.fds.pipe()
+            keep = self.job.limits.max_output_bytes
+            file = self.job.spool / name
+            capture = Capture(self.fds.given_away(reading), file, keep, self.watcher.wrote, self._flooded)
+            self.captures = (*self.captures, capture)
+            ends.append(writing)
+        return ends[0], ends[1]
+
+    def stdin(self) -> int:
+        data = self.job.stdin
+        return self.fds.nothing() if data is None else self.fds.holding("stdin", data)
+
+    def _flooded(self) -> None:
+        if self.reason is None:
+            self.end(Reason.OUTPUT_LIMIT, "it wrote sixteen times as much as is kept of its output")
+
+    async def drain(self) -> None:
+        """Take what is still in the pipes. Bounded: a descriptor that somebody else holds must not hold us."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                for capture in self.captures:
+                    await capture.done.wait()
+
+    # --- its limits
+
+    def told_started(self) -> None:
+        assert self.outer is not None
+        ticks = tree.started_ticks(self.outer.pid) or 0
+        marker = Marker(self.outer.pid, ticks, self.job.uid, self.cgroup.marker if self.cgroup else None)
+        self.started_at = datetime.now(UTC)
+        self.watcher.started(marker)
+
+    async def watch(self) -> None:
+        """Look at the job again and again, end it when it uses more than it may, and tell what it uses. Until cancelled."""
+        loop, limits = asyncio.get_running_loop(), self.job.limits
+        pause = CGROUP_POLL if self.cgroup else self.machine.poll_seconds
+        began = time.monotonic()
+        next_sample, next_disk, took = began + self.machine.sample_seconds, began + DISK_POLL, 0.0
+        disk_took = 0.0
+        while self.reason is None:
+            await asyncio.sleep(max(pause, took * BUSY_SHARE))
+            now = time.monotonic()
+            wants_disk = now >= next_disk
+            look = await loop.run_in_executor(self.machine.looking, self._look, wants_disk)
+            spent = time.monotonic() - now
+            if wants_disk:
+                disk_took = spent
+                next_disk = now + max(DISK_POLL, disk_took * BUSY_SHARE)
+            else:
+                took = spent
+            self._judge(look, limits)
+            if now >= next_sample:
+                next_sample = now + self.machine.sample_seconds
+                used = look.usage
+                sample = RuntimeSample(
+                    at=datetime.now(UTC),
+                    memory_bytes=used.memory_bytes,
+                    cpu_seconds=used.cpu_seconds,
+                    processes=used.processes,
+                )
+                self.watcher.sampled(sample)
+
+    def _look(self, wants_disk: bool) -> Look:
+        disk = self._disk() if wants_disk else None
+        if self.cgroup:
+            return Look(self.cgroup.usage(), self.cgroup.oom_kills(), disk)
+        return Look(self.usage(), 0, disk)
+
+    def usage(self) -> Usage:
+        return tree.usage(self.pids(), precise_above=self.job.limits.max_memory_mb * MIB)
+
+    def _disk(self) -> FolderSize:
+        size = folder_size(self.job.folder)
+        device = self.job.folder.stat().st_dev
+        return FolderSize(size.disk_bytes + tree.unlinked_bytes(self.pids(), device), size.is_whole)
+
+    def _judge(self, look: Look, limits: Limits) -> None:
+        self.peak_bytes = max(self.peak_bytes, look.usage.memory_bytes)
+        self.cpu_seconds = max(self.cpu_seconds, look.usage.cpu_seconds)
+        if self.reason is not None:
+            return
+        if look.oom_kills:
+            self.end(Reason.OOM, f"it asked for more than {limits.max_memory_mb} MiB of memory")
+        elif not self.cgroup and look.usage.memory_bytes > limits.max_memory_mb * MIB:
+            self.end(Reason.OOM, f"it used more than {limits.max_memory_mb} MiB of memory")
+        elif limits.max_cpu_seconds is not None and look.usage.cpu_seconds > limits.max_cpu_seconds:
+            self.end(Reason.TIMEOUT, f"CPU time: it used more than {limits.max_cpu_seconds:g} s")
+        elif look.disk and not look.disk.is_whole:
+            self.end(Reason.OUTPUT_LIMIT, "disk: more files or deeper folders than can be counted")
+        elif look.disk and look.disk.disk_bytes > limits.max_disk_mb * MIB:
+            self.end(Reason.OUTPUT_LIMIT, f"disk: it filled more than {limits.max_disk_mb} MiB")
+
+
+def rlimits(limits: Limits, *, processes: int | None) -> dict[int, tuple[int, int]]:
+    """The kernel's limits of each process, soft and hard. `processes`: of its user, None where that would count others' too.
+
+    CPU time is that of all threads of a process: without a limit of its own it is what all processors give until the deadline.
+    """
+    until_deadline = limits.timeout_seconds * (os.cpu_count() or 1)
+    cpu = math.ceil(min(until_deadline, limits.max_cpu_seconds or until_deadline)) + CPU_SLACK
+    file_size = limits.max_disk_mb * MIB
+    found = {
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
+        resource.RLIMIT_FSIZE: (file_size, file_size),
+        resource.RLIMIT_CPU: (cpu, cpu + 1),
+        resource.RLIMIT_MEMLOCK: (0, 0),
+        resource.RLIMIT_SIGPENDING: (PENDING_SIGNALS, PENDING_SIGNALS),
+        resource.RLIMIT_MSGQUEUE: (0, 0),
+        resource.RLIMIT_RTPRIO: (0, 0),
+        resource.RLIMIT_NICE: (0, 0),
+    }
+    if processes is not None:
+        found[resource.RLIMIT_NPROC] = (processes, processes)
+    return found
+
+
+def limit(pid: int, limits: dict[int, tuple[int, int]]) -> None:
+    """Raises OSError, or ProcessLookupError when it has ended."""
+    for which, (soft, hard) in limits.items():
+        _soft, hard_now = resource.prlimit(pid, which)
+        # A limit that we have ourselves cannot be raised without privileges: the lower one holds.
+        most = hard if hard_now == resource.RLIM_INFINITY else min(hard, hard_now)
+        resource.prlimit(pid, which, (min(soft, most), most))
+
+
+def read_text(path: Path, most: int) -> str:
+    """The beginning of a file, for a message."""
+    with path.open("rb") as file:
+        return file.read(most).decode(errors="replace").strip()
