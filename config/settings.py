@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from config.projects import Project
 
-SERVICES: dict[str, int] = {"gateway": 8000, "madre": 8001, "switch": 8080, "hermes_db": 8082, "shub": 8006}
+SERVICES: dict[str, int] = {"gateway": 8000, "madre": 8001, "switch": 8080, "hermes_db": 8082, "shub": 8006, "spawner": 8002}
 """The services of the fleet and their default ports, in the order in which they start."""
 
 MIB = 1024 * 1024
@@ -51,7 +51,7 @@ class FleetSettings(BaseSettings):
     """Port of switch."""
     hermes_db_port: int = Field(SERVICES["hermes_db"], ge=1, le=65535)
     """Port of hermes_db."""
-    spawner_port: int = Field(8002, ge=1, le=65535)
+    spawner_port: int = Field(SERVICES["spawner"], ge=1, le=65535)
     """Port of spawner."""
     shub_port: int = Field(SERVICES["shub"], ge=1, le=65535)
     """Port of shub."""

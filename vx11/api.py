@@ -84,6 +84,18 @@ class Api:
                 seen = event["seq"]
                 told(event)
 
+    def ended_job(self, spawn_id: str, wrote: Callable[[str, str], None]) -> dict[str, Any]:
+        """The job's record once it has ended; `wrote` gets `stdout` or `stderr`, and each piece of text as it comes."""
+        seen = ""
+        while True:
+            for number, name, data in self._named_events(f"/spawner/spawn/{spawn_id}/events", after=seen):
+                seen = number or seen
+                if name in ("stdout", "stderr"):
+                    wrote(name, data["text"])
+            job = self.get(f"/spawner/spawn/{spawn_id}/status")
+            if job["status"] in FINAL:
+                return job
+
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         with self._reaching():
             answer = self._http.request(method, path, **options)
@@ -98,17 +110,25 @@ class Api:
         return found if isinstance(found, dict) else {"items": found}
 
     def _events(self, path: str, *, after: int) -> Iterator[dict[str, Any]]:
-        """The events of a stream until it ends; a stream that a stopping service closed ends too."""
-        with (
-            self._reaching(),
-            self._http.stream("GET", path, headers={"Last-Event-ID": str(after)}, timeout=WAITING) as answer,
-        ):
+        for _, _, data in self._named_events(path, after=str(after)):
+            yield data
+
+    def _named_events(self, path: str, *, after: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Id, name and data of a stream's events until it ends; a stream that a stopping service closed ends too."""
+        headers = {"Last-Event-ID": after} if after else {}
+        with self._reaching(), self._http.stream("GET", path, headers=headers, timeout=WAITING) as answer:
             if answer.is_error:
                 answer.read()
                 raise _error(answer)
-            for line in answer.iter_lines():
-                if line.startswith("data:"):
-                    yield json.loads(line.removeprefix("data:"))
+            fields = dict[str, str]()
+            for line in _lines(answer):
+                name, _, value = line.partition(":")
+                if name:
+                    fields[name] = value.removeprefix(" ")
+                    continue
+                if not line and "data" in fields:
+                    yield fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"])
+                    fields.clear()
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -142,6 +162,14 @@ def owner_token(settings: FleetSettings) -> str:
         ) from exc
     except OSError as exc:
         raise CommandFailed(f"the token in {file} cannot be read: {exc.strerror}") from exc
+
+
+def _lines(answer: httpx.Response) -> Iterator[str]:
+    """Its lines as our services end them: httpx ends one at a U+2028 or U+0085 in the text of a message too."""
+    rest = ""
+    for text in answer.iter_text():
+        *whole, rest = (rest + text).split("\n")
+        yield from whole
 
 
 def _error(answer: httpx.Response) -> ApiError:

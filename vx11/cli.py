@@ -18,7 +18,10 @@ SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status: 0 success, 1 a refusal or a fleet that is not well, 2 a wrong command line."""
+    """Run one command; its exit status: 0 success, 1 a refusal or a fleet that is not well, 2 a wrong command line.
+
+    `spawn` ends with the status of what it ran.
+    """
     asked = _parser().parse_args(arguments)
     command: Command = asked.command
     try:
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = _Commands(parser, "commands")
     _add_fleet_commands(commands)
     _add_talk_commands(commands)
+    _add_job_commands(commands)
     _add_token_commands(commands.group("token", "make, list and revoke client tokens"))
     audit = commands.group("audit", "look after the audit trail")
     audit.add(
@@ -71,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_fleet_commands(commands: _Commands) -> None:
     up = commands.add("up", _up, "start the fleet and stay with it until Ctrl-C")
     up.add_argument("-d", "--detach", action="store_true", help="return when all are healthy; logs go to files")
-    up.add_argument("--single", action="store_true", help="all services in one process, for small machines")
+    up.add_argument("--single", action="store_true", help="all services but spawner in one process, for small machines")
     commands.add("down", _down, "stop the fleet")
     status = commands.add("status", _status, "show the services; exit status 1 unless all are well", talks=True)
     status.add_argument("--json", action="store_true", help="the same for programs")
@@ -112,6 +116,22 @@ def _add_talk_commands(commands: _Commands) -> None:
     download.add_argument("asset")
     download.add_argument("-o", "--output", help="file to write; default: the asset's name in this folder")
     commands.add("demo", _demo, "make three small stems and show the fleet at work", talks=True)
+
+
+def _add_job_commands(commands: _Commands) -> None:
+    spawn = commands.add(
+        "spawn", _spawn, "run a command in the sandbox; its output, and its exit status as ours", talks=True
+    )
+    spawn.add_argument("--timeout", type=float, metavar="SECONDS", help="end it after this long (default 60)")
+    spawn.add_argument("--memory", type=int, metavar="MIB", help="memory of all its processes (default 512)")
+    spawn.add_argument("-f", "--file", action="append", default=[], dest="files", help="copy this into its folder")
+    spawn.add_argument("--stdin", action="store_true", help="give it our standard input, read to its end")
+    spawn.add_argument("--network", action="store_true", help="with network; wants a token made for spawner:network")
+    spawn.add_argument("program", help="a name found in the allowed folders, or a path inside them")
+    spawn.add_argument("arguments", nargs=argparse.REMAINDER)
+    jobs = commands.add("jobs", _jobs, "list the newest jobs, or show one", talks=True)
+    jobs.add_argument("job", nargs="?")
+    commands.add("kill", _kill, "end a job and all its processes", talks=True).add_argument("job")
 
 
 def _add_token_commands(tokens: _Commands) -> None:
@@ -263,6 +283,36 @@ def _demo(asked: argparse.Namespace) -> int:
 
     with _api(asked) as api:
         return demo.show(api)
+
+
+def _spawn(asked: argparse.Namespace) -> int:
+    from vx11 import jobs
+
+    with _api(asked) as api:
+        return jobs.spawn(
+            api,
+            asked.program,
+            asked.arguments,
+            files=asked.files,
+            stdin=asked.stdin,
+            timeout_seconds=asked.timeout,
+            memory_mb=asked.memory,
+            network=asked.network,
+        )
+
+
+def _jobs(asked: argparse.Namespace) -> int:
+    from vx11 import jobs
+
+    with _api(asked) as api:
+        return jobs.jobs(api, asked.job)
+
+
+def _kill(asked: argparse.Namespace) -> int:
+    from vx11 import jobs
+
+    with _api(asked) as api:
+        return jobs.kill(api, asked.job)
 
 
 def _token_create(asked: argparse.Namespace) -> int:

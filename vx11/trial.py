@@ -1,9 +1,12 @@
 """A real fleet on free ports and in a state folder of its own, for tests and benchmarks."""
 
+import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from io import StringIO
@@ -27,7 +30,8 @@ class TrialFleet:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
         chosen = {f"VX11_{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         compiled = {"VX11_SHUB_CACHE_DIR": str(Path(sys.prefix) / "cache" / "trial")}  # once, not anew for each trial
-        self.environment = {**inherited, **chosen, **compiled, "VX11_STATE_DIR": str(state_dir), **variables}
+        jobs = {"VX11_SPAWNER_WORK_DIR": str(reachable_folder())} if os.geteuid() == 0 else {}
+        self.environment = {**inherited, **chosen, **compiled, **jobs, "VX11_STATE_DIR": str(state_dir), **variables}
         self.environment["PYTHONPATH"] = str(ROOT)
         ports = {f"{service}_port": port for service, port in self.ports.items()}
         self.settings = FleetSettings.model_validate({"state_dir": state_dir, **ports})
@@ -111,6 +115,14 @@ class TrialFleet:
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "vx11", *arguments]
+
+
+def reachable_folder() -> Path:
+    """A new folder that users other than root can get to, as jobs of a root's fleet must; gone when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="vx11-trial-", dir="/tmp"))
+    folder.chmod(0o711)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def free_ports(count: int) -> list[int]:

@@ -22,6 +22,7 @@ from config import migrate
 from config.secrets import load_secrets
 from config.settings import SERVICES, FleetSettings
 from tests.postgres import ADMIN
+from vx11.trial import reachable_folder
 
 LISTENING = "from config.serve import run; import sys; run(sys.argv[1:])"
 
@@ -49,6 +50,12 @@ class Fleet:
         said = {"message": "help", "session_id": "known", "wait_seconds": 10}
         answer = self.ask("POST", "madre", "chat", said)
         known |= {"session_id": "known", "plan_id": answer["plan_id"]}
+        job = {"command": "sh", "args": ["-c", "echo made > out.txt"], "artifacts": ["out.txt"], "wait_seconds": 30}
+        known |= {
+            "spawn_id": self.ask("POST", "spawner", "spawn", job)["spawn_id"],
+            "path": "out.txt",
+            "command": "true",
+        }
         known["decision_id"] = self.ask("POST", "switch", "route", {"prompt": "Hello"})["decision_id"]
         return {name: value for name, value in known.items() if value is not None}
 
@@ -127,13 +134,19 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url:
     migrate.upgrade(settings)
     token = load_secrets(settings).owner.get_secret_value()
     ports = _free_ports(len(SERVICES))
-    environment = {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "VX11_STATE_DIR": str(settings.state_dir),
-        "VX11_PROVIDERS": json.dumps({"fake": {"base_url": provider, "models": ["fake-1"]}}),
-        "VX11_LIGHT_MODEL_PATH": str(folder / "no-model.gguf"),  # answers come from the provider, in no time
-        "VX11_LOG_LEVEL": "info",
-    } | {f"VX11_{service.upper()}_PORT": str(port) for service, port in zip(SERVICES, ports, strict=True)}
+    environment = (
+        {
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "VX11_STATE_DIR": str(settings.state_dir),
+            "VX11_PROVIDERS": json.dumps({"fake": {"base_url": provider, "models": ["fake-1"]}}),
+            "VX11_LIGHT_MODEL_PATH": str(folder / "no-model.gguf"),  # answers come from the provider, in no time
+            "VX11_LOG_LEVEL": "info",
+            "VX11_SPAWNER_CONCURRENCY": "2",  # what is made up runs for real, in the sandbox: mostly `true`, with odd arguments
+        }
+        | {f"VX11_{service.upper()}_PORT": str(port) for service, port in zip(SERVICES, ports, strict=True)}
+    )
+    if os.geteuid() == 0:
+        environment["VX11_SPAWNER_WORK_DIR"] = str(reachable_folder())
     if database_url is not None:
         environment["VX11_DATABASE_URL"] = database_url
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}

@@ -34,6 +34,7 @@ class Fleet:
     switch: Module = field(default_factory=Module)
     hermes_db: Module = field(default_factory=Module)
     shub: Module = field(default_factory=Module)
+    spawner: Module = field(default_factory=Module)
 
     @property
     def all(self) -> dict[str, Module]:

@@ -1,12 +1,13 @@
 """The command line on its own: what it refuses, and how it tells errors. What it does is proved in tests/e2e."""
 
+import json
 import subprocess
 import sys
 
 import httpx
 import pytest
 
-from vx11 import cli, demo, talk, tokens
+from vx11 import cli, demo, jobs, talk, tokens
 from vx11.api import Api, ApiError, owner_token
 from vx11.errors import CommandFailed
 
@@ -198,3 +199,80 @@ def test_the_demo_fails_plainly_when_its_promises_do_not_come_true(capsys):
     out = capsys.readouterr().out
     assert out.count("FAILED") == 6
     assert "6 of 6 scenes failed" in out
+
+
+def spawner_that_ran(record: dict, events: list[tuple[str, dict]]) -> tuple[Api, list[dict]]:
+    """A gateway behind which one job runs as told; and the bodies it was asked with."""
+    asked = list[dict]()
+    stream = "".join(
+        f"id: {n}\nevent: {name}\ndata: {json.dumps(data)}\n\n" for n, (name, data) in enumerate(events, 1)
+    )
+    whole = {
+        "spawn_id": "spawn_1",
+        "status": "DONE",
+        "reason": "exited",
+        "exit_code": 0,
+        "signal": None,
+        "detail": None,
+    }
+    whole |= {"truncated": False, "stdout_bytes": 0, "stderr_bytes": 0, **record}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            asked.append(json.loads(request.content))
+        if request.url.path.endswith("/events"):
+            return httpx.Response(200, content=stream.encode(), headers={"content-type": "text/event-stream"})
+        return httpx.Response(200, json=whole)
+
+    return api_that(answer), asked
+
+
+PLAIN = {"files": [], "stdin": False, "timeout_seconds": None, "memory_mb": None, "network": False}
+
+
+def test_a_spawned_command_writes_where_we_write_and_ends_as_it_ended(capsys):
+    said = [("stdout", {"text": "one\u2028two\x85\n"}), ("stderr", {"text": "oops\n"}), ("status", {"status": "ERROR"})]
+    api, asked = spawner_that_ran({"status": "ERROR", "exit_code": 7}, said)
+    assert jobs.spawn(api, "python3", ["-c", "x"], **PLAIN) == 7
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("one\u2028two\x85\n", "oops\n")
+    assert asked == [{"name": "python3", "command": "python3", "args": ["-c", "x"], "files": []}]
+
+
+@pytest.mark.parametrize(
+    ("record", "status"),
+    [
+        ({"reason": "timeout", "signal": 9, "exit_code": None, "detail": "5 seconds"}, 124),
+        ({"reason": "exited", "signal": 11, "exit_code": None}, 139),
+        ({"reason": "oom", "signal": 9, "exit_code": None}, 137),
+        ({"reason": "refused", "exit_code": None, "detail": "no sandbox works here"}, 1),
+    ],
+)
+def test_a_job_that_did_not_end_by_itself_has_an_exit_status_of_its_own(capsys, record, status):
+    api, _ = spawner_that_ran({"status": "ERROR", **record}, [])
+    assert jobs.spawn(api, "sleep", ["9"], **PLAIN) == status
+    if record["reason"] != "exited":
+        assert record["reason"] in capsys.readouterr().err
+
+
+def test_files_go_along_by_their_names(tmp_path):
+    (tmp_path / "check.py").write_bytes(b"print(1)")
+    api, asked = spawner_that_ran({}, [])
+    jobs.spawn(api, "python3", ["check.py"], **{**PLAIN, "files": [str(tmp_path / "check.py")], "timeout_seconds": 5.0})
+    assert asked[0]["files"] == [{"path": "check.py", "content_base64": "cHJpbnQoMSk=", "executable": False}]
+    assert asked[0]["timeout_seconds"] == 5.0
+    with pytest.raises(CommandFailed, match=r"none\.py: No such file"):
+        jobs.spawn(api, "python3", [], **{**PLAIN, "files": [str(tmp_path / "none.py")]})
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "args"),
+    [
+        (["--timeout", "5", "--", "python3", "-c", "print(1)"], "python3", ["-c", "print(1)"]),
+        (["ls", "-l", "--", "--timeout"], "ls", ["-l", "--", "--timeout"]),
+        (["--", "ls", "--timeout", "3"], "ls", ["--timeout", "3"]),
+    ],
+)
+def test_what_follows_the_command_is_its_own(line, command, args):
+    asked = cli._parser().parse_args(["spawn", *line])
+    assert (asked.program, asked.arguments) == (command, args)
