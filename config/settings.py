@@ -13,7 +13,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from config.projects import Project
 
-SERVICES: dict[str, int] = {"gateway": 8000, "madre": 8001, "switch": 8080, "hermes_db": 8082, "shub": 8006, "spawner": 8002}
+SERVICES: dict[str, int] = {
+    "gateway": 8000,
+    "madre": 8001,
+    "switch": 8080,
+    "hermes_db": 8082,
+    "shub": 8006,
+    "spawner": 8002,
+}
 """The services of the fleet and their default ports, in the order in which they start."""
 
 MIB = 1024 * 1024
