@@ -21,11 +21,10 @@ from config.forensics import Trail
 from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
 from config.sse import Event
-from madre.core import controls, planner, policy, words
+from madre.core import controls, planner, policy, processes, words
 from madre.core import db as repository
 from madre.core.delegation import Delegation
 from madre.core.draft import Known
-from madre.core.intents.slots import read_slots
 from madre.core.models import (
     ChatRequest,
     ChatResponse,
@@ -242,10 +241,9 @@ class Madre:
         said = await self._parser.read(request.message, len(request.files), ask_switch=False)
         if said.name is not IntentName.UNCLEAR:
             return None
-        more = read_slots(asked.name, request.message)
-        asked = asked.model_copy(update={"params": asked.params | more | request.params})
-        message = f"{waiting['message']}\n{request.message}"
-        return Reading(asked, message, list(dict.fromkeys([*waiting["files"], *request.files])))
+        intent = _with_params(processes.completed(asked, request.message, self._settings.projects), request.params)
+        files = list(dict.fromkeys([*waiting["files"], *request.files]))
+        return Reading(intent, f"{waiting['message']}\n{request.message}", files)
 
     async def _declined(self, caller: Caller, intent_id: str, session_id: str) -> ChatResponse:
         """A person took back what they were asked about."""

@@ -75,5 +75,5 @@ def outcome_of(row: Any) -> dict[str, Any]:
     if told is None or told.spawn is None:
         return kept | {"spawn_id": row.spawn_id}
     record = told.spawn.model_dump(mode="json")
-    streams = {name: record[name][:MOST_KEPT] for name in ("stdout", "stderr")}
+    streams = {name: record[name][:MOST_KEPT].replace("\x00", "\ufffd") for name in ("stdout", "stderr")}  # Postgres
     return kept | {name: record[name] for name in KEPT_OF_A_SPAWN} | streams

@@ -14,6 +14,7 @@ from config.projects import Project, Recipe
 from madre.core import words
 from madre.core.draft import Draft, Known, checked, step
 from madre.core.intents.commands import Trouble, quotes_in, split
+from madre.core.intents.slots import read_slots
 from madre.core.intents.text import listed, plain
 from madre.core.models import IntentV2, StepType
 
@@ -64,9 +65,21 @@ def run(intent: IntentV2, message: str, files: list[str], known: Known) -> Draft
         given["files"] = [*given.get("files", []), *({"path": asset, "asset_id": asset} for asset in files)]
     given.setdefault("name", _base_name(given.get("command")))
     request = checked(SpawnRequest, given)
-    order = request.model_dump(mode="json", exclude_defaults=True)
+    order = request.model_dump(mode="json", exclude_unset=True)
     steps = [step(1, StepType.SPAWN_DAUGHTER, "spawner:run", order)]
     return Draft(steps, warnings=warnings, about=about(request, language))
+
+
+def completed(asked: IntentV2, answer: str, projects: Mapping[str, Project]) -> IntentV2:
+    """The order that waited for a particular, with what the answer says."""
+    kept, more = dict(asked.params), read_slots(asked.name, answer)
+    if kept.get("project") not in (None, *projects) and "project" not in more:
+        named = _mentioned(projects, plain(quotes_in(answer).rest))
+        if len(named) == 1:
+            more["project"] = named[0]
+        elif "command_line" in more:
+            del kept["project"]  # another command, which does not speak of that project
+    return asked.model_copy(update={"params": kept | more})
 
 
 def status(intent: IntentV2, _message: str, _files: list[str], known: Known) -> Draft:
