@@ -246,13 +246,13 @@ class BoxedRun(Run):
         The kernel's word where we have it. Without (before Linux 6.15, and for commands of less than a millisecond or so that we
         did not see) an exit code of 128 + n may also be the command's own, and is told as the signal that it mostly is.
         """
+        code_said = self._said("exit-code")
+        if code_said is None or not self._is_released:
+            return None, None  # bwrap does not say it of a command that could not be started
         wait_status = self._main.wait_status() if self._main else None
         if wait_status is not None and self.reason is None:
             code = os.waitstatus_to_exitcode(wait_status)
             return (code, None) if code >= 0 else (None, -code)
-        code_said = self._said("exit-code")
-        if code_said is None or not self._is_released:
-            return None, None
         if self.reason is not None:
             # Ours was the kill, unless the command was quicker.
             return (None, None) if code_said == SIGNALLED + signal.SIGKILL else (code_said, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import math
 import os
 import resource
@@ -23,6 +24,7 @@ from spawner.starting import Starters
 from spawner.tree import Pidfd, Usage
 
 MIB = 1024 * 1024
+F_ADD_SEALS, ALL_SEALS = 1033, 0x000F
 OPEN_FILES, PENDING_SIGNALS = 256, 512
 CPU_SLACK = 5
 """Seconds of CPU time past what the job may have, after which the kernel itself ends a process, should we not."""
@@ -57,11 +59,12 @@ class Descriptors:
 
     def holding(self, name: str, data: bytes) -> int:
         """A descriptor to read `data` from, which is in memory and no longer changes."""
-        fd = os.memfd_create(name, os.MFD_CLOEXEC)
+        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         self._open.add(fd)
         while data:
             data = data[os.write(fd, data) :]
         os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
         return fd
 
     def nothing(self) -> int:

@@ -140,12 +140,17 @@ def _lines(path: Path) -> list[str]:
 
 
 def tmpfs_bytes(pid: int, folders: tuple[str, ...]) -> int:
-    """What lies in folders in memory as the process `pid` sees them."""
+    """What lies in folders in memory that the process `pid` has for itself.
+
+    While its sandbox is being set up it still sees this machine's own folders, which are not counted.
+    """
     total = 0
     for folder in folders:
         with contextlib.suppress(OSError):
-            space = os.statvfs(f"/proc/{pid}/root{folder}")
-            total += (space.f_blocks - space.f_bfree) * space.f_frsize
+            inside = f"/proc/{pid}/root{folder}"
+            if not Path(folder).exists() or os.stat(inside).st_dev != os.stat(folder).st_dev:
+                space = os.statvfs(inside)
+                total += (space.f_blocks - space.f_bfree) * space.f_frsize
     return total
 
 
