@@ -37,6 +37,8 @@ class System:
     root: tuple[str, ...]
     """The arguments that put /usr and what belongs to it into the sandbox."""
     mounts: tuple[Mount, ...] = ()
+    counts_userns: bool = True
+    """Whether bwrap can set the number of user namespaces in a job's to none. Where it cannot the filter of system calls alone refuses them."""
 
 
 def look_at_system(bwrap: Path, etc: Path, mounts: tuple[Mount, ...] = (), *, root: Path = Path("/")) -> System:
@@ -48,7 +50,9 @@ def look_at_system(bwrap: Path, etc: Path, mounts: tuple[Mount, ...] = (), *, ro
             arguments += ["--symlink", os.readlink(here), f"/{name}"]
         elif here.is_dir():
             arguments += ["--ro-bind", f"/{name}", f"/{name}"]
-    return System(bwrap, etc, tuple(arguments), mounts)
+    # In a container /proc/sys is a read-only mount, and bwrap gives up where it cannot write there.
+    counts_userns = not os.statvfs("/proc/sys/user").f_flag & os.ST_RDONLY
+    return System(bwrap, etc, tuple(arguments), mounts, counts_userns)
 
 
 def make_etc(folder: Path, source: Path = Path("/etc")) -> None:
@@ -87,7 +91,8 @@ def options(job: Job, system: System, *, has_proc: bool) -> list[str]:
     return [
         *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *(() if job.has_network else ("--unshare-net",)),
-        *("--disable-userns", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *(("--disable-userns",) if system.counts_userns else ()),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *("--hostname", "job", "--uid", INSIDE_ID, "--gid", INSIDE_ID),
         *system.root,
         *("--ro-bind", str(system.etc), "/etc"),
