@@ -38,7 +38,7 @@ class System:
     """The arguments that put /usr and what belongs to it into the sandbox."""
     mounts: tuple[Mount, ...] = ()
     counts_userns: bool = True
-    """Whether bwrap can set the number of user namespaces in a job's to none. Where it cannot the filter of system calls alone refuses them."""
+    """Whether bwrap can set how many user namespaces a job may make (to none); else the filter of system calls alone refuses them."""
 
 
 def look_at_system(bwrap: Path, etc: Path, mounts: tuple[Mount, ...] = (), *, root: Path = Path("/")) -> System:
