@@ -127,7 +127,21 @@ attempt("unlink", lambda: os.unlink("/usr/bin/env"))
 attempt("chmod", lambda: os.chmod("/usr/bin/env", 0o777))
 attempt("utime", lambda: os.utime("/usr/bin/env"))
 """,
-        ("file", "folder", "work", "/usr", "/usr/bin", "/etc", "/", "/sys", "/proc", "/var", "/usr/lib", "replace", "unlink"),
+        (
+            "file",
+            "folder",
+            "work",
+            "/usr",
+            "/usr/bin",
+            "/etc",
+            "/",
+            "/sys",
+            "/proc",
+            "/var",
+            "/usr/lib",
+            "replace",
+            "unlink",
+        ),
         (
             refused("file", "folder", "work", "/usr", "/usr/bin", "/etc", "/", "/sys", "/proc", "/var", "/usr/lib"),
             refused("replace", "unlink", "chmod", "utime"),

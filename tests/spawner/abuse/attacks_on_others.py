@@ -186,6 +186,7 @@ attempt("compare", lambda: syscall(312, os.getpid(), os.getppid(), 0, 1, 1))
             refused("attach", "seize", "init", "me", "read_victim", "read_parent", "read_own", by="EPERM ESRCH"),
             refused("write_own", "steal", "compare", by="EPERM ESRCH"),
         ),
+        request={"timeout_seconds": 3},
     ),
     Case(
         "daemons that outlive their job",
@@ -302,7 +303,9 @@ print("\\x1b]0;owned\\x07\\x1b[2J\\x1bP$q\\x1b\\\\ end", flush=True)
         ("push0", "push1", "push2", "terminal", "console", "push", "push_high", "linux"),
         (
             refused("push0", "push1", "push2", "terminal", "push", "push_high", "linux"),
-            lambda seen: kept("\x1b]0;owned\x07\x1b[2J\x1bP$q\x1b\\ end" in seen.record["stdout"], "the output was changed"),
+            lambda seen: kept(
+                "\x1b]0;owned\x07\x1b[2J\x1bP$q\x1b\\ end" in seen.record["stdout"], "the output was changed"
+            ),
         ),
     ),
 ]

@@ -25,14 +25,26 @@ attempt("setattr", lambda: syscall(442, -100, ctypes.c_char_p(b"/usr"), 0, ctype
 """,
         ("mount", "bind", "proc", "remount", "remount_usr", "propagate", "umount", "umount_job", "pivot", "chroot"),
         (
-            refused("mount", "bind", "proc", "remount", "remount_usr", "propagate", "umount", "umount_job", "pivot", "chroot"),
+            refused(
+                "mount",
+                "bind",
+                "proc",
+                "remount",
+                "remount_usr",
+                "propagate",
+                "umount",
+                "umount_job",
+                "pivot",
+                "chroot",
+            ),
             refused("open_tree", "fsopen", "fspick", "move_mount", "setattr"),
         ),
     ),
     Case(
         "namespaces of its own",
         """
-KINDS = {"user": 0x10000000, "net": 0x40000000, "mount": 0x20000, "pid": 0x20000000, "ipc": 0x8000000, "uts": 0x4000000, "cgroup": 0x2000000}
+KINDS = {"user": 0x10000000, "net": 0x40000000, "mount": 0x20000, "pid": 0x20000000}
+KINDS |= {"ipc": 0x8000000, "uts": 0x4000000, "cgroup": 0x2000000}
 for name, flag in KINDS.items():
     attempt(f"unshare_{name}", lambda: syscall(272, flag))
     attempt(f"both_{name}", lambda: syscall(272, flag | KINDS["user"]))
@@ -58,11 +70,31 @@ for name in ("user", "net", "mnt", "pid"):
     attempt(f"join_{name}", lambda: checked(libc.setns(os.open(f"/proc/1/ns/{name}", os.O_RDONLY), 0)))
 attempt("join_parent", lambda: checked(libc.setns(os.pidfd_open(os.getppid()), 0x10000000)))
 """,
-        ("unshare_user", "unshare_net", "both_net", "both_mount", "clone_user", "clone_all", "clone_high", "clone3", "join_user"),
+        (
+            "unshare_user",
+            "unshare_net",
+            "both_net",
+            "both_mount",
+            "clone_user",
+            "clone_all",
+            "clone_high",
+            "clone3",
+            "join_user",
+        ),
         (
             refused(*(f"unshare_{kind}" for kind in ("user", "net", "mount", "pid", "ipc", "uts", "cgroup"))),
             refused(*(f"both_{kind}" for kind in ("user", "net", "mount", "pid", "ipc", "uts", "cgroup"))),
-            refused("clone_user", "clone_all", "clone_high", "clone3", "join_user", "join_net", "join_mnt", "join_pid", "join_parent"),
+            refused(
+                "clone_user",
+                "clone_all",
+                "clone_high",
+                "clone3",
+                "join_user",
+                "join_net",
+                "join_mnt",
+                "join_pid",
+                "join_parent",
+            ),
         ),
     ),
 ]
@@ -102,11 +134,25 @@ CALLS = {
 for stage, arguments in CALLS.items():
     attempt(stage, lambda: syscall(*arguments))
 """,
-        ("bpf", "bpf_map", "io_uring_setup", "perf_event_open", "userfaultfd", "kexec_load", "init_module", "reboot", "iopl"),
         (
-            refused("bpf", "bpf_map", "io_uring_setup", "perf_event_open", "userfaultfd", "fanotify_init", by="EPERM ENOSYS"),
+            "bpf",
+            "bpf_map",
+            "io_uring_setup",
+            "perf_event_open",
+            "userfaultfd",
+            "kexec_load",
+            "init_module",
+            "reboot",
+            "iopl",
+        ),
+        (
+            refused(
+                "bpf", "bpf_map", "io_uring_setup", "perf_event_open", "userfaultfd", "fanotify_init", by="EPERM ENOSYS"
+            ),
             refused("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", by="EPERM ENOSYS"),
-            refused("syslog", "acct", "swapon", "reboot", "quotactl", "lookup_dcookie", "iopl", "ioperm", by="EPERM ENOSYS"),
+            refused(
+                "syslog", "acct", "swapon", "reboot", "quotactl", "lookup_dcookie", "iopl", "ioperm", by="EPERM ENOSYS"
+            ),
             refused("sethostname", "setdomainname", "settimeofday", "clock_settime", "vhangup", by="EPERM ENOSYS"),
         ),
     ),

@@ -44,7 +44,8 @@ Check = Callable[[Seen], None]
 
 @dataclass(frozen=True)
 class Case:
-    """`stages`: what the attack must report to have tried, with what came of it; `fatal`: what it must have tried last, which may be its end."""
+    """`stages`: what the attack must report to have tried, with what came of it; `fatal`: what it must have tried at least, for that may
+    be its end."""
 
     name: str
     script: str
@@ -137,18 +138,27 @@ def ended(*reasons: str, exit_code: int | None = None) -> Check:
     """Spawner says that it ended so."""
 
     def check(seen: Seen) -> None:
-        kept(seen.record["reason"] in reasons, f"ended by {seen.record['reason']} ({seen.record['detail']}), not {reasons}")
+        kept(
+            seen.record["reason"] in reasons,
+            f"ended by {seen.record['reason']} ({seen.record['detail']}), not {reasons}",
+        )
         kept(exit_code is None or seen.record["exit_code"] == exit_code, f"exit code {seen.record['exit_code']}")
 
     return check
 
 
-def memory_held(limit_mb: int, *, tmpfs: bool = False) -> Check:
-    """No more than the limit, and what allocating goes on while it is looked at elsewhere, was ever in use, as seen from outside."""
+def memory_held(limit_mb: int, *, with_tmpfs: bool = False, is_sudden: bool = False) -> Check:
+    """No more than the limit was ever in use, as seen from outside.
+
+    What the kernel enforces holds to the page; where spawner looks every few milliseconds there is more by what is allocated between
+    two looks, and a sudden attack allocates as fast as the machine can.
+    """
 
     def check(seen: Seen) -> None:
-        most = seen.family.together_bytes if tmpfs else seen.family.memory_bytes
-        kept(most <= 1.25 * limit_mb * MIB + 4 * MIB, f"{most / MIB:.0f} MiB in use, {limit_mb} allowed")
+        most = seen.family.together_bytes if with_tmpfs else seen.family.memory_bytes
+        is_enforced = seen.record["protections"]["mem"] == "enforced"
+        factor = 1.05 if is_enforced else 2.5 if is_sudden else 1.25
+        kept(most <= factor * limit_mb * MIB + 4 * MIB, f"{most / MIB:.0f} MiB in use, {limit_mb} allowed")
 
     return check
 
@@ -187,7 +197,7 @@ def output_held(seen: Seen) -> None:
     """What is kept is what was asked for; the service has not grown with it, and has counted what it did not keep."""
     limit = SMALL["max_output_bytes"]
     for name in ("stdout", "stderr"):
-        kept(len(seen.record[name].encode()) <= limit + 4, f"{len(seen.record[name])} characters of {name}")
+        kept(len(seen.record[name]) <= limit, f"{len(seen.record[name])} characters of {name}")
     kept(seen.facts["spool_bytes"] <= 2 * limit + 8192, f"{seen.facts['spool_bytes']} bytes in the spool")
     kept(seen.record["truncated"], "it is not said that output is missing")
     kept(seen.facts["service_grew_kib"] < 32 * 1024, f"the service grew by {seen.facts['service_grew_kib']} KiB")

@@ -33,7 +33,9 @@ def unprivileged(far: FarNetwork | None, *, weakened: bool) -> Iterator[Scene]:
         pytest.skip("the attacks know the system calls of x86-64 only")
     uid = unprivileged_uid()
     if uid is not None and (shutil.which("setpriv") is None or not can_read_us(uid)):
-        pytest.skip(f"no other user can run this code with this Python ({os.sys.executable}), and spawner must not be root here")
+        pytest.skip(
+            f"no other user can run this code with this Python ({os.sys.executable}), and spawner must not be root here"
+        )
     spawner = Spawner(uid=uid, weakened=weakened)
     skip_without_sandbox(spawner)
     scene = Scene(spawner, {os.geteuid() if uid is None else uid}, far)

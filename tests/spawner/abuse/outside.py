@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.spawner.abuse.service import as_user
 
 LOOK_SECONDS = 0.02
+PRECISE_ABOVE = 64 * 1024 * 1024
 HOST_ADDRESS, FAR_ADDRESS = "198.51.100.1", "198.51.100.2"
 """Of the network for documentation (RFC 5737): nobody else's."""
 LISTENER = """
@@ -143,7 +144,11 @@ class Victim:
 
     def is_well(self) -> bool:
         """Whether it lives, and goes on: neither stopped nor traced."""
-        return self._process.poll() is None and _status(self.pid).get("State", "X")[0] in "SR" and _status(self.pid)["TracerPid"] == "0"
+        return (
+            self._process.poll() is None
+            and _status(self.pid).get("State", "X")[0] in "SR"
+            and _status(self.pid)["TracerPid"] == "0"
+        )
 
     def close(self) -> None:
         self._process.kill()
@@ -189,7 +194,7 @@ class Census:
             if not self._is_a_jobs(pid, status) or status["State"][0] in "ZX":
                 continue
             marked = _mark_in(pid)
-            if mark is None and (self._is_exclusive or marked) or mark is not None and marked == mark:
+            if marked == mark if mark is not None else self._is_exclusive or marked:
                 found[pid] = repr(_read(f"/proc/{pid}/cmdline")[:200])
         return found
 
@@ -210,7 +215,7 @@ class Census:
 
     def _look(self) -> None:
         now: dict[str, Family] = {}
-        roots: dict[str, int] = {}
+        pids: dict[str, list[int]] = {}
         for pid in _pids():
             status = _status(pid)
             if not self._is_a_jobs(pid, status) or status["State"][0] in "ZX":
@@ -224,10 +229,12 @@ class Census:
             one.memory_bytes += 1024 * sum(int(status.get(name, "0").split()[0]) for name in ("RssAnon", "RssShmem"))
             one.uids |= {int(word) for word in status["Uid"].split()}
             one.unlinked_bytes += _unlinked(pid, self._device)
-            roots[mark] = pid
+            pids.setdefault(mark, []).append(pid)
         for mark, seen in now.items():
+            if seen.memory_bytes > PRECISE_ABOVE and len(pids[mark]) > 1:  # what they share has been counted for each
+                seen.memory_bytes = sum(_proportional(pid) for pid in pids[mark])
             most = self.families.setdefault(mark, Family())
-            tmpfs = sum(_used(f"/proc/{roots[mark]}/root{folder}") for folder in ("/dev/shm", "/tmp"))
+            tmpfs = sum(_used(f"/proc/{pids[mark][-1]}/root{folder}") for folder in ("/dev/shm", "/tmp"))
             most.processes = max(most.processes, seen.processes)
             most.threads = max(most.threads, seen.threads)
             most.memory_bytes = max(most.memory_bytes, seen.memory_bytes)
@@ -235,7 +242,9 @@ class Census:
             most.together_bytes = max(most.together_bytes, seen.memory_bytes + tmpfs)
             most.unlinked_bytes = max(most.unlinked_bytes, seen.unlinked_bytes)
             most.uids |= seen.uids
-        self._namespaces = {name: mark for name, mark in self._namespaces.items() if mark in now}  # numbers are given again
+        self._namespaces = {
+            name: mark for name, mark in self._namespaces.items() if mark in now
+        }  # numbers are given again
 
     def _mark(self, pid: int) -> str | None:
         try:
@@ -288,6 +297,12 @@ def _read(path: str) -> bytes:
         return b""
 
 
+def _proportional(pid: int) -> int:
+    """Bytes of memory, each page divided among those that have it."""
+    lines = (line.split() for line in _read(f"/proc/{pid}/smaps_rollup").decode().splitlines())
+    return 1024 * sum(int(words[1]) for words in lines if words[0] in ("Pss_Anon:", "Pss_Shmem:"))
+
+
 def _used(path: str) -> int:
     """Bytes in the tmpfs at this path; 0 where there is none of its own."""
     try:
@@ -309,5 +324,3 @@ def size_of(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(path, name)).st_blocks * 512
     return total
-
-

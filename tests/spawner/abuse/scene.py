@@ -63,14 +63,22 @@ class Scene:
         state, neighbour = self.spawner.state_dir, self.spawner.folder_of(self.neighbour)
         return {
             "state_dir": str(state),
-            "secret_files": [str(state / "secrets" / "token"), str(state / "secrets" / "fleet_token"), *self._databases()],
+            "secret_files": [
+                str(state / "secrets" / "token"),
+                str(state / "secrets" / "fleet_token"),
+                *self._databases(),
+            ],
             "canary_file": str(self.canary),
             "outside": {
                 "file": str(self.canary),
                 "folder": str(self.folder / "new.txt"),
                 "work": str(self.spawner.work_dir / "jobs" / "new.txt"),
             },
-            "neighbour": {"jobs": str(neighbour.parent), "job": str(neighbour / "job"), "spool": str(neighbour / "spool")},
+            "neighbour": {
+                "jobs": str(neighbour.parent),
+                "job": str(neighbour / "job"),
+                "spool": str(neighbour / "spool"),
+            },
             "ports": [self.listeners.port, self.spawner.port],
             "abstract": self.listeners.abstract,
             "socket": str(self.listeners.path),

@@ -53,7 +53,9 @@ class Spawner:
             [*as_user(uid), interpreter(uid), *module],
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
-                "PYTHONPATH": os.pathsep.join([str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]),
+                "PYTHONPATH": os.pathsep.join(
+                    [str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
+                ),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "VX11_STATE_DIR": str(self.state_dir),
                 "VX11_SPAWNER_PORT": str(self.port),
