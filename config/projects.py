@@ -9,7 +9,10 @@ from config.contracts.spawner import MOST_ARGS, NO_NUL, RelativePath, Text
 
 
 class Recipe(Wire):
-    """A command with a name: what "run the tests of project x" means in that project. Arguments may speak of /project."""
+    """A command with a name: what "run the tests of project x" means in that project.
+
+    The job starts in a folder of its own, and finds the project's at /project, or, as a copy, in `project` beneath its own.
+    """
 
     command: str = Field(min_length=1, max_length=4096, pattern=NO_NUL)
     args: list[Text] = Field([], max_length=MOST_ARGS)

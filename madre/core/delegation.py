@@ -23,7 +23,6 @@ from config.contracts.shub import MixRequest
 from config.contracts.spawner import SpawnSummary
 from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
-from config.settings import SERVICES
 from madre.settings import MadreSettings
 
 log = structlog.get_logger()
@@ -104,8 +103,8 @@ class Delegation:
         return await self._operations[order.operation](order)
 
     async def check_dependencies(self) -> dict[str, Check]:
-        """The health of every neighbour in this fleet, asked at the same time."""
-        names = [name for name in self.neighbours if name in SERVICES]
+        """The health of every neighbour, asked at the same time."""
+        names = list(self.neighbours)
         found = await asyncio.gather(*(self._check(self.neighbours[name]) for name in names))
         return dict(zip(names, found, strict=True))
 
