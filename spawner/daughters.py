@@ -21,7 +21,7 @@ from config.contracts.common import StatusEnum
 from config.contracts.spawner import DaughterRequest, DaughterResult, Limits, Reason, SpawnRecord
 from config.database import Database
 from config.db_schema import DaughterTaskRow
-from config.errors import FleetError, GrantRefused
+from config.errors import FleetError, GrantRefused, NotFound
 from config.forensics import Trail
 from spawner import daughter_rows as rows
 from spawner import policy, repository
@@ -396,7 +396,7 @@ class Daughters:
             try:
                 await self._madre.daughter_ended(DaughterResult.model_validate(row.result))
             except FleetError as error:
-                if error.status not in (404, 410):  # else the plan is gone, and nobody waits for it
+                if error.status != NotFound.status:  # else the plan is gone, and nobody waits for it
                     self._untold[daughter_id] = (time.monotonic() + policy.retry_delay(failures + 1), failures + 1)
                     log.warning("madre_not_told", daughter_task_id=daughter_id, failures=failures + 1, why=error.detail)
                     return

@@ -164,6 +164,7 @@ class Spawner:
                 return False
             record = await repository.record(session, spawn_id)
         assert record is not None
+        await asyncio.to_thread(self.runs.folders.remove, spawn_id)
         log.info("job_runs_again", spawn_id=spawn_id, attempt=record.attempt, why=detail)
         asyncio.get_running_loop().call_later(
             policy.retry_delay(state.attempt), self._enqueue, spawn_id, record.priority.rank, record.queued_at

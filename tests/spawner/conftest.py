@@ -6,16 +6,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
+from sqlalchemy import select
 
+from config.db_schema import AuditRow
 from config.secrets import FleetSecrets, load_secrets
 from spawner.main import create_app
 from spawner.settings import SpawnerSettings
@@ -78,10 +81,6 @@ class Running:
 
     async def audit(self, event: str) -> list[dict[str, Any]]:
         """Rows of the audit log."""
-        from sqlalchemy import select
-
-        from config.db_schema import AuditRow
-
         async with self.app.state.ground.db.read() as session:
             rows = (await session.execute(select(AuditRow).where(AuditRow.event == event))).scalars()
             return [{"subject": row.subject, "caller": row.caller, "details": row.details} for row in rows]
@@ -110,9 +109,9 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running(state_dir: Path, work_dir: Path, **settings: Any) -> AsyncIterator[Running]:
+async def running(state: Path, work: Path, **settings: Any) -> AsyncIterator[Running]:
     """Spawner on this state folder, asked as its owner."""
-    chosen = SpawnerSettings(**{"state_dir": state_dir, "spawner_work_dir": work_dir, "_env_file": None, **settings})
+    chosen = SpawnerSettings(**{"state_dir": state, "spawner_work_dir": work, "_env_file": None, **settings})
     secrets = load_secrets(chosen)
     app = create_app(chosen)
     async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as up:
@@ -126,11 +125,27 @@ async def running(state_dir: Path, work_dir: Path, **settings: Any) -> AsyncIter
 
 @pytest.fixture
 def work_dir() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
     """A folder that every user can get through, which pytest's own are not."""
     folder = Path(tempfile.mkdtemp(prefix="vx11-spawner-"))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=os.geteuid() != 0)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One spawner for a whole module, whose tests are marked for its loop: finding the sandbox takes a second or two."""
+    state_dir = tmp_path_factory.mktemp("spawner") / "state"
+    shutil.copytree(migrated, state_dir)
+    with reachable_folder() as folder:
+        async with running(state_dir, folder) as up:
+            yield up
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from tests.spawner.conftest import problem
 
@@ -45,7 +46,10 @@ async def test_a_failure_is_told_as_it_was(spawner_at):
 
 
 async def test_files_environment_and_folder_are_what_was_asked_for(spawner_at):
-    script = "import os,sys; print(open('in/a.txt').read(), open('b').read(), os.environ['GREETING'], os.getcwd(), os.access('run.sh', os.X_OK))"
+    script = """
+import os
+print(open('in/a.txt').read(), open('b').read(), os.environ['GREETING'], os.getcwd(), os.access('run.sh', os.X_OK))
+"""
     files = [
         {"path": "in/a.txt", "content": "ñ"},
         {"path": "b", "content_base64": "Qg=="},
@@ -62,8 +66,6 @@ async def test_what_is_private_in_a_request_is_forgotten_at_the_end(spawner_at):
         files = [{"path": "f", "content": f"{secret}-file"}]
         record = await spawner.run("true", env={"KEY": f"{secret}-env"}, stdin=f"{secret}-in", files=files)
         assert record["status"] == "DONE"
-        from sqlalchemy import text
-
         async with spawner.app.state.ground.db.read() as session:
             rows = (await session.execute(text("SELECT * FROM spawns"))).all()
             audit = (await session.execute(text("SELECT * FROM audit_log"))).all()
@@ -137,9 +139,9 @@ async def test_a_job_that_has_ended_stays_as_it_is_when_killed(spawner_at):
 
 
 @pytest.mark.parametrize("path", ["", "/status", "/logs", "/events", "/artifacts", "/artifacts/a", "/samples"])
-async def test_a_job_that_never_was_is_not_found(spawner_at, path):
-    async with spawner_at() as spawner:
-        problem(await spawner.http.get(f"/spawner/spawn/spawn_0{path}"), 404, "spawn_not_found")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_job_that_never_was_is_not_found(shared, path):
+    problem(await shared.http.get(f"/spawner/spawn/spawn_0{path}"), 404, "spawn_not_found")
 
 
 async def test_what_a_job_uses_is_measured_while_it_runs(spawner_at):
