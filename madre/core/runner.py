@@ -532,7 +532,7 @@ OWN_STEPS: dict[str, Callable[[Runner, PlanV2], Awaitable[dict[str, Any]]]] = {
     "madre:help": Runner._own_help,
 }
 JOBS = frozenset({"shub:mix"})
-ATTEMPTS = {"switch:route": 2}
+ATTEMPTS = {"switch:route": 2, "spawner:status": 2}
 """Operations that are given up earlier: a person waits for the answer."""
 
 
