@@ -16,7 +16,7 @@ import httpx
 ROOT = Path(__file__).parents[2]
 
 
-def until(happened: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+def until(happened: Callable[[], Any], *, seconds: float = 90.0) -> Any:
     """Wait for what has no event to wait for; returns what was found."""
     deadline = time.monotonic() + seconds
     while not (found := happened()):
