@@ -27,7 +27,7 @@ REFUSED = (
     *("sethostname", "setdomainname", "quotactl", "quotactl_fd", "vhangup"),
 )
 REFUSED_ON_X86 = ("iopl", "ioperm", "modify_ldt")
-UNCOUNTED = ("memfd_create", "memfd_secret", "shmget")
+UNCOUNTED = ("memfd_create", "memfd_secret", "shmget", "msgget")
 """Memory that belongs to no process: only a cgroup counts it, so without one there is none to be had."""
 NAMESPACE_FLAGS = (0x00000080, 0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX

@@ -170,7 +170,6 @@ PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE = 0, 16, 0x4206
 attempt("attach", lambda: syscall(101, PTRACE_ATTACH, target["victim"], 0, 0))
 attempt("seize", lambda: syscall(101, PTRACE_SEIZE, target["victim"], 0, 0))
 attempt("init", lambda: syscall(101, PTRACE_ATTACH, 1, 0, 0))
-attempt("me", lambda: syscall(101, PTRACE_TRACEME, 0, 0, 0))
 buffer = ctypes.create_string_buffer(64)
 class Piece(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
@@ -180,6 +179,7 @@ for stage, pid in (("read_victim", target["victim"]), ("read_parent", os.getppid
 attempt("write_own", lambda: syscall(311, os.getpid(), ctypes.byref(piece), 1, ctypes.byref(piece), 1, 0))
 attempt("steal", lambda: syscall(438, os.pidfd_open(os.getppid()), 1, 0))
 attempt("compare", lambda: syscall(312, os.getpid(), os.getppid(), 0, 1, 1))
+attempt("me", lambda: syscall(101, PTRACE_TRACEME, 0, 0, 0))
 """,
         ("attach", "seize", "init", "me", "read_victim", "read_parent", "read_own", "write_own", "steal", "compare"),
         (
