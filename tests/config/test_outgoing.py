@@ -94,5 +94,5 @@ async def test_a_wait_that_is_given_up_ends_the_request(module):
     asking = asyncio.create_task(ask(peer_at(module)))
     await module.came.wait()
     asking.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await left.wait()

@@ -31,7 +31,7 @@ async def confirm(madre, asked: dict) -> str:
 
 
 async def ended(madre, plan_id: str) -> dict:
-    async with asyncio.timeout(20), madre.stream("GET", f"/madre/plans/{plan_id}/events") as events:
+    async with asyncio.timeout(60), madre.stream("GET", f"/madre/plans/{plan_id}/events") as events:
         async for _ in events.aiter_lines():
             pass
     return (await madre.get(f"/madre/plans/{plan_id}")).json()
@@ -40,7 +40,7 @@ async def ended(madre, plan_id: str) -> dict:
 async def until(spawner, plan_id: str, event: str) -> None:
     """Wait until the plan has come to this event."""
     found = select(PlanEventRow.seq).where(PlanEventRow.plan_id == plan_id, PlanEventRow.event == event)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with spawner.db.read() as session:
                 if await session.scalar(found):
@@ -50,7 +50,7 @@ async def until(spawner, plan_id: str, event: str) -> None:
 
 async def a_running_daughter(madre, spawner, command: str = "sleep 60") -> str:
     plan_id = await confirm(madre, await chat(madre, f"run `{command}`"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not spawner.running:
             await asyncio.sleep(0.01)
     return plan_id
@@ -307,7 +307,7 @@ async def test_a_cancel_ends_the_running_daughter(madre, spawner):
     plan_id = await a_running_daughter(madre, spawner)
     assert (await madre.post(f"/madre/plans/{plan_id}/cancel")).json()["status"] == "CANCELLED"
     (row,) = await spawner.rows()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while spawner.running:
             await asyncio.sleep(0.01)
     assert spawner.cancelled == [row.id]
@@ -357,7 +357,7 @@ async def test_a_daughter_that_ended_while_madre_was_down_is_answered_at_the_nex
         plan_id = await confirm(madre, await chat(madre, f"run `{PRINTS}`"))
         await until(spawner, plan_id, "step_waiting")
     spawner.works.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await spawner.rows())[0].status != "DONE":
             await asyncio.sleep(0.01)
     async with start_madre() as madre:
@@ -389,7 +389,7 @@ else:
 """
     asked = (await control(madre, "run", command="python3", args=["-c", script])).json()
     plan_id = await confirm(madre, asked | {"confirmation": asked})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not flag.exists():
             await asyncio.sleep(0.01)
     spawner.works.clear()  # as spawner does by itself while the fleet is halted

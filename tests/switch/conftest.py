@@ -114,6 +114,6 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 async def light_until(client: httpx.AsyncClient, is_so: Callable[[dict[str, Any]], bool]) -> None:
     """Ask for the local model's status until it is as it should be."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not is_so((await client.get("/switch/status")).json()["light_llm"]):
             pass

@@ -163,7 +163,7 @@ async def test_what_is_noted_is_written_soon_and_what_was_refused_again_later(le
     monkeypatch.setattr(ledgers, "LONGEST_PAUSE_SECONDS", 0.01)
     hermes_db.fault = UpstreamUnavailable("down")
     writing = asyncio.create_task(ledger.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         fly(ledger, "answered")
         await hermes_db.refused.wait()
         hermes_db.fault = None
