@@ -409,7 +409,8 @@ class SpawnRow(Base):
     """A job of spawner's, from the moment it was accepted."""
 
     __tablename__ = "spawns"
-    __table_args__ = (Index("ix_spawns_status", "status"), Index("ix_spawns_caller", "caller"))
+    # With the id behind them they give the newest of a status or a caller without sorting.
+    __table_args__ = (Index("ix_spawns_status", "status", "id"), Index("ix_spawns_caller", "caller", "id"))
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(100))

@@ -31,7 +31,7 @@ class Admitted:
 
 
 class Admission:
-    """Looks at requests. It reads the file system, so it runs in a thread."""
+    """Looks at requests. The few looks at the file system that it takes cost less than a thread would."""
 
     def __init__(self, settings: SpawnerSettings, protections: Protections, job_uids: range | None) -> None:
         self._settings, self._protections, self._job_uids = settings, protections, job_uids

@@ -266,7 +266,7 @@ class Daughters:
                 self._over.ring(daughter_id)
 
     async def _admitted(self, asked: DaughterRequest, row: DaughterTaskRow) -> Admitted:
-        admitted = await asyncio.to_thread(self._admission.admit, asked.spawn, row.caller)
+        admitted = self._admission.admit(asked.spawn, row.caller)
         if admitted.asks_for_network and not asked.is_confirmed:
             async with self._db.write() as session:
                 details = {"operation": "spawner:network", "why": "the plan was not confirmed"}

@@ -1,9 +1,12 @@
 """What spawner keeps in the database: its jobs, and what they used while they ran."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, insert, select, update
+from sqlalchemy import Table, Update, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.contracts.common import StatusEnum
@@ -19,11 +22,26 @@ from config.contracts.spawner import (
     SpawnSummary,
     shown,
 )
+from config.database import connection_of
 from config.db_schema import HijaRuntimeRow, SpawnRow
 from config.pages import PageQuery
 from spawner.ended import Ended
 
 OPEN = (StatusEnum.PENDING, StatusEnum.RUNNING)
+FINAL = tuple(one for one in StatusEnum if one.is_final)
+SPAWNS = cast(Table, SpawnRow.__table__)
+# Each job goes through these: built once, and run on the connection, they cost half of what they do through the session.
+ADD = SPAWNS.insert()
+RECORD = select(*(column for column in SPAWNS.c if column.name not in ("request", "marker"))).where(
+    SPAWNS.c.id == bindparam("spawn_id")
+)
+STATE = select(SPAWNS.c.status, SPAWNS.c.attempt, SPAWNS.c.caller, SPAWNS.c.is_removed).where(
+    SPAWNS.c.id == bindparam("spawn_id")
+)
+TO_RUN = select(SPAWNS.c.request, SPAWNS.c.caller, SPAWNS.c.attempt).where(
+    SPAWNS.c.id == bindparam("spawn_id"), SPAWNS.c.status == StatusEnum.PENDING
+)
+REQUEST = select(SPAWNS.c.request).where(SPAWNS.c.id == bindparam("spawn_id"), SPAWNS.c.status.in_(OPEN))
 SUMMARY = (
     SpawnRow.id,
     SpawnRow.name,
@@ -37,6 +55,17 @@ SUMMARY = (
     SpawnRow.started_at,
     SpawnRow.finished_at,
 )
+
+
+NEW: dict[str, Any] = {
+    "stdout": "",
+    "stderr": "",
+    "stdout_bytes": 0,
+    "stderr_bytes": 0,
+    "is_truncated": False,
+    "is_removed": False,
+    "artifacts": [],
+}
 
 
 async def add(session: AsyncSession, record: SpawnRecord, request: SpawnRequest, fence: int | None = None) -> None:
@@ -56,29 +85,26 @@ async def add(session: AsyncSession, record: SpawnRecord, request: SpawnRequest,
         "fence": fence,
         "attempt": record.attempt,
         "protections": record.protections.model_dump(mode="json") if record.protections else None,
-        "artifacts": [],
         "queued_at": record.queued_at,
         "started_at": record.started_at,
     }
-    await session.execute(insert(SpawnRow).values(**values))
+    await (await connection_of(session)).execute(ADD, NEW | values)
 
 
 async def record(session: AsyncSession, spawn_id: str) -> SpawnRecord | None:
-    row = await session.get(SpawnRow, spawn_id)
+    row = (await (await connection_of(session)).execute(RECORD, {"spawn_id": spawn_id})).one_or_none()
     return _record(row) if row else None
 
 
 async def request(session: AsyncSession, spawn_id: str) -> SpawnRequest | None:
     """What a job was asked to do; None unless it waits or runs."""
-    query = select(SpawnRow.request).where(SpawnRow.id == spawn_id, SpawnRow.status.in_(OPEN))
-    found = (await session.execute(query)).scalar_one_or_none()
+    found = (await (await connection_of(session)).execute(REQUEST, {"spawn_id": spawn_id})).scalar_one_or_none()
     return SpawnRequest.model_validate(found) if found is not None else None
 
 
 async def state(session: AsyncSession, spawn_id: str) -> Any:
     """The few columns that say where a job stands: `status`, `attempt`, `caller`, `is_removed`; None when there is no such job."""
-    columns = (SpawnRow.status, SpawnRow.attempt, SpawnRow.caller, SpawnRow.is_removed)
-    return (await session.execute(select(*columns).where(SpawnRow.id == spawn_id))).one_or_none()
+    return (await (await connection_of(session)).execute(STATE, {"spawn_id": spawn_id})).one_or_none()
 
 
 async def page(
@@ -106,10 +132,23 @@ async def page(
     return [SpawnSummary.model_validate({**row._mapping, "spawn_id": row.id}) for row in rows]
 
 
-async def begin(session: AsyncSession, spawn_id: str, at: datetime, protections: Protections) -> bool:
-    """A waiting job runs from now on, so protected; False when it does not wait any more."""
+@dataclass(frozen=True)
+class Turn:
+    """A job whose turn it is."""
+
+    request: SpawnRequest
+    caller: str
+    attempt: int
+
+
+async def begin(session: AsyncSession, spawn_id: str, at: datetime, protections: Protections) -> Turn | None:
+    """A waiting job runs from now on, so protected; None when it does not wait any more."""
+    row = (await (await connection_of(session)).execute(TO_RUN, {"spawn_id": spawn_id})).one_or_none()
+    if row is None:
+        return None
     values = {"status": StatusEnum.RUNNING, "started_at": at, "protections": protections.model_dump(mode="json")}
-    return await _change(session, spawn_id, [StatusEnum.PENDING], **values)
+    await _change(session, spawn_id, [StatusEnum.PENDING], **values)
+    return Turn(SpawnRequest.model_validate(row.request), row.caller, row.attempt)
 
 
 async def mark(session: AsyncSession, spawn_id: str, marker: dict[str, Any]) -> None:
@@ -130,14 +169,16 @@ async def again(session: AsyncSession, spawn_id: str, attempt: int, detail: str)
     return await _change(session, spawn_id, OPEN, **values)
 
 
-async def end(session: AsyncSession, spawn_id: str, ended: Ended, *, only_waiting: bool = False) -> bool:
-    """Write how a job went; False, and nothing changed, when it has ended before (or, where asked for, when it does not wait).
+async def end(session: AsyncSession, spawn_id: str, ended: Ended, *, only_waiting: bool = False) -> datetime | None:
+    """Write how a job went, and say when its folder goes; None, and nothing changed, when it has ended before (or, where asked for, when it
+    does not wait).
 
     What may be private or large of its request is forgotten.
     """
     asked = await request(session, spawn_id)
     if asked is None:
-        return False
+        return None
+    expires_at = ended.finished_at + timedelta(seconds=asked.ttl_seconds)
     values = {
         "status": ended.status,
         "reason": ended.reason,
@@ -155,11 +196,12 @@ async def end(session: AsyncSession, spawn_id: str, ended: Ended, *, only_waitin
         "artifacts": [one.model_dump(mode="json") for one in ended.artifacts],
         "started_at": ended.started_at,
         "finished_at": ended.finished_at,
-        "expires_at": ended.finished_at + timedelta(seconds=asked.ttl_seconds),
+        "expires_at": expires_at,
         "request": shown(asked),
         "marker": None,
     }
-    return await _change(session, spawn_id, [StatusEnum.PENDING] if only_waiting else OPEN, **values)
+    is_ended = await _change(session, spawn_id, [StatusEnum.PENDING] if only_waiting else OPEN, **values)
+    return expires_at if is_ended else None
 
 
 async def open_jobs(session: AsyncSession) -> list[SpawnRow]:
@@ -204,15 +246,19 @@ async def samples(session: AsyncSession, spawn_id: str, query: PageQuery) -> lis
     ]
 
 
-async def _change(session: AsyncSession, spawn_id: str, statuses: Any, **values: Any) -> bool:
-    changed = await session.execute(
-        update(SpawnRow).where(SpawnRow.id == spawn_id, SpawnRow.status.in_(statuses)).values(**values)
-    )
-    assert isinstance(changed, CursorResult)
+async def _change(session: AsyncSession, spawn_id: str, statuses: Sequence[StatusEnum], **values: Any) -> bool:
+    named = {f"new_{name}": value for name, value in values.items()} | {"spawn_id": spawn_id}
+    changed = await (await connection_of(session)).execute(_update_of(tuple(statuses), tuple(values)), named)
     return changed.rowcount == 1
 
 
-def _record(row: SpawnRow) -> SpawnRecord:
+@lru_cache
+def _update_of(statuses: tuple[StatusEnum, ...], columns: tuple[str, ...]) -> Update:
+    where = (SPAWNS.c.id == bindparam("spawn_id"), SPAWNS.c.status.in_(statuses))
+    return SPAWNS.update().where(*where).values({name: bindparam(f"new_{name}") for name in columns})
+
+
+def _record(row: Any) -> SpawnRecord:
     return SpawnRecord(
         spawn_id=row.id,
         name=row.name,

@@ -153,7 +153,7 @@ class Runs:
             return await self.launcher.run(job, Watcher(started, wrote, sampled))
         finally:
             run.has_begun = False
-            await asyncio.to_thread(self.folders.seal, job.spawn_id)
+            self.folders.seal(job.spawn_id)
 
     async def _mark(self, spawn_id: str, marker: Marker) -> None:
         await asyncio.sleep(MARKED_AFTER_SECONDS)

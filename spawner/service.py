@@ -39,6 +39,7 @@ from spawner.errors import ArtifactNotFound, LogsGone, SpawnNotFound
 from spawner.keeper import Keeper
 from spawner.leftovers import kill_leftovers, lost
 from spawner.queue import JobQueue
+from spawner.repository import Turn
 from spawner.runs import Runs
 from spawner.spool import STREAMS, Piece, Stream, read_piece
 
@@ -94,7 +95,7 @@ class Spawner:
                 earlier = await once.earlier(session)
             if earlier is not None and earlier.resource_id is not None:
                 return earlier.resource_id
-        admitted = await asyncio.to_thread(self.admission.admit, request, caller.id)
+        admitted = self.admission.admit(request, caller.id)
         granted = None
         if admitted.asks_for_network:
             params = {"command": request.command, "args": request.args, "network": request.network}
@@ -131,16 +132,15 @@ class Spawner:
         self.runs.expect(spawn_id)
         try:
             async with self._db.write() as session:
-                request = await repository.request(session, spawn_id)
-                if request is None or not await repository.begin(session, spawn_id, utc_now(), self.runs.protections):
-                    return  # it was ended while it waited
-                state = await repository.state(session, spawn_id)
+                turn = await repository.begin(session, spawn_id, utc_now(), self.runs.protections)
+            if turn is None:
+                return  # it was ended while it waited
             self._changed.ring(spawn_id)
             started = time.monotonic()
-            ended = await self._attempt(spawn_id, request, state.caller, place)
+            ended = await self._attempt(spawn_id, turn, place)
             self.queue.took(time.monotonic() - started)
-            may_run_again = ended.may_run_again and state.attempt <= request.retries
-            if not (may_run_again and await self._again(spawn_id, state, ended)):
+            may_run_again = ended.may_run_again and turn.attempt <= turn.request.retries
+            if not (may_run_again and await self._again(spawn_id, turn.attempt, ended)):
                 await self.apart(self.close_job(spawn_id, ended))
         except Exception:  # the top of this job's own work: whatever happens, its record gets an end
             log.exception("job_broke", spawn_id=spawn_id)
@@ -149,25 +149,25 @@ class Spawner:
             self.runs.over(spawn_id)
             self._tell(spawn_id)
 
-    async def _attempt(self, spawn_id: str, request: SpawnRequest, caller: str, place: int) -> Ended:
+    async def _attempt(self, spawn_id: str, turn: Turn, place: int) -> Ended:
         try:
-            admitted = await asyncio.to_thread(self.admission.admit, request, caller)
+            admitted = self.admission.admit(turn.request, turn.caller)
         except FleetError as refusal:  # the machine has changed while it waited
             return never_started(refusal.detail)
-        return await self.runs.run(spawn_id, request, admitted, place)
+        return await self.runs.run(spawn_id, turn.request, admitted, place)
 
-    async def _again(self, spawn_id: str, state: Any, ended: Ended) -> bool:
+    async def _again(self, spawn_id: str, attempt: int, ended: Ended) -> bool:
         """Let a job wait for another attempt; False when it was ended meanwhile."""
-        detail = f"attempt {state.attempt} was {ended.reason}: {ended.detail}"
+        detail = f"attempt {attempt} was {ended.reason}: {ended.detail}"
         async with self._db.write() as session:
-            if not await repository.again(session, spawn_id, state.attempt + 1, detail):
+            if not await repository.again(session, spawn_id, attempt + 1, detail):
                 return False
             record = await repository.record(session, spawn_id)
         assert record is not None
         await asyncio.to_thread(self.runs.folders.remove, spawn_id)
         log.info("job_runs_again", spawn_id=spawn_id, attempt=record.attempt, why=detail)
         asyncio.get_running_loop().call_later(
-            policy.retry_delay(state.attempt), self._enqueue, spawn_id, record.priority.rank, record.queued_at
+            policy.retry_delay(attempt), self._enqueue, spawn_id, record.priority.rank, record.queued_at
         )
         return True
 
@@ -178,10 +178,10 @@ class Spawner:
         while True:
             try:
                 async with self._db.write() as session:
-                    is_ended = await repository.end(session, spawn_id, ended)
+                    expires_at = await repository.end(session, spawn_id, ended)
                     if samples:
                         await repository.add_samples(session, samples)
-                    record = await repository.record(session, spawn_id)
+                    record = await repository.record(session, spawn_id) if also is not None else None
                     if also is not None and record is not None:
                         await also(session, record)
                 break
@@ -189,8 +189,8 @@ class Spawner:
                 failures += 1
                 log.error("end_not_written", spawn_id=spawn_id, error=repr(error))
                 await asyncio.sleep(policy.retry_delay(failures))
-        if is_ended and record is not None and record.expires_at is not None:
-            self._keeper.add(record.expires_at, spawn_id)
+        if expires_at is not None:
+            self._keeper.add(expires_at, spawn_id)
         self._tell(spawn_id)
 
     def _tell(self, spawn_id: str) -> None:
@@ -212,7 +212,7 @@ class Spawner:
             ended = await asyncio.to_thread(lost, row, self.runs.folders)
             retries = int(row.request.get("retries", 0)) if row.daughter_task_id is None else 0
             log.warning("job_lost", spawn_id=row.id, attempt=row.attempt, retries=retries)
-            if not (row.attempt <= retries and await self._again(row.id, row, ended)):
+            if not (row.attempt <= retries and await self._again(row.id, row.attempt, ended)):
                 await asyncio.to_thread(self.runs.folders.seal, row.id)
                 await self.close_job(row.id, ended)
 
@@ -357,13 +357,14 @@ class Spawner:
             bell = self._ended.of(spawn_id)
             if not self.runs.kill(spawn_id, why):
                 async with self._db.write() as session:
-                    is_ended = await repository.end(session, spawn_id, killed_in_the_queue(why), only_waiting=True)
-                    record = await repository.record(session, spawn_id)
-                if is_ended and record is not None and record.expires_at is not None:
+                    ended = killed_in_the_queue(why)
+                    expires_at = await repository.end(session, spawn_id, ended, only_waiting=True)
+                    state = await repository.state(session, spawn_id)
+                if expires_at is not None:
                     self.queue.remove(spawn_id)
-                    self._keeper.add(record.expires_at, spawn_id)
+                    self._keeper.add(expires_at, spawn_id)
                     self._tell(spawn_id)
-                if record is None or record.status.is_final:
+                if state is None or StatusEnum(state.status).is_final:
                     return
                 continue  # its turn came in this moment: now it can be reached
             try:
@@ -377,22 +378,23 @@ class Spawner:
     async def _finished(self, spawn_id: str, wait_seconds: float) -> SpawnRecord:
         """The job when it has ended, or as it is after that time."""
         deadline = time.monotonic() + wait_seconds
-        while True:
-            bell = self._ended.of(spawn_id) if wait_seconds else None
+        while (left := deadline - time.monotonic()) > 0:
+            bell = self._ended.of(spawn_id)
             async with self._db.read() as session:
-                found = await repository.record(session, spawn_id)
-            if found is None:
-                raise SpawnNotFound(f"no job {spawn_id}")
-            left = deadline - time.monotonic()
-            if bell is None or found.status.is_final or left <= 0:
-                if found.status.is_final:
-                    self._ended.forget(spawn_id)
-                return found
+                state = await repository.state(session, spawn_id)
+            if state is None or StatusEnum(state.status).is_final:
+                self._ended.forget(spawn_id)
+                break
             try:
                 async with asyncio.timeout(left):
                     await bell.wait()
             except TimeoutError:
-                return found
+                break
+        async with self._db.read() as session:
+            found = await repository.record(session, spawn_id)
+        if found is None:
+            raise SpawnNotFound(f"no job {spawn_id}")
+        return found
 
     async def _visible(self, spawn_id: str, caller: Caller) -> Any:
         async with self._db.read() as session:

@@ -76,8 +76,8 @@ def upgrade() -> None:
         sa.Column("is_removed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_spawns_status", "spawns", ["status"])
-    op.create_index("ix_spawns_caller", "spawns", ["caller"])
+    op.create_index("ix_spawns_status", "spawns", ["status", "id"])
+    op.create_index("ix_spawns_caller", "spawns", ["caller", "id"])
     op.create_index("ix_spawns_daughter_task_id", "spawns", ["daughter_task_id"])
     op.create_index("ix_spawns_expires_at", "spawns", ["expires_at"])
     op.create_table(
