@@ -6,6 +6,7 @@ in the same run, in turn. Times of attacks are in the attacks themselves bounded
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import statistics
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 from sqlalchemy import create_engine, insert
 
 from config import migrate
@@ -387,6 +389,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     asked = parser.parse_args()
     found = Found({})
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
     async def measure() -> None:
         for name in asked.only.split(","):
