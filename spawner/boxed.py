@@ -43,14 +43,14 @@ class BoxedRun(Run):
         tasks: list[asyncio.Task[None]] = []
         deadline: asyncio.TimerHandle | None = None
         try:
-            if self.cgroup:
-                self.cgroup.begin(self.job.limits)
             status, release = await self._start()
+            if self.cgroup:
+                self.cgroup.begin(self.job.limits)  # while bwrap starts: the job itself is held back
             await self._find_init(status)
             if self._init and self.reason is None and await self._limit():
-                self.told_started()
                 os.write(release, b"x")
                 self._is_released = True
+                self.told_started()
                 timeout = self.job.limits.timeout_seconds
                 late = f"it ran longer than {timeout:g} s"
                 deadline = asyncio.get_running_loop().call_later(timeout, self.end, Reason.TIMEOUT, late)
@@ -218,7 +218,7 @@ class BoxedRun(Run):
         reason, detail = self.reason, self.detail
         if self.cgroup:
             self.peak_bytes = max(self.peak_bytes, self.cgroup.peak_bytes() or 0)
-            self.cpu_seconds = max(self.cpu_seconds, self.cgroup.usage().cpu_seconds)
+            self.cpu_seconds = max(self.cpu_seconds, self.cgroup.cpu_seconds())
             if self.cgroup.oom_kills() and reason is None:
                 reason, detail = Reason.OOM, f"it asked for more than {self.job.limits.max_memory_mb} MiB of memory"
         if reason is None:

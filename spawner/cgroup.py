@@ -47,6 +47,10 @@ class Cgroup(ABC):
     def usage(self) -> Usage: ...
 
     @abstractmethod
+    def cpu_seconds(self) -> float:
+        """Of all processes since `begin`, those included that nobody waited for."""
+
+    @abstractmethod
     def peak_bytes(self) -> int | None: ...
 
     @abstractmethod
@@ -118,8 +122,10 @@ class SlotV1(Cgroup):
 
     def usage(self) -> Usage:
         processes = _number(self._pids / "pids.current") - INIT - BWRAP - STARTER
-        cpu = (self._cpu_nanoseconds() - self._cpu_before) / 1e9
-        return Usage(_number(self._memory / "memory.usage_in_bytes"), cpu, max(processes, 0))
+        return Usage(_number(self._memory / "memory.usage_in_bytes"), self.cpu_seconds(), max(processes, 0))
+
+    def cpu_seconds(self) -> float:
+        return (self._cpu_nanoseconds() - self._cpu_before) / 1e9
 
     def _cpu_nanoseconds(self) -> int:
         return _number(self._cpu / "cpuacct.usage") if self._cpu else 0
@@ -188,8 +194,10 @@ class FolderV2(Cgroup):
 
     def usage(self) -> Usage:
         processes = _number(self._folder / "pids.current") - INIT
-        cpu = _field(self._folder / "cpu.stat", "usage_usec") / 1e6
-        return Usage(_number(self._folder / "memory.current"), cpu, max(processes, 0))
+        return Usage(_number(self._folder / "memory.current"), self.cpu_seconds(), max(processes, 0))
+
+    def cpu_seconds(self) -> float:
+        return _field(self._folder / "cpu.stat", "usage_usec") / 1e6
 
     def peak_bytes(self) -> int | None:
         try:
@@ -213,9 +221,11 @@ class CgroupsV2(Cgroups):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._count = 0
 
     def for_job(self, spawn_id: str, uid: int | None) -> Cgroup:
-        return FolderV2(self._folder / spawn_id)
+        self._count += 1  # a job that is run again comes with the same id, while its old folder is being removed
+        return FolderV2(self._folder / f"{spawn_id}-{self._count}")
 
     def close(self) -> None:
         for left in self._folder.iterdir():

@@ -21,7 +21,7 @@ from spawner.running import Machine, Run
 from spawner.starting import Starters
 
 log = structlog.get_logger()
-LOOKERS = 4
+LOOKERS = 16  # two for each of eight jobs: one that counts a large folder must not keep another from being looked at
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,12 @@ OPEN_FILES, PENDING_SIGNALS = 256, 512
 CPU_SLACK = 5
 """Seconds of CPU time past what the job may have, after which the kernel itself ends a process, should we not."""
 DRAIN_TIMEOUT = 2.0  # seconds
-CGROUP_POLL, DISK_POLL = 0.1, 0.25  # seconds
+CGROUP_POLL, DISK_POLL, DISK_POLL_NEAR_FULL = 0.1, 0.25, 0.02  # seconds
+DISK_BYTES_PER_SECOND = 1024 * MIB
 BUSY_SHARE = 5
 """A look at a job takes time from others: the next one waits at least so many times as long."""
+LONGEST_PAUSE = 0.05
+"""Seconds after which memory is looked at again all the same: else a job could have itself looked at seldom by being hard to look at."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,6 @@ class Look:
 
     usage: Usage
     oom_kills: int
-    disk: FolderSize | None
 
 
 class Run(ABC):
@@ -175,23 +177,22 @@ class Run(ABC):
 
     async def watch(self) -> None:
         """Look at the job again and again, end it when it uses more than it may, and tell what it uses. Until cancelled."""
-        loop, limits = asyncio.get_running_loop(), self.job.limits
+        async with (
+            asyncio.TaskGroup() as group
+        ):  # apart: counting a folder may take a while, and memory fills meanwhile
+            group.create_task(self._watch_usage())
+            group.create_task(self._watch_disk())
+
+    async def _watch_usage(self) -> None:
+        loop = asyncio.get_running_loop()
         pause = CGROUP_POLL if self.cgroup else self.machine.poll_seconds
-        began = time.monotonic()
-        next_sample, next_disk, took = began + self.machine.sample_seconds, began + DISK_POLL, 0.0
-        disk_took = 0.0
+        next_sample, took = time.monotonic() + self.machine.sample_seconds, 0.0
         while self.reason is None:
-            await asyncio.sleep(max(pause, took * BUSY_SHARE))
+            await asyncio.sleep(max(pause, min(took * BUSY_SHARE, LONGEST_PAUSE)))
             now = time.monotonic()
-            wants_disk = now >= next_disk
-            look = await loop.run_in_executor(self.machine.looking, self._look, wants_disk)
-            spent = time.monotonic() - now
-            if wants_disk:
-                disk_took = spent
-                next_disk = now + max(DISK_POLL, disk_took * BUSY_SHARE)
-            else:
-                took = spent
-            self._judge(look, limits)
+            look = await loop.run_in_executor(self.machine.looking, self._look)
+            took = time.monotonic() - now
+            self._judge(look)
             if now >= next_sample:
                 next_sample = now + self.machine.sample_seconds
                 used = look.usage
@@ -203,11 +204,25 @@ class Run(ABC):
                 )
                 self.watcher.sampled(sample)
 
-    def _look(self, wants_disk: bool) -> Look:
-        disk = self._disk() if wants_disk else None
+    async def _watch_disk(self) -> None:
+        """The less there is left of the folder's limit, the sooner the next look: a job writes at the disk's speed."""
+        loop, most = asyncio.get_running_loop(), self.job.limits.max_disk_mb * MIB
+        left, took = most, 0.0
+        while self.reason is None:
+            pause = min(max(left / DISK_BYTES_PER_SECOND, DISK_POLL_NEAR_FULL), DISK_POLL)
+            await asyncio.sleep(max(pause, took * BUSY_SHARE))
+            began = time.monotonic()
+            size = await loop.run_in_executor(self.machine.looking, self._disk)
+            took, left = time.monotonic() - began, most - size.disk_bytes
+            if not size.is_whole:
+                self.end(Reason.OUTPUT_LIMIT, "disk: more files or deeper folders than can be counted")
+            elif left < 0:
+                self.end(Reason.OUTPUT_LIMIT, f"disk: it filled more than {self.job.limits.max_disk_mb} MiB")
+
+    def _look(self) -> Look:
         if self.cgroup:
-            return Look(self.cgroup.usage(), self.cgroup.oom_kills(), disk)
-        return Look(self.usage(), 0, disk)
+            return Look(self.cgroup.usage(), self.cgroup.oom_kills())
+        return Look(self.usage(), 0)
 
     def usage(self) -> Usage:
         return tree.usage(self.pids(), precise_above=self.job.limits.max_memory_mb * MIB)
@@ -217,7 +232,8 @@ class Run(ABC):
         device = self.job.folder.stat().st_dev
         return FolderSize(size.disk_bytes + tree.unlinked_bytes(self.pids(), device), size.is_whole)
 
-    def _judge(self, look: Look, limits: Limits) -> None:
+    def _judge(self, look: Look) -> None:
+        limits = self.job.limits
         self.peak_bytes = max(self.peak_bytes, look.usage.memory_bytes)
         self.cpu_seconds = max(self.cpu_seconds, look.usage.cpu_seconds)
         if self.reason is not None:
@@ -228,10 +244,6 @@ class Run(ABC):
             self.end(Reason.OOM, f"it used more than {limits.max_memory_mb} MiB of memory")
         elif limits.max_cpu_seconds is not None and look.usage.cpu_seconds > limits.max_cpu_seconds:
             self.end(Reason.TIMEOUT, f"CPU time: it used more than {limits.max_cpu_seconds:g} s")
-        elif look.disk and not look.disk.is_whole:
-            self.end(Reason.OUTPUT_LIMIT, "disk: more files or deeper folders than can be counted")
-        elif look.disk and look.disk.disk_bytes > limits.max_disk_mb * MIB:
-            self.end(Reason.OUTPUT_LIMIT, f"disk: it filled more than {limits.max_disk_mb} MiB")
 
 
 def rlimits(limits: Limits, *, processes: int | None) -> dict[int, tuple[int, int]]:

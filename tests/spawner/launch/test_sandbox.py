@@ -99,7 +99,7 @@ def test_a_cgroup_of_version_2_is_limited_read_and_removed(tmp_path: Path) -> No
     """On plain files: what is written where. The kernel makes them itself; here they are made beforehand."""
     group = CgroupsV2(tmp_path).for_job("s1", None)
     group.begin(Limits(max_memory_mb=64, max_processes=10))
-    folder = tmp_path / "s1"
+    folder = tmp_path / "s1-1"
     (folder / "memory.current").write_text("1000\n")
     (folder / "memory.peak").write_text("2000\n")
     (folder / "memory.events").write_text("low 0\noom 2\noom_kill 1\n")
