@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from config.contracts.gateway import FleetHealth
+from config.contracts.spawner import LARGEST_REQUEST_BYTES
 from config.idempotency import forget_old
 from config.module_template import Ground, create_module_app
 from config.secrets import load_secrets
@@ -88,6 +89,8 @@ def _body_limits(settings: GatewaySettings) -> Callable[[str], int]:
     def limit_of(path: str) -> int:
         if routing.kind_of(path) is Kind.UPLOAD:
             return settings.gateway_upload_limit_bytes
+        if path == "/spawner/spawn":
+            return max(LARGEST_REQUEST_BYTES, settings.body_limit_bytes)
         return settings.gateway_v1_limit_bytes if path.startswith("/v1/") else settings.body_limit_bytes
 
     return limit_of

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from config.clients.madre import MadreClient
 from config.clients.shub import ShubClient
 from config.contracts.common import Check, HealthState
+from config.contracts.spawner import LARGEST_REQUEST_BYTES
 from config.module_template import Ground, create_module_app
 from config.settings import MIB
 from spawner.admission import Admission
@@ -30,8 +31,6 @@ from spawner.runs import Runs
 from spawner.service import Spawner
 from spawner.settings import SpawnerSettings
 
-SPAWN_BODY_BYTES = 4 * MIB
-"""A request with the longest stdin and files, as JSON escapes them."""
 LOW_DISK_BYTES = 512 * MIB
 LONGEST_WORKER = 100  # characters that the column holds
 UNSAFE_RUNG = "S0"
@@ -72,7 +71,9 @@ def create_app(settings: SpawnerSettings | None = None) -> FastAPI:
         lifespan=lifespan,
         checks=checks,
         body_limit_of=lambda path: (
-            max(SPAWN_BODY_BYTES, settings.body_limit_bytes) if path == "/spawner/spawn" else settings.body_limit_bytes
+            max(LARGEST_REQUEST_BYTES, settings.body_limit_bytes)
+            if path == "/spawner/spawn"
+            else settings.body_limit_bytes
         ),
         description="Runs processes in a sandbox, within limits, and tells the truth about how they went.",
     )

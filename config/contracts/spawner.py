@@ -12,6 +12,8 @@ MOST_ARGS, MOST_FILES, MOST_ARTIFACT_GLOBS, MOST_VARIABLES = 256, 64, 32, 64
 LONGEST_ARG = 32_768
 LONGEST_INPUT = 512 * 1024
 """Characters of `stdin`, and of the content of all `files` together: larger inputs come as assets."""
+LARGEST_REQUEST_BYTES = 4 * 1024 * 1024
+"""Of a SpawnRequest with the longest input, as JSON may escape it."""
 NO_NUL = r"^[^\x00]*$"
 
 Text = Annotated[str, Field(max_length=LONGEST_ARG, pattern=NO_NUL)]

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from config.contracts.spawner import LARGEST_REQUEST_BYTES
 from tests.fakes.wire import Broken, Visit
 from tests.gateway.test_forwarding import problem_of
 
@@ -364,7 +365,13 @@ async def stuck_reader(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "limit"), [("POST /shub/assets", 300_000), ("POST /v1/embeddings", 200_000), ("POST /madre/chat", 100_000)]
+    ("line", "limit"),
+    [
+        ("POST /shub/assets", 300_000),
+        ("POST /v1/embeddings", 200_000),
+        ("POST /madre/chat", 100_000),
+        ("POST /spawner/spawn", LARGEST_REQUEST_BYTES),
+    ],
 )
 async def test_bodies_over_the_limit_of_their_path_are_refused(open_door, fleet, line, limit):
     door = await open_door(gateway_upload_limit_bytes=300_000, gateway_v1_limit_bytes=200_000, body_limit_bytes=100_000)
