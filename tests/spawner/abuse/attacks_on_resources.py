@@ -258,33 +258,6 @@ while True:
         is_alone=True,
     ),
     Case(
-        "memory taken while the folder is being counted",
-        """
-def litter():
-    for number in range(120_000):
-        os.close(os.open(f"n{number}", os.O_CREAT | os.O_WRONLY))
-    return 120_000
-attempt("litter", litter)
-import time
-def read_at():
-    open("touched", "w").close()  # the time of reading is kept once after each change
-    return os.stat(".").st_atime_ns
-last, until = read_at(), time.monotonic() + 3
-while os.stat(".").st_atime_ns == last and time.monotonic() < until:
-    time.sleep(0.001)
-say("ATTEMPTED", "fill")
-held = []
-while len(held) < 1024:
-    held.append(bytearray(os.urandom(4096)) * 256)
-time.sleep(5)
-""",
-        ("litter",),
-        (ended("oom"), memory_held(96, is_sudden=True)),
-        fatal="fill",
-        request={"timeout_seconds": 20},
-        is_alone=True,
-    ),
-    Case(
         "being spared when memory is out",
         """
 def spare(value):
