@@ -155,3 +155,20 @@ def test_the_command_line_runs_lists_and_kills_jobs(fleet, gateway, marker):
     late = fleet.vx11("spawn", "--timeout", "0.3", "sleep", "9", check=False)
     assert late.returncode == 124
     assert "timeout" in late.stderr
+
+
+@pytest.mark.parametrize("end", ["kill -9 of the supervisor", "vx11 down"])
+def test_a_fleet_that_ends_takes_its_jobs_along(new_fleet, marker, end):
+    fleet = new_fleet()
+    fleet.up()
+    with httpx.Client(
+        base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False
+    ) as gateway:
+        spawned(gateway, marker)
+        wait_until(lambda: len(marked(marker)) >= 3)
+    if end == "vx11 down":
+        fleet.down()
+        assert marked(marker) == []
+    else:
+        os.kill(fleet.supervisor_pid(), signal.SIGKILL)
+        wait_until(lambda: not marked(marker))
