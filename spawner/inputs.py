@@ -13,6 +13,7 @@ from config.contracts.spawner import InputFile
 from spawner.errors import InputRefused
 from spawner.folders import DIRECTORY
 from spawner.policy import PROJECT_FOLDER, content_of, parts_of
+from spawner.slow_work import SlowWork
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_PROJECT_FILES = 200_000
@@ -26,7 +27,14 @@ class Assets(Protocol):
 
 
 async def lay_out(
-    folder: Path, files: Iterable[InputFile], copies: Path | None, assets: Assets, *, uid: int | None, most_bytes: int
+    folder: Path,
+    files: Iterable[InputFile],
+    copies: Path | None,
+    assets: Assets,
+    *,
+    uid: int | None,
+    most_bytes: int,
+    slow: SlowWork,
 ) -> None:
     """Fill a new folder, as the property of `uid`.
 
@@ -34,7 +42,7 @@ async def lay_out(
     """
     left = most_bytes
     if copies is not None:
-        left -= await asyncio.to_thread(_copy_project, copies, folder, uid, left)
+        left -= await slow.do(_copy_project, copies, folder, uid, left)
     by_content = [(one, content) for one in files if (content := content_of(one)) is not None]
     left -= sum(len(content) for _, content in by_content)
     if left < 0:

@@ -11,6 +11,7 @@ from config.clock import utc_now
 from config.database import Database
 from spawner import repository
 from spawner.folders import Folders
+from spawner.slow_work import SlowWork
 
 MOST_AT_ONCE = 50
 RETRIED_AFTER_SECONDS = 30.0
@@ -21,8 +22,8 @@ log = structlog.get_logger()
 class Keeper:
     """Knows when which folder goes."""
 
-    def __init__(self, db: Database, folders: Folders) -> None:
-        self._db, self._folders = db, folders
+    def __init__(self, db: Database, folders: Folders, slow: SlowWork) -> None:
+        self._db, self._folders, self._slow = db, folders, slow
         self._expiring: list[tuple[datetime, str]] = []
         self._news = asyncio.Event()
 
@@ -76,7 +77,7 @@ class Keeper:
 
     async def _remove(self, spawn_id: str) -> bool:
         try:
-            await asyncio.to_thread(self._folders.remove, spawn_id)
+            await self._slow.do(self._folders.remove, spawn_id)
         except OSError as error:  # the next start tries again: it finds the folder still there
             log.warning("folder_not_removed", spawn_id=spawn_id, error=repr(error))
             return False

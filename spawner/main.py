@@ -30,6 +30,7 @@ from spawner.routes import daughters_router, router
 from spawner.runs import Runs
 from spawner.service import Spawner
 from spawner.settings import SpawnerSettings
+from spawner.slow_work import SlowWork
 
 LOW_DISK_BYTES = 512 * MIB
 LONGEST_WORKER = 100  # characters that the column holds
@@ -98,9 +99,11 @@ async def _open(settings: SpawnerSettings, ground: Ground, stack: AsyncExitStack
     stack.push_async_callback(madre.close)
 
     collector = Collector(most_files=settings.spawner_most_artifacts, most_bytes=settings.spawner_most_artifact_bytes)
-    runs = Runs(ground.db, launcher, folders, shub, collector, Bells(), uids)
+    slow = SlowWork()
+    stack.push_async_callback(slow.close)
+    runs = Runs(ground.db, launcher, folders, shub, collector, slow, Bells(), uids)
     queue = JobQueue(settings.concurrency, settings.spawner_queue_limit)
-    keeper = Keeper(ground.db, folders)
+    keeper = Keeper(ground.db, folders, slow)
     admission = Admission(settings, launcher.protections, uids)
     spawner = Spawner(
         ground.db,

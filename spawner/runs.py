@@ -21,6 +21,7 @@ from spawner.errors import InputRefused
 from spawner.folders import Folders
 from spawner.inputs import Assets, lay_out
 from spawner.job import Job, Launcher, Marker, Outcome, Watcher
+from spawner.slow_work import SlowWork
 from spawner.spool import head
 
 MARKED_AFTER_SECONDS = 0.02
@@ -50,6 +51,7 @@ class Runs:
     folders: Folders
     assets: Assets
     collector: Collector
+    slow: SlowWork
     changed: Bells
     job_uids: range | None
     """One per place in the queue; None where jobs run as we do."""
@@ -98,7 +100,9 @@ class Runs:
             return never_started(f"the machine cannot start it: {error}", may_run_again=True)
         if run.killed is not None and outcome.reason is Reason.KILLED:
             outcome = replace(outcome, detail=run.killed)
-        return await asyncio.to_thread(self._ended, outcome, job.folder, job.spool, request.artifacts)
+        if request.artifacts:
+            return await self.slow.do(self._ended, outcome, job.folder, job.spool, request.artifacts)
+        return await asyncio.to_thread(self._ended, outcome, job.folder, job.spool, ())
 
     async def _prepared(
         self, spawn_id: str, request: SpawnRequest, admitted: Admitted, uid: int | None, run: _Run
@@ -108,7 +112,9 @@ class Runs:
         if request.files or admitted.copies is not None:
             most_bytes = admitted.limits.max_disk_mb * MIB
             run.preparing = asyncio.ensure_future(
-                lay_out(folder, request.files, admitted.copies, self.assets, uid=uid, most_bytes=most_bytes)
+                lay_out(
+                    folder, request.files, admitted.copies, self.assets, uid=uid, most_bytes=most_bytes, slow=self.slow
+                )
             )
             try:
                 await asyncio.wait([run.preparing])

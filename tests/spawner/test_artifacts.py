@@ -1,11 +1,14 @@
 """Files that jobs leave, and files that they only pretend to leave."""
 
 import hashlib
+import os
+import re
 
 import pytest
 
 from spawner.artifacts import pattern_of
-from tests.spawner.conftest import problem
+from spawner.folders import Folders
+from tests.spawner.conftest import problem, until
 
 
 async def artifacts(spawner, job):
@@ -105,26 +108,44 @@ open("large", "w").write("x" * 5000)
         assert "large" in large["detail"]
 
 
-async def test_folders_nested_deeper_than_any_path_do_not_stop_the_collecting_or_the_removal(spawner_at):
+async def test_folders_nested_deep_and_closed_do_not_stop_the_collecting_or_the_removal(spawner_at):
     script = """
 import os
 open("kept", "w").write("x")
-for n in range(3000):
-    os.mkdir("d" * 50); os.chdir("d" * 50)
+for n in range(100):
+    os.mkdir("d" * 100); os.chdir("d" * 100)
 open("lost", "w").write("x")
-os.chmod(".", 0)
-print("deep")
+os.chmod(".", 0); os.chmod("..", 0)
 """
     async with spawner_at() as spawner:
         job = await spawner.python(script, artifacts=["**"], ttl_seconds=1)
-        assert job["stdout"] == "deep\n", job
-        assert [one["path"] for one in job["artifacts"]] == ["kept"]
-        from tests.spawner.conftest import until
+        assert [one["path"] for one in job["artifacts"]] == ["kept"], job
 
         async def gone():
             return True if job["spawn_id"] not in spawner.folders() else None
 
         await until(gone)
+
+
+def test_a_folder_deeper_than_any_path_or_stack_is_removed_and_nothing_beside_it(tmp_path):
+    folders = Folders(tmp_path, is_for_others=False)
+    folders.open()
+    job, _ = folders.make("spawn_1", None)
+    (tmp_path / "beside").write_text("kept")
+    (job / "link").symlink_to(tmp_path)
+    (job / ".doomed.1").mkdir()
+    at = os.open(job, os.O_RDONLY)
+    for _ in range(5000):
+        os.mkdir("d" * 200, dir_fd=at)
+        os.symlink(tmp_path, "inner", dir_fd=at)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.fchmod(at, 0)
+    os.close(at)
+    folders.remove("spawn_1")
+    assert folders.ids() == []
+    assert (tmp_path / "beside").read_text() == "kept"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +172,4 @@ print("deep")
     ],
 )
 def test_globs_mean_what_shells_mean(glob, path, matches):
-    import re
-
     assert bool(re.compile(pattern_of(glob), re.DOTALL).fullmatch(path)) is matches
