@@ -30,6 +30,7 @@ NAMES = {
     resource.RLIMIT_MSGQUEUE: "msgqueue",
     resource.RLIMIT_RTPRIO: "rtprio",
     resource.RLIMIT_NICE: "nice",
+    resource.RLIMIT_DATA: "data",
     resource.RLIMIT_NPROC: "nproc",
 }
 
@@ -61,12 +62,15 @@ class BareRun(Run):
             if watching:
                 watching.cancel()
             self.kill_now()
+            self.leave_nothing()
             self.close()
 
     async def _start(self) -> None:
         uid = self.job.uid
         # Of a uid of the pool all processes are the job's; of our own they are not, and the limit would be everybody's.
-        limits = rlimits(self.job.limits, processes=self.job.limits.max_processes if uid is not None else None)
+        limits = rlimits(
+            self.job.limits, processes=self.job.limits.max_processes if uid is not None else None, is_counted=False
+        )
         kept = []
         for which, (soft, hard) in limits.items():
             hard_now = resource.getrlimit(which)[1]
@@ -80,6 +84,7 @@ class BareRun(Run):
         argv = ["prlimit", *kept, *drop, str(self.job.command), *self.job.args]
         start = Start(argv, stdin, stdout, stderr, env=env, cwd=str(self.job.folder), is_session=True)
         self.process = await self.machine.starters.start(start, None, None)
+        self.machine.awaited.add(self.process.pid)
         self.outer = tree.Pidfd(self.process.pid)
         self.fds.close(stdin, stdout, stderr)
 
@@ -107,24 +112,27 @@ class BareRun(Run):
             tree.kill_tree(self.outer.pid)
 
     def _sweep(self) -> None:
+        """End what is left of the job, and learn of the end of those that came to us."""
         assert self.outer is not None
         deadline = time.monotonic() + SWEEP_TIMEOUT
         while time.monotonic() < deadline:
             left = [pid for pid in self.pids() if pid != self.outer.pid and tree.is_alive(pid)]
+            if not left:
+                break
             if self.job.uid is not None:
                 tree.kill_uid(self.job.uid)
             for pid in left:
                 tree.kill_tree(pid)
-            for pid in left:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
-            if not left:
-                return
             time.sleep(0.002)
+        for pid in tree.orphaned_zombies():
+            if pid not in self.machine.awaited:
+                with contextlib.suppress(ChildProcessError):  # another job's sweep was quicker
+                    os.waitpid(pid, os.WNOHANG)
 
     def _reap(self) -> None:
         assert self.process is not None
         _pid, status, used = os.wait4(self.process.pid, 0)
+        self.machine.awaited.discard(self.process.pid)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self.cpu_seconds = max(self.cpu_seconds, used.ru_utime + used.ru_stime)
 

@@ -70,6 +70,7 @@ class BoxedRun(Run):
             for task in tasks:
                 task.cancel()
             self.kill_now()
+            self.leave_nothing()
             self.close()
             if self.cgroup:
                 self.machine.looking.submit(self.cgroup.finish)
@@ -145,7 +146,8 @@ class BoxedRun(Run):
         """Put the limits on the sandbox's first process, which all others have them from; False when it has ended meanwhile."""
         assert self._init is not None
         try:
-            kept = rlimits(self.job.limits, processes=self.job.limits.max_processes + INIT)
+            processes = self.job.limits.max_processes + INIT
+            kept = rlimits(self.job.limits, processes=processes, is_counted=self.cgroup is not None)
             await self.machine.starters.as_uid(self.job.uid, partial(limit, self._init.pid, kept))
             if self.cgroup and not self.cgroup.threads_join:
                 loop = asyncio.get_running_loop()

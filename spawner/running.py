@@ -10,7 +10,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,10 +28,12 @@ F_ADD_SEALS, ALL_SEALS = 1033, 0x000F
 OPEN_FILES, PENDING_SIGNALS = 256, 512
 CPU_SLACK = 5
 """Seconds of CPU time past what the job may have, after which the kernel itself ends a process, should we not."""
+MEMORY_SLACK = 1.2
+"""What a process may reserve for itself, to what it may use, where memory is only looked at."""
 DRAIN_TIMEOUT = 2.0  # seconds
 CGROUP_POLL, DISK_POLL, DISK_POLL_NEAR_FULL = 0.1, 0.25, 0.02  # seconds
 DISK_BYTES_PER_SECOND = 1024 * MIB
-BUSY_SHARE = 5
+BUSY_SHARE = 3
 """A look at a job takes time from others: the next one waits at least so many times as long."""
 LONGEST_PAUSE = 0.05
 """Seconds after which memory is looked at again all the same: else a job could have itself looked at seldom by being hard to look at."""
@@ -47,6 +49,8 @@ class Machine:
     cgroups: Cgroups | None
     poll_seconds: float
     sample_seconds: float
+    awaited: set[int] = field(default_factory=set)
+    """Processes of jobs without a sandbox whose run waits for them itself."""
 
 
 class Descriptors:
@@ -129,6 +133,12 @@ class Run(ABC):
         if self.reason is None:
             self.reason, self.detail = reason, detail
         self.kill_now()
+
+    def leave_nothing(self) -> None:
+        """After a fault on the way: the process that was started has been killed, and is waited for, which is a matter of moments."""
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
 
     def close(self) -> None:
         if self.outer:
@@ -246,8 +256,10 @@ class Run(ABC):
             self.end(Reason.TIMEOUT, f"CPU time: it used more than {limits.max_cpu_seconds:g} s")
 
 
-def rlimits(limits: Limits, *, processes: int | None) -> dict[int, tuple[int, int]]:
+def rlimits(limits: Limits, *, processes: int | None, is_counted: bool = True) -> dict[int, tuple[int, int]]:
     """The kernel's limits of each process, soft and hard. `processes`: of its user, None where that would count others' too.
+
+    `is_counted`: whether a cgroup counts memory. Without one the kernel keeps a single process from the worst between two looks.
 
     CPU time is that of all threads of a process: without a limit of its own it is what all processors give until the deadline.
     """
@@ -265,6 +277,9 @@ def rlimits(limits: Limits, *, processes: int | None) -> dict[int, tuple[int, in
         resource.RLIMIT_RTPRIO: (0, 0),
         resource.RLIMIT_NICE: (0, 0),
     }
+    if not is_counted:
+        data = int(limits.max_memory_mb * MIB * MEMORY_SLACK)
+        found[resource.RLIMIT_DATA] = (data, data)
     if processes is not None:
         found[resource.RLIMIT_NPROC] = (processes, processes)
     return found

@@ -176,6 +176,16 @@ def _open_files(pids: list[int]) -> Iterator[os.stat_result]:
                 yield (PROC / str(pid) / "fd" / name).stat()
 
 
+def orphaned_zombies() -> list[int]:
+    """Ended processes that came to us from other sessions: jobs have sessions of their own, what we start for ourselves has ours."""
+    ours, found = os.getsid(0), []
+    for pid in children(os.getpid()):
+        fields = _stat(pid)
+        if fields and fields[0] == "Z" and int(fields[3]) != ours:
+            found.append(pid)
+    return found
+
+
 def become_subreaper() -> None:
     """Orphans below this process come to it from now on, and it can learn what they used."""
     libc = ctypes.CDLL(None, use_errno=True)

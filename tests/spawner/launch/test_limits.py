@@ -46,8 +46,11 @@ async def test_a_memory_bomb_ends_as_oom_within_its_limit(each_bench: Bench, bom
     limit_mb = 192
     ran = await each_bench.python(bomb, limits={"max_memory_mb": limit_mb})
 
-    assert ran.outcome.reason is Reason.OOM, ran
-    assert "192 MiB" in (ran.outcome.detail or "")
+    if each_bench.report.protections.mem == "best_effort" and "MemoryError" in ran.stderr:
+        assert bomb is SINGLE  # between two looks the kernel itself refused it more
+    else:
+        assert ran.outcome.reason is Reason.OOM, ran
+        assert "192 MiB" in (ran.outcome.detail or "")
     assert ran.outcome.peak_memory_bytes is not None
     most = 1.05 if each_bench.report.protections.mem == "enforced" else 1.25
     assert limit_mb * MIB * 0.5 < ran.outcome.peak_memory_bytes <= limit_mb * MIB * most
