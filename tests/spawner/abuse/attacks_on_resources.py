@@ -13,7 +13,7 @@ from tests.spawner.abuse.cases import (
     was_large,
 )
 
-FEW = {"max_processes": 16, "timeout_seconds": 3}
+FEW = {"max_processes": 16, "timeout_seconds": 2}
 NEVER_ENDS = "import time\nwhile True:\n    time.sleep(1)\n"
 
 PROCESSES = [
@@ -292,12 +292,14 @@ attempt("allocate", lambda: os.posix_fallocate(os.open("large2", os.O_CREAT | os
     Case(
         "a disk filled by many files",
         """
+import time
 say("ATTEMPTED", "fill")
 number = 0
 while number < 4096:
     number += 1
     with open(f"file{number}", "wb", 0) as file:
         file.write(b"x" * (1 << 20))
+    time.sleep(0.001)
 """,
         (),
         (ended("output_limit"), disk_held(16)),
@@ -315,6 +317,7 @@ for number in range(200):
     os.unlink("unnamed")
     for _ in range(8):
         os.write(held[-1], b"x" * (1 << 20))
+        time.sleep(0.001)
     say("WROTE", str(number * 8))
 time.sleep(60)
 """,

@@ -184,11 +184,11 @@ def was_large(*, processes: int = 0, memory_mb: int = 0) -> Check:
 
 
 def disk_held(limit_mb: int) -> Check:
-    """What the folder held at most, seen from outside, with what is written while it is looked at elsewhere."""
+    """What the folder held at most, seen from outside, with what a thousand MiB per second writes between two looks of a busy machine."""
 
     def check(seen: Seen) -> None:
         most = max(seen.facts["folder_bytes"], seen.family.unlinked_bytes)
-        kept(most <= 4 * limit_mb * MIB, f"{most / MIB:.0f} MiB on disk, {limit_mb} allowed")
+        kept(most <= (limit_mb + 160) * MIB, f"{most / MIB:.0f} MiB on disk, {limit_mb} allowed")
 
     return check
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.spawner.abuse.service import as_user
 
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.03
 PRECISE_ABOVE = 64 * 1024 * 1024
 HOST_ADDRESS, FAR_ADDRESS = "198.51.100.1", "198.51.100.2"
 """Of the network for documentation (RFC 5737): nobody else's."""
@@ -170,7 +170,7 @@ class Family:
 
 
 class Census:
-    """Looks at all processes of the jobs' users every 20 ms; a job is known by its process namespace, and by a mark in its environment.
+    """Looks at all processes of the jobs' users every 30 ms; a job is known by its process namespace, and by a mark in its environment.
 
     `own`: processes of these users that are not jobs. `is_exclusive`: whether these users run nothing but jobs, so that a process that
     has rewritten its environment is found too; otherwise only what is marked counts.
@@ -180,6 +180,8 @@ class Census:
         self._uids, self._own, self._is_exclusive = frozenset(uids), frozenset(own), is_exclusive
         self._namespaces: dict[str, str] = {}
         self._ours = os.readlink("/proc/self/ns/pid")
+        self._others: set[int] = set()
+        """Processes that were found to be no job's, and are not looked at again."""
         self._device = os.stat("/").st_dev
         self.families: dict[str, Family] = {}
         self._is_over = False
@@ -206,7 +208,18 @@ class Census:
         return found
 
     def _is_a_jobs(self, pid: int, status: dict[str, str]) -> bool:
-        return bool(status) and int(status["Uid"].split()[0]) in self._uids and pid not in self._own
+        """By its user; or, should it have another, by its mark and a process namespace that is not ours."""
+        if not status or pid in self._own:
+            return False
+        return int(status["Uid"].split()[0]) in self._uids or (
+            self._namespace(pid) != self._ours and _mark_in(pid) is not None
+        )
+
+    def _namespace(self, pid: int) -> str:
+        try:
+            return os.readlink(f"/proc/{pid}/ns/pid")
+        except OSError:  # it has ended, or is nothing of ours
+            return self._ours
 
     def _watch(self) -> None:
         while not self._is_over:
@@ -216,11 +229,16 @@ class Census:
     def _look(self) -> None:
         now: dict[str, Family] = {}
         pids: dict[str, list[int]] = {}
-        for pid in _pids():
-            status = _status(pid)
-            if not self._is_a_jobs(pid, status) or status["State"][0] in "ZX":
+        running = _pids()
+        self._others &= set(running)
+        for pid in running:
+            if pid in self._others:
                 continue
-            mark = self._mark(pid)
+            status = _status(pid)
+            if not self._is_a_jobs(pid, status):
+                self._others.add(pid)
+                continue
+            mark = None if status["State"][0] in "ZX" else self._mark(pid)
             if mark is None:
                 continue
             one = now.setdefault(mark, Family())
@@ -247,10 +265,7 @@ class Census:
         }  # numbers are given again
 
     def _mark(self, pid: int) -> str | None:
-        try:
-            namespace = os.readlink(f"/proc/{pid}/ns/pid")
-        except OSError:
-            return None
+        namespace = self._namespace(pid)
         if namespace == self._ours:  # a sandbox without a process namespace of its own
             return _mark_in(pid)
         if namespace not in self._namespaces and (mark := _mark_in(pid)):

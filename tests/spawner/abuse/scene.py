@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,11 @@ class Scene:
         most, is_over = [0], threading.Event()
 
         def measure() -> None:
-            while not is_over.wait(FOLDER_LOOK_SECONDS):
+            pause = FOLDER_LOOK_SECONDS
+            while not is_over.wait(pause):
+                began = time.monotonic()
                 most[0] = max(most[0], size_of(base / "job"))
+                pause = max(FOLDER_LOOK_SECONDS, 4 * (time.monotonic() - began))
 
         watching = threading.Thread(target=measure)
         watching.start()

@@ -107,7 +107,7 @@ class Spawner:
             record: dict[str, Any] = self.http.get(f"/spawner/spawn/{spawn_id}/status").raise_for_status().json()
             if record["status"] in ("DONE", "ERROR", "CANCELLED"):
                 return record
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise AssertionError(f"{spawn_id} does not end")
 
     def peak_memory_kib(self) -> int:

@@ -1,5 +1,8 @@
 """Real attacks on a real spawner that is not root: each did what it is for, and nothing came of it."""
 
+import socket
+import time
+
 import pytest
 
 from tests.spawner.abuse import attacks_on_files, attacks_on_others, attacks_on_resources, attacks_on_the_kernel
@@ -29,14 +32,29 @@ def test_nothing_is_left_of_all_these_jobs(siege: Siege):
     assert scene.census.left() == {}
 
 
-def test_the_canaries_can_be_heard(scene):
+def test_the_canaries_can_be_heard(siege: Siege):
     """A canary that nobody could reach would prove nothing."""
-    import socket
-
-    with socket.create_connection(("127.0.0.1", scene.listeners.port)) as one:
-        one.sendall(b"hello")
-    with socket.socket(socket.AF_UNIX) as one:
-        one.connect(f"\0{scene.listeners.abstract}")
-        one.sendall(b"hello")
+    scene = siege.scene
+    siege.close()
+    listeners = scene.listeners
+    for family, address in (
+        (socket.AF_INET, ("127.0.0.1", listeners.port)),
+        (socket.AF_UNIX, f"\0{listeners.abstract}"),
+        (socket.AF_UNIX, str(listeners.path)),
+    ):
+        with socket.socket(family) as one:
+            one.connect(address)
+            one.sendall(b"hello")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.sendto(b"hello", ("127.0.0.1", scene.listeners.port))
+        one.sendto(b"hello", ("127.0.0.1", listeners.port))
+    expected = [("abstract", "hello"), ("tcp4", "hello"), ("udp", "hello"), ("unix", "hello")]
+    if scene.far:
+        with socket.create_connection((scene.far.address, 4711)) as one:
+            one.sendall(b"hello")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (len(listeners.visits) < 4 or (scene.far and not scene.far.visits)):
+        time.sleep(0.02)
+    heard, heard_far = sorted(listeners.visits), scene.far.visits[:] if scene.far else ["tcp"]
+    scene.forget()
+    assert heard == expected
+    assert heard_far == ["tcp"]

@@ -67,7 +67,7 @@ class Run(RealRun):
 
     async def _limit(self) -> bool:
         if "pids" in without(self.job):
-            boxed.rlimits = lambda limits, *, processes: real_rlimits(limits, processes=None)
+            boxed.rlimits = lambda limits, **more: real_rlimits(limits, **(more | {"processes": None}))
         try:
             return await super()._limit()
         finally:
