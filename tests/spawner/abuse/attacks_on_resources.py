@@ -61,8 +61,9 @@ attempt("flood", flood)
         "a flood of threads",
         """
 import threading
+threading.stack_size(32_768)
 def flood():
-    for _ in range(1000):
+    for _ in range(300):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 attempt("flood", flood)
 os._exit(0)
@@ -123,7 +124,7 @@ while len(held) < 1024:
     held.append(bytearray(os.urandom(4096)) * 256)
 """,
         (),
-        (ended("oom"), was_large(memory_mb=48), memory_held(96, is_sudden=True)),
+        (ended("oom", "exited"), was_large(memory_mb=48), memory_held(96, is_sudden=True)),
         fatal="fill",
         is_alone=True,
     ),
