@@ -47,9 +47,7 @@ class BoxedRun(Run):
             if self.cgroup:
                 self.cgroup.begin(self.job.limits)  # while bwrap starts: the job itself is held back
             await self._find_init(status)
-            if self._init and self.reason is None and await self._limit():
-                os.write(release, b"x")
-                self._is_released = True
+            if self._init and self.reason is None and await self._limit() and self._let_go(release):
                 self.told_started()
                 timeout = self.job.limits.timeout_seconds
                 late = f"it ran longer than {timeout:g} s"
@@ -157,6 +155,13 @@ class BoxedRun(Run):
         except OSError as error:
             self.end(Reason.REFUSED, f"its limits could not be set: {error}")
         return self.reason is None
+
+    def _let_go(self, release: int) -> bool:
+        """Let the job begin; False when its sandbox has failed meanwhile, and nobody waits for the word."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(release, b"x")
+            self._is_released = True
+        return self._is_released
 
     # --- while it runs
 
