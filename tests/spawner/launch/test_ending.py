@@ -15,6 +15,7 @@ from config.contracts.spawner import Reason
 from spawner import tree
 from spawner.cgroup import kill_all
 from spawner.job import Marker, Watcher
+from spawner.launcher import LauncherSettings, find_launcher
 from tests.spawner.launch.conftest import FIRST_UID, IS_ROOT, PYTHON, SHELL, Bench
 
 STUBBORN = """
@@ -188,6 +189,9 @@ async def test_kill_9_of_the_one_who_runs_jobs_leaves_none_of_their_processes(
         parent.wait()
 
     await until(lambda: marked(mark) == [], within=5)
+    successor, _report = await find_launcher(LauncherSettings(work_root=root, first_uid=FIRST_UID, rung=rung))
+    await successor.close()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/**/vx11-*-{parent.pid}"))
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs cgroups of its own")
