@@ -49,6 +49,10 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+def cgroups_of(pid: int) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob(f"*/**/vx11-*-{pid}"))
+
+
 async def until(claim: object, *, within: float = 20.0) -> None:
     async with asyncio.timeout(within):
         while not claim():  # type: ignore[operator]
@@ -191,7 +195,7 @@ async def test_kill_9_of_the_one_who_runs_jobs_leaves_none_of_their_processes(
     await until(lambda: marked(mark) == [], within=5)
     successor, _report = await find_launcher(LauncherSettings(work_root=root, first_uid=FIRST_UID, rung=rung))
     await successor.close()
-    assert not list(Path("/sys/fs/cgroup").glob(f"*/**/vx11-*-{parent.pid}"))
+    assert cgroups_of(parent.pid) == []
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs cgroups of its own")
