@@ -117,14 +117,20 @@ class Database:
 
         @event.listens_for(engine.sync_engine, "begin")
         def _begin(connection: Connection) -> None:
-            if not write:
-                connection.exec_driver_sql("BEGIN")
-                return
-            wanted = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
-            if connection.info.get("synchronous", "NORMAL") != wanted:  # can only be said outside a transaction
-                connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
-                connection.info["synchronous"] = wanted
-            connection.exec_driver_sql(BEGIN_WRITE)
+            # Straight to the driver: as statements of SQLAlchemy's these cost a fifth of a short transaction.
+            adapted: Any = connection.connection.dbapi_connection
+            driver: InlineConnection = adapted.driver_connection
+            try:
+                if not write:
+                    driver.raw.execute("BEGIN")
+                    return
+                wanted = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
+                if connection.info.get("synchronous", "NORMAL") != wanted:  # can only be said outside a transaction
+                    driver.raw.execute(f"PRAGMA synchronous={wanted}")
+                    connection.info["synchronous"] = wanted
+                adapted.run_async(lambda one: one.begin_write())
+            except sqlite3.OperationalError as exc:
+                raise OperationalError(BEGIN_WRITE if write else "BEGIN", None, exc) from exc
 
         return engine
 

@@ -18,19 +18,16 @@ Value = TypeVar("Value")
 
 
 class InlineCursor:
-    """A cursor whose coroutines never wait, but for BEGIN IMMEDIATE."""
+    """A cursor whose coroutines never wait."""
 
     def __init__(self, connection: "InlineConnection") -> None:
-        self._connection, self._cursor = connection, connection.raw.cursor()
+        self._cursor = connection.raw.cursor()
 
     async def __aenter__(self) -> "InlineCursor":
         return self
 
     async def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> "InlineCursor":
-        if sql == BEGIN_WRITE:
-            await self._connection.begin_write()
-        else:
-            self._cursor.execute(sql, parameters or ())
+        self._cursor.execute(sql, parameters or ())
         return self
 
     async def executemany(self, sql: str, parameters: Sequence[Sequence[Any]]) -> "InlineCursor":

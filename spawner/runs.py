@@ -24,7 +24,7 @@ from spawner.job import Job, Launcher, Marker, Outcome, Watcher
 from spawner.slow_work import SlowWork
 from spawner.spool import head
 
-MARKED_AFTER_SECONDS = 0.02
+MARKED_AFTER_SECONDS = 0.25
 """A job that is over sooner need not be found again: its processes die with us."""
 FLUSHED_AFTER_SECONDS = 2.0
 
