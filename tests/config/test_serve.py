@@ -1,5 +1,6 @@
 """Services as processes of their own: how they start, refuse to, and end."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.serve import EXIT_CONFIGURATION
+from config.serve import EXIT_CONFIGURATION, bind
+from config.settings import FleetSettings
 from vx11.trial import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,3 +147,15 @@ def test_a_service_that_starts_processes_runs_on_a_loop_that_does_not_fork_and_w
         check=False,
     )
     assert done.stdout.split() == [loop, "0", "1"], done.stderr
+
+
+async def test_an_answer_of_two_writes_does_not_wait_for_the_client(state_dir):
+    accepted = asyncio.get_running_loop().create_future()
+    (port,) = free_ports(1)
+    bound = bind("spawner", FleetSettings(state_dir=state_dir, spawner_port=port, _env_file=None))
+    async with await asyncio.start_server(
+        lambda _, writer: accepted.set_result(writer.get_extra_info("socket")), sock=bound
+    ):
+        _, writer = await asyncio.open_connection(*bound.getsockname())
+        assert (await accepted).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
