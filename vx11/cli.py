@@ -12,6 +12,7 @@ from vx11.errors import CommandFailed
 if TYPE_CHECKING:
     from config.settings import FleetSettings
     from vx11.api import Api
+    from vx11.place import Place
 
 Command = Callable[[argparse.Namespace], int]
 SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -107,9 +108,9 @@ def _add_talk_commands(commands: _Commands) -> None:
     confirm.add_argument("confirm_token", nargs="?", metavar="TOKEN", help="the one-use token of a HIGH plan")
     cancel = commands.add("cancel", _cancel, "cancel a plan", talks=True)
     cancel.add_argument("plan")
-    halt = commands.add("halt", _halt, "stop everything, until `vx11 resume`", talks=True)
-    halt.add_argument("reason", nargs="?", default="")
-    commands.add("resume", _resume, "go on after a halt", talks=True)
+    halt = commands.add("halt", _halt, "end all jobs and start nothing until `vx11 resume`; plans wait", talks=True)
+    halt.add_argument("reason", nargs="?", default="", help="what to tell those who ask why")
+    commands.add("resume", _resume, "go on after a halt: with the plans; direct jobs that it ended stay so", talks=True)
     upload = commands.add("upload", _upload, "upload audio files and print their asset ids", talks=True)
     upload.add_argument("files", nargs="+")
     download = commands.add("download", _download, "download an asset", talks=True)
@@ -128,7 +129,8 @@ def _add_job_commands(commands: _Commands) -> None:
     spawn.add_argument("--stdin", action="store_true", help="give it our standard input, read to its end")
     spawn.add_argument("--network", action="store_true", help="with network; wants a token made for spawner:network")
     spawn.add_argument("program", help="a name found in the allowed folders, or a path inside them")
-    spawn.add_argument("arguments", nargs=argparse.REMAINDER)
+    spawn.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to it as they are; none is needed")
+    spawn.usage = "%(prog)s [option ...] [--] program [argument ...]"
     jobs = commands.add("jobs", _jobs, "list the newest jobs, or show one", talks=True)
     jobs.add_argument("job", nargs="?")
     commands.add("kill", _kill, "end a job and all its processes", talks=True).add_argument("job")
@@ -163,6 +165,17 @@ def _settings() -> "FleetSettings":
         raise CommandFailed(str(exc)) from exc
 
 
+def _place() -> "Place":
+    """What a command needs that looks after a fleet that runs: no wrong value of another setting may get in its way."""
+    from config.settings import BadSettings
+    from vx11.place import read_place
+
+    try:
+        return read_place()
+    except BadSettings as exc:
+        raise CommandFailed(str(exc)) from exc
+
+
 def _api(asked: argparse.Namespace) -> "Api":
     from vx11.lean import without_httpx_command_line
 
@@ -181,7 +194,7 @@ def _up(asked: argparse.Namespace) -> int:
 def _down(asked: argparse.Namespace) -> int:
     from vx11 import running
 
-    return running.down(_settings())
+    return running.down(_place())
 
 
 def _status(asked: argparse.Namespace) -> int:
@@ -192,19 +205,19 @@ def _status(asked: argparse.Namespace) -> int:
             return talk.fleet_status(api, as_json=asked.json)
     from vx11 import running
 
-    return running.status(_settings(), as_json=asked.json)
+    return running.status(_place(), as_json=asked.json)
 
 
 def _restart(asked: argparse.Namespace) -> int:
     from vx11 import running
 
-    return running.restart(_settings(), asked.service)
+    return running.restart(_place(), asked.service)
 
 
 def _logs(asked: argparse.Namespace) -> int:
     from vx11 import running
 
-    return running.logs(_settings(), asked.service, lines=asked.lines, following=asked.follow, raw=asked.raw)
+    return running.logs(_place(), asked.service, lines=asked.lines, following=asked.follow, raw=asked.raw)
 
 
 def _migrate(asked: argparse.Namespace) -> int:

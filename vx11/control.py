@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vx11.errors import CommandFailed
+
 ANSWER_SECONDS = 10.0
 LARGEST_MESSAGE = 1 << 20  # bytes
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
@@ -145,6 +147,28 @@ def _read_line(connection: socket.socket) -> bytes:
     return data
 
 
+@dataclass(frozen=True)
+class FleetStatus:
+    """A fleet as it was started, which need not be as the settings would have it now."""
+
+    units: list[UnitStatus]
+    host: str
+    """Where its services can be reached from this machine."""
+    ports: dict[str, int]
+    address: str
+    """Of its gateway."""
+
+
+def ask_fleet(folder: Path) -> FleetStatus:
+    """What the supervisor knows of its fleet. Raises as `ask`, and CommandFailed where that is of another version."""
+    told = ask(folder, "status")
+    units = [UnitStatus(**unit) for unit in told.pop("units")]
+    try:
+        return FleetStatus(units=units, **told)
+    except TypeError as exc:
+        raise CommandFailed("the fleet that runs was started by another version: `vx11 down` stops it") from exc
+
+
 def ask_status(folder: Path) -> list[UnitStatus]:
     """What the supervisor knows of each of its processes. Raises as `ask`."""
-    return [UnitStatus(**unit) for unit in ask(folder, "status")["units"]]
+    return ask_fleet(folder).units

@@ -25,16 +25,17 @@ class NotSo(CommandFailed):
 
 def show(api: Api) -> int:
     """Run every scene; exit status 0 only if all of them came true."""
-    return Demo(api).run()
+    with tempfile.TemporaryDirectory(prefix="vx11-demo-") as folder:
+        return Demo(api, Path(folder)).run()
 
 
 class Demo:
-    """One run, with a session of its own."""
+    """One run, with a session of its own and a folder for the files it makes."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, folder: Path) -> None:
         self._api = api
         self._session = f"demo-{secrets.token_hex(4)}"
-        self._folder = Path(tempfile.mkdtemp(prefix="vx11-demo-"))
+        self._folder = folder
         self._stems = list[str]()
         self._mixes = list[str]()
 
@@ -105,7 +106,7 @@ class Demo:
         with wave.open(str(target)) as mix:
             seconds = mix.getnframes() / mix.getframerate()
         _true(seconds >= SECONDS - 0.01, f"the mix is as long as its stems: {seconds} s")
-        _say(f"{size_bytes} bytes, {seconds:.2f} s: {target}")
+        _say(f"{size_bytes} bytes, {seconds:.2f} s")
 
     def _ask(self) -> None:
         reply = self._chat(QUESTION)

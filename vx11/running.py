@@ -19,28 +19,31 @@ from typing import TYPE_CHECKING
 
 from config.settings import SERVICES, FleetSettings
 from vx11 import control
-from vx11.control import NotRunning, UnitStatus, Unresponsive
+from vx11.control import FleetStatus, NotRunning, UnitStatus, Unresponsive
 from vx11.errors import CommandFailed
 from vx11.lean import without_rich
 from vx11.logbook import Printer, follow, last_lines
+from vx11.place import Place
 from vx11.process import footprint
 from vx11.table import table
 
 if TYPE_CHECKING:
     from vx11.supervisor import Unit
 
+MUTE_PATIENCE_SECONDS, END_MARGIN_SECONDS = 13.0, 5.0
+"""How long `vx11 down` waits for a supervisor that answers nothing, and what it adds to the time that one asks for."""
 START_SECONDS = 60.0
 """How long `vx11 up --detach` waits for all to be healthy before it says who is not."""
 APART_FROM_THE_REST = frozenset({"spawner"})
 """Services that keep a process of their own with `--single`: they start processes, and must not share a loop that forks nothing."""
 
 
-def run_dir(settings: FleetSettings) -> Path:
-    return settings.state_dir / "run"
+def run_dir(place: Place | FleetSettings) -> Path:
+    return place.state_dir / "run"
 
 
-def logs_dir(settings: FleetSettings) -> Path:
-    return settings.state_dir / "logs"
+def logs_dir(place: Place | FleetSettings) -> Path:
+    return place.state_dir / "logs"
 
 
 def up(settings: FleetSettings, *, detach: bool, single: bool) -> int:
@@ -172,7 +175,7 @@ class _Terminal:
             self.say(self._printer.render(name, line))
         if name == "vx11" and b'"event": "fleet_is_up"' in line:
             if self._everything:
-                self.say(where_to_go(self._settings))
+                self.say(where_to_go(self._settings, json.loads(line)["address"]))
             self.leave()
 
     def say(self, text: str) -> None:
@@ -197,42 +200,44 @@ class _Terminal:
 
 
 def _already_running(settings: FleetSettings) -> int:
-    print(f"the fleet is running already (pid {control.running_pid(run_dir(settings))}); nothing was changed")
+    pid = control.running_pid(run_dir(settings))
+    print(f"the fleet is running already (pid {pid}); nothing was changed: settings are read when it starts")
     return _wait_until_up(settings, None)
 
 
 def _wait_until_up(settings: FleetSettings, supervisor: int | None) -> int:
     """Wait for the fleet to be healthy; exit status 0 then, else 1 with what is wrong. `supervisor` is the pid of our own child."""
     deadline = time.monotonic() + START_SECONDS
-    found = list[UnitStatus]()
+    units = list[UnitStatus]()
     while time.monotonic() < deadline:
         if supervisor is not None:
             ended, _ = os.waitpid(supervisor, os.WNOHANG)
             if ended:
                 return 1  # it has said why
         try:
-            found = control.ask_status(run_dir(settings))
+            fleet = control.ask_fleet(run_dir(settings))
+            units = fleet.units
+            if units and all(unit.state == "healthy" for unit in units):
+                print(where_to_go(settings, fleet.address))
+                return 0
         except NotRunning:
             if supervisor is None:
                 raise CommandFailed("the fleet that was running has just been stopped") from None
         except Unresponsive:
             pass  # it has not opened its socket yet
-        if found and all(unit.state == "healthy" for unit in found):
-            print(where_to_go(settings))
-            return 0
-        if any(unit.state == "failed" or "crash loop" in unit.detail for unit in found):
+        if any(unit.state == "failed" or "crash loop" in unit.detail for unit in units):
             break
         time.sleep(0.05)
-    for unit in found:
+    for unit in units:
         if unit.state != "healthy":
             print(f"{unit.name} is {unit.state}: {unit.detail or 'not healthy yet'}", file=sys.stderr)
     print("the rest of the fleet runs on; see `vx11 status` and `vx11 logs`", file=sys.stderr)
     return 1
 
 
-def where_to_go(settings: FleetSettings) -> str:
+def where_to_go(settings: FleetSettings, address: str) -> str:
     """The address of the fleet, where its token is, and three commands to try, for people."""
-    file, address = _from_here(settings.secrets_dir / "token"), settings.url_of("gateway")
+    file = _from_here(settings.secrets_dir / "token")
     place, token = ("VX11_TOKEN", "$VX11_TOKEN") if settings.token is not None else (file, f"$(cat {file})")
     command = _from_here(Path(sys.argv[0])) if Path(sys.argv[0]).name == "vx11" else "vx11"
     return (
@@ -250,16 +255,17 @@ def _from_here(path: Path) -> str:
     return shlex.quote(str(there.relative_to(Path.cwd()) if there.is_relative_to(Path.cwd()) else there))
 
 
-def down(settings: FleetSettings) -> int:
+def down(place: Place | FleetSettings) -> int:
     """Stop the fleet and wait until nothing of it is left."""
-    folder = run_dir(settings)
+    folder = run_dir(place)
     pid = control.running_pid(folder)
     if pid is None:
         print("no fleet is running")
         return 0
-    patience = settings.shutdown_timeout.total_seconds() + 8
+    patience = MUTE_PATIENCE_SECONDS
     try:
-        control.ask(folder, "stop")
+        answer = control.ask(folder, "stop")
+        patience = answer.get("patience_seconds", MUTE_PATIENCE_SECONDS) + END_MARGIN_SECONDS
     except NotRunning:
         return 0
     except Unresponsive as exc:
@@ -289,9 +295,9 @@ class Row:
     detail: str
 
 
-def status(settings: FleetSettings, *, as_json: bool) -> int:
+def status(place: Place | FleetSettings, *, as_json: bool) -> int:
     """Show the services; exit status 1 unless all are well."""
-    rows = status_rows(settings)
+    rows = status_rows(place)
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2))
     else:
@@ -299,41 +305,49 @@ def status(settings: FleetSettings, *, as_json: bool) -> int:
     return 0 if all(row.state == "healthy" for row in rows) else 1
 
 
-def status_rows(settings: FleetSettings) -> list[Row]:
+def status_rows(place: Place | FleetSettings) -> list[Row]:
     """The services of the running fleet. Raises CommandFailed where none runs."""
     try:
-        found = control.ask_status(run_dir(settings))
+        fleet = control.ask_fleet(run_dir(place))
     except NotRunning as exc:
         raise CommandFailed(f"{exc}; start it with `vx11 up`") from exc
     except Unresponsive as exc:
         raise CommandFailed(str(exc)) from exc
+    token = _token(place)
+    pairs = [(unit, name) for unit in fleet.units for name in unit.services]
     with ThreadPoolExecutor(len(SERVICES)) as pool:
-        return list(
-            pool.map(lambda one: _row(settings, *one), [(unit, name) for unit in found for name in unit.services])
-        )
+        return list(pool.map(lambda pair: _row(fleet, pair[0], pair[1], token), pairs))
 
 
-def _row(settings: FleetSettings, unit: UnitStatus, service: str) -> Row:
+def _token(place: Place | FleetSettings) -> str | None:
+    """The owner's, or None where it cannot be read: then services tell no more than whether they are well."""
+    if place.token is not None:
+        return place.token.get_secret_value()
+    try:
+        return (place.state_dir / "secrets" / "token").read_text().strip()
+    except OSError:
+        return None
+
+
+def _row(fleet: FleetStatus, unit: UnitStatus, service: str, token: str | None) -> Row:
     state, detail = unit.state, unit.detail
+    port = fleet.ports[service]
     if state == "healthy":
-        state, detail = _health(settings, service)
+        state, detail = _health(fleet.host, port, service, token)
     first = service == unit.services[0]  # several services of one process: its memory is told once
     memory_bytes = footprint(unit.pid).pss_bytes if unit.pid and first else 0
-    port = settings.port_of(service)
     return Row(service, state, unit.pid, port, memory_bytes, unit.uptime_seconds, unit.restarts, detail)
 
 
-def _health(settings: FleetSettings, service: str) -> tuple[str, str]:
+def _health(host: str, port: int, service: str, token: str | None) -> tuple[str, str]:
     """What the service says of itself: a state, and what is not well."""
-    from config.secrets import load_secrets
-
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    connection = http.client.HTTPConnection(host, settings.port_of(service), timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        token = load_secrets(settings).owner.get_secret_value()
-        connection.request("GET", f"/{service}/health", headers={"X-VX11-Token": token})
+        connection.request("GET", f"/{service}/health", headers={"X-VX11-Token": token} if token else {})
         told = json.loads(connection.getresponse().read())
-        unwell = [f"{name}: {check['detail']}" for name, check in told["checks"].items() if check["status"] != "ok"]
+        unwell = [
+            f"{name}: {check['detail']}" for name, check in told.get("checks", {}).items() if check["status"] != "ok"
+        ]
         unwell += [
             f"{name} is {one['status']}" for name, one in told.get("services", {}).items() if one["status"] != "ok"
         ]
@@ -369,9 +383,9 @@ def _duration(seconds: float) -> str:
     return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s" if minutes else f"{seconds:.1f}s"
 
 
-def restart(settings: FleetSettings, service: str) -> int:
+def restart(place: Place | FleetSettings, service: str) -> int:
     """Stop one service and start it again; waits until it is healthy."""
-    folder = run_dir(settings)
+    folder = run_dir(place)
     try:
         answer = control.ask(folder, "restart", service=service)
         if "error" in answer:
@@ -392,9 +406,9 @@ def restart(settings: FleetSettings, service: str) -> int:
     raise CommandFailed(f"{unit.name} is {unit.state}: {unit.detail or 'not healthy yet'}")
 
 
-def logs(settings: FleetSettings, service: str | None, *, lines: int, following: bool, raw: bool) -> int:
+def logs(place: Place | FleetSettings, service: str | None, *, lines: int, following: bool, raw: bool) -> int:
     """Print what was logged last, of one service or of all in the order of time, and with `following` what comes."""
-    folder = logs_dir(settings)
+    folder = logs_dir(place)
     known = sorted(path.name.removesuffix(".log") for path in folder.glob("*.log"))
     if service is not None and service not in known:
         raise CommandFailed(f"there is no log of {service} in {folder}; there are: {', '.join(known) or 'none'}")

@@ -16,9 +16,9 @@ from fastapi import FastAPI
 
 from config.clock import utc_now
 from config.serve import EXIT_CONFIGURATION
-from config.settings import FleetSettings
+from config.settings import SERVICES, FleetSettings
 from vx11 import control
-from vx11.control import UnitStatus
+from vx11.control import FleetStatus, UnitStatus
 from vx11.logbook import Lines, LogFile, plain
 from vx11.process import fork_apps
 
@@ -227,8 +227,12 @@ class Supervisor:
         if self._was_up or any(unit.state is not State.HEALTHY for unit in self._units.values()):
             return
         self._was_up = True
-        address = f"http://{self._host}:{self._settings.gateway_port}"
-        self._tell("fleet_is_up", after_seconds=round(time.monotonic() - self._began, 2), address=address)
+        self._tell("fleet_is_up", after_seconds=round(time.monotonic() - self._began, 2), address=self._address)
+
+    @property
+    def _address(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._settings.gateway_port}"
 
     async def _read_output(self, unit: Unit, reading: int) -> None:
         """Log what the process says, until all that could write there are gone."""
@@ -295,10 +299,13 @@ class Supervisor:
     def _obey(self, asked: dict[str, Any]) -> dict[str, Any]:
         command = asked.get("command")
         if command == "status":
-            return {"units": [asdict(unit.status()) for unit in self._units.values()]}
+            units = [unit.status() for unit in self._units.values()]
+            ports = {service: self._settings.port_of(service) for service in SERVICES}
+            return asdict(FleetStatus(units, self._host, ports, self._address))
         if command == "stop":
             asyncio.get_running_loop().call_soon(self.stop)
-            return {"pid": os.getpid()}
+            patience_seconds = self._settings.shutdown_timeout.total_seconds() + STOP_MARGIN_SECONDS
+            return {"pid": os.getpid(), "patience_seconds": patience_seconds}
         if command == "restart" and (unit := self._unit_of(str(asked.get("service")))):
             return self._restart(unit)
         return {"error": f"cannot do that: {asked}"}

@@ -36,11 +36,13 @@ def chat(
         body["session_id"] = session_id
     reply = api.post("/madre/chat", body)
     plan_id = reply["plan_id"]
+    if dry_run and reply["plan"]:
+        return _show_intended(reply["plan"])
     if reply["status"] == "WAITING" and plan_id and not (yes and _say_yes(api, reply)):
         return _ask_back(reply)
     if reply["status"] == "WAITING" and not plan_id:
         return _ask_back(reply)
-    if plan_id and (wait or yes) and not dry_run:
+    if plan_id and (wait or yes):
         return show_plan(finished(api, plan_id))
     if plan_id and reply["status"] not in FINAL:
         print(reply["response"])
@@ -74,9 +76,10 @@ def cancel(api: Api, plan_id: str) -> int:
 
 
 def halt(api: Api, reason: str) -> int:
-    """Stop everything."""
+    """End all jobs, and let nothing start until the fleet is told to go on."""
     state = api.post("/madre/halt", {"reason": reason})
-    print(f"halted since {state['since']} by {state['by']}: nothing starts until `vx11 resume`")
+    why = f" ({state['reason']})" if state["reason"] else ""
+    print(f"halted since {state['since']} by {state['by']}{why}: nothing starts until `vx11 resume`")
     return 0
 
 
@@ -155,6 +158,22 @@ def show_plan(plan: dict[str, Any]) -> int:
     if plan.get("plan_id"):
         print(f"plan {plan['plan_id']} is {plan['status']} (risk {plan['risk']}: {plan['reason']})")
     return 1 if plan["status"] == "ERROR" else 0
+
+
+def _show_intended(plan: dict[str, Any]) -> int:
+    """Print what a plan would do, that of a dry run."""
+    print(plan["response"])
+    for warning in plan["warnings"]:
+        print(f"note: {warning}")
+    rows = [(step["step_id"], step["operation"], _short(_params(step["params"]))) for step in plan["steps"]]
+    if rows:
+        print(table(("STEP", "OPERATION", "WITH"), rows))
+    print(f"risk {plan['risk']}: {plan['reason']}")
+    return 1 if plan["status"] == "ERROR" else 0
+
+
+def _params(params: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in params.items())
 
 
 def _upload(api: Api, file: Path) -> dict[str, Any]:

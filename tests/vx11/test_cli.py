@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 
 import httpx
 import pytest
@@ -61,7 +62,7 @@ def test_going_down_where_nothing_runs_is_no_failure(nowhere, capsys):
 
 def test_a_wrong_setting_is_named_and_its_value_is_not_shown(nowhere, monkeypatch, capsys):
     monkeypatch.setenv("VX11_MADRE_PORT", "sk-secret-999999")
-    assert cli.main(["status"]) == 1
+    assert cli.main(["up", "--detach"]) == 1
     told = capsys.readouterr().err
     assert "VX11_MADRE_PORT" in told
     assert "sk-secret" not in told
@@ -183,6 +184,31 @@ def test_an_unclear_message_shows_how_to_answer(capsys):
     assert "--session s9" in out
 
 
+def test_a_dry_run_shows_each_step_of_the_plan_and_its_risk(capsys):
+    steps = [
+        {"step_id": "1", "operation": "spawner:run", "params": {"command": "python3", "args": ["-c", "print('ñ')"]}},
+        {"step_id": "2", "operation": "shub:mix", "params": {"stems": ["x" * 200]}},
+    ]
+    plan = {"response": "This is what I would do", "warnings": ["taken as written"], "steps": steps}
+    plan |= {"status": "WAITING", "risk": "HIGH", "reason": "it runs a process"}
+    reply = {"status": "WAITING", "plan_id": None, "session_id": "s", "question": None, "confirmation": None}
+    api = api_that(lambda _request: httpx.Response(200, json={**reply, "response": "", "plan": plan}))
+    assert talk.chat(api, "x", files=[], assets=[], session_id=None, wait=True, yes=True, dry_run=True) == 0
+    response, warning, _, first, second, risk = capsys.readouterr().out.splitlines()
+    assert (response, warning) == ("This is what I would do", "note: taken as written")
+    assert first.split(maxsplit=2) == ["1", "spawner:run", """command="python3", args=["-c", "print('ñ')"]"""]
+    assert second.startswith("2     shub:mix")
+    assert second.endswith("…")
+    assert risk == "risk HIGH: it runs a process"
+
+
+@pytest.mark.parametrize(("reason", "told"), [("", "by owner: nothing"), ("smoke", "by owner (smoke): nothing")])
+def test_a_halt_is_told_with_its_reason_where_it_has_one(capsys, reason, told):
+    state = {"halted": True, "since": "2030-01-01T00:00:00Z", "by": "owner", "reason": reason}
+    assert talk.halt(api_that(lambda _request: httpx.Response(200, json=state)), reason) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_all_pages_of_tokens_are_listed(capsys):
     def answer(request: httpx.Request) -> httpx.Response:
         last = "cursor" in request.url.params
@@ -199,6 +225,19 @@ def test_the_demo_fails_plainly_when_its_promises_do_not_come_true(capsys):
     out = capsys.readouterr().out
     assert out.count("FAILED") == 6
     assert "6 of 6 scenes failed" in out
+
+
+def test_the_demo_leaves_no_files_behind(tmp_path, monkeypatch):
+    made = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        made.extend(tmp_path.glob("vx11-demo-*/*.wav"))
+        return httpx.Response(403, json=PROBLEM)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    demo.show(api_that(answer))
+    assert made
+    assert list(tmp_path.iterdir()) == []
 
 
 def spawner_that_ran(record: dict, events: list[tuple[str, dict]]) -> tuple[Api, list[dict]]:
@@ -276,3 +315,9 @@ def test_files_go_along_by_their_names(tmp_path):
 def test_what_follows_the_command_is_its_own(line, command, args):
     asked = cli._parser().parse_args(["spawn", *line])
     assert (asked.program, asked.arguments) == (command, args)
+
+
+def test_the_usage_of_spawn_says_that_arguments_may_be_left_out(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["spawn", "--help"])
+    assert capsys.readouterr().out.startswith("usage: vx11 spawn [option ...] [--] program [argument ...]")
