@@ -28,6 +28,7 @@ class Admitted:
     has_network: bool
     asks_for_network: bool
     """Whether the request, rather than its profile, brings the network: then somebody must have allowed it."""
+    protections: Protections
 
 
 class Admission:
@@ -47,20 +48,23 @@ class Admission:
         policy.refuse_inputs(request.files, has_project_copy=request.project_copy)
         for glob in request.artifacts:
             policy.parts_of(glob, "artifacts")
-        policy.refuse_unprotected(request.min_protection, self._protections)
+        asks = request.network == "full"
+        has_network = asks or profile.network
+        protections = policy.protections_of(self._protections, has_network=has_network)
+        policy.refuse_unprotected(request.min_protection, protections)
         project = self._project(request)
         mounts = [Mount(one.source, one.target, one.writable) for one in profile.mounts]
         if project is not None and not request.project_copy:
             mounts.append(Mount(project, PROJECT_TARGET))
-        asks = request.network == "full"
         return Admitted(
             command=find_command(request.command, self._settings.command_dirs, job_uids=self._job_uids),
             limits=limits,
             env=request.env | profile.env,
             mounts=tuple(mounts),
             copies=project if request.project_copy else None,
-            has_network=asks or profile.network,
+            has_network=has_network,
             asks_for_network=asks and not profile.network,
+            protections=protections,
         )
 
     def _profile(self, request: SpawnRequest, caller: str) -> Profile:

@@ -250,7 +250,7 @@ class Daughters:
                 "attempt": row.attempts + 1,
                 "status": StatusEnum.RUNNING,
                 "started_at": utc_now(),
-                "protections": self._runs.protections,
+                "protections": admitted.protections,
             }
         )
         held = self._held[daughter_id] = _Held(record.spawn_id)
@@ -329,6 +329,7 @@ class Daughters:
             copies=None,
             has_network=False,
             asks_for_network=False,
+            protections=self._runs.protections,
         )
         record = new_record(asked.spawn, admitted, row.caller).model_copy(
             update={"daughter_task_id": row.id, "attempt": row.attempts + 1}

@@ -8,6 +8,7 @@ from pathlib import Path
 from config.contracts.spawner import (
     LONGEST_INPUT,
     InputFile,
+    Level,
     Limits,
     MinProtection,
     Protections,
@@ -108,6 +109,11 @@ def parts_of(path: str, field: str) -> tuple[str, ...]:
     return parts
 
 
+def protections_of(machine: Protections, *, has_network: bool) -> Protections:
+    """What one job is kept from: with the machine's network it is kept from nothing there, abstract sockets included."""
+    return machine.model_copy(update={"net": Level.NONE}) if has_network else machine
+
+
 def refuse_unprotected(least: MinProtection, here: Protections) -> None:
     """Raises ProtectionUnmet naming every protection that is asked for and not kept here."""
     unmet = [
@@ -116,7 +122,9 @@ def refuse_unprotected(least: MinProtection, here: Protections) -> None:
         if (wanted := getattr(least, name)) is not None and getattr(here, name).rank < wanted.rank
     ]
     if unmet:
-        raise ProtectionUnmet(f"on this machine {'; '.join(unmet)}; GET /spawner/protections says why")
+        raise ProtectionUnmet(
+            f"for this job {'; '.join(unmet)}; GET /spawner/protections tells what this machine keeps"
+        )
 
 
 def retry_delay(attempt: int, *, base: float = 0.5, cap: float = 30.0) -> float:

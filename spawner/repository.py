@@ -25,6 +25,7 @@ from config.contracts.spawner import (
 from config.database import connection_of
 from config.db_schema import HijaRuntimeRow, SpawnRow
 from config.pages import PageQuery
+from spawner import policy
 from spawner.ended import Ended
 
 OPEN = (StatusEnum.PENDING, StatusEnum.RUNNING)
@@ -38,7 +39,7 @@ RECORD = select(*(column for column in SPAWNS.c if column.name not in ("request"
 STATE = select(SPAWNS.c.status, SPAWNS.c.attempt, SPAWNS.c.caller, SPAWNS.c.is_removed).where(
     SPAWNS.c.id == bindparam("spawn_id")
 )
-TO_RUN = select(SPAWNS.c.request, SPAWNS.c.caller, SPAWNS.c.attempt).where(
+TO_RUN = select(SPAWNS.c.request, SPAWNS.c.caller, SPAWNS.c.attempt, SPAWNS.c.network).where(
     SPAWNS.c.id == bindparam("spawn_id"), SPAWNS.c.status == StatusEnum.PENDING
 )
 REQUEST = select(SPAWNS.c.request).where(SPAWNS.c.id == bindparam("spawn_id"), SPAWNS.c.status.in_(OPEN))
@@ -142,11 +143,12 @@ class Turn:
 
 
 async def begin(session: AsyncSession, spawn_id: str, at: datetime, protections: Protections) -> Turn | None:
-    """A waiting job runs from now on, so protected; None when it does not wait any more."""
+    """A waiting job runs from now on, protected as this machine can; None when it does not wait any more."""
     row = (await (await connection_of(session)).execute(TO_RUN, {"spawn_id": spawn_id})).one_or_none()
     if row is None:
         return None
-    values = {"status": StatusEnum.RUNNING, "started_at": at, "protections": protections.model_dump(mode="json")}
+    kept = policy.protections_of(protections, has_network=row.network == "full")
+    values = {"status": StatusEnum.RUNNING, "started_at": at, "protections": kept.model_dump(mode="json")}
     await _change(session, spawn_id, [StatusEnum.PENDING], **values)
     return Turn(SpawnRequest.model_validate(row.request), row.caller, row.attempt)
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import structlog
 
@@ -101,8 +100,8 @@ class Runs:
         if run.killed is not None and outcome.reason is Reason.KILLED:
             outcome = replace(outcome, detail=run.killed)
         if request.artifacts:
-            return await self.slow.do(self._ended, outcome, job.folder, job.spool, request.artifacts)
-        return await asyncio.to_thread(self._ended, outcome, job.folder, job.spool, ())
+            return await self.slow.do(self._ended, outcome, job, request.artifacts, admitted.protections)
+        return await asyncio.to_thread(self._ended, outcome, job, (), admitted.protections)
 
     async def _prepared(
         self, spawn_id: str, request: SpawnRequest, admitted: Admitted, uid: int | None, run: _Run
@@ -168,20 +167,20 @@ class Runs:
             async with self.db.write() as session:
                 await repository.mark(session, spawn_id, marker.as_json())
 
-    def _ended(self, outcome: Outcome, folder: Path, spool: Path, globs: Sequence[str]) -> Ended:
+    def _ended(self, outcome: Outcome, job: Job, globs: Sequence[str], protections: Protections) -> Ended:
         """Reads the output's beginning and the artifacts, so it runs in a thread."""
         if outcome.reason is Reason.REFUSED:
             return never_started(outcome.detail or "the machine cannot run jobs safely", may_run_again=True)
-        found = self.collector.collect(folder, globs)
+        found = self.collector.collect(job.folder, globs)
         return Ended(
             status=status_of(outcome),
             reason=outcome.reason,
             detail="; ".join(one for one in [outcome.detail, *found.notes] if one) or None,
             exit_code=outcome.exit_code,
             signal=outcome.signal,
-            protections=self.protections,
-            stdout=head(spool, "stdout"),
-            stderr=head(spool, "stderr"),
+            protections=protections,
+            stdout=head(job.spool, "stdout"),
+            stderr=head(job.spool, "stderr"),
             stdout_bytes=outcome.stdout_bytes,
             stderr_bytes=outcome.stderr_bytes,
             is_truncated=outcome.is_truncated,

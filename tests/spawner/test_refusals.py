@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from config.contracts.spawner import Level
 from config.grants import issue
-from spawner.settings import Profile
+from spawner.rungs import RUNGS
+from spawner.settings import Profile, SpawnerSettings
 from tests.spawner.conftest import problem
 
 MANY = "x" * 300_000
@@ -28,7 +30,13 @@ MANY = "x" * 300_000
         ({"command": "/usr/bin"}, "command_refused", "not a file"),
         ({"command": "/usr/bin/no-such-program"}, "command_refused", "there is no program"),
         ({"command": "no-such-program"}, "command_refused", "there is no program"),
-        ({"command": "ls -l"}, "command_refused", "there is no program"),
+        ({"command": "ls -la"}, "command_refused", "arguments go into `args`"),
+        ({"command": "ls | wc"}, "command_refused", '`sh` with args ["-c", "…"]'),
+        ({"command": "/bin/ls -la"}, "command_refused", "there is no shell"),
+        ({"command": "$HOME/run"}, "command_refused", "there is no shell"),
+        ({"command": "FOO=1"}, "command_refused", "there is no shell"),
+        ({"command": "cat a && " + "cat a " * 100}, "command_refused", "there is no shell"),
+        ({"command": "/etc/../etc/pass wd"}, "command_refused", "there is no shell"),
         ({"command": "x" * 4000}, "command_refused", "not the name"),
         ({"command": "true", "env": {"PATH": "/tmp"}}, "input_refused", "PATH"),
         ({"command": "true", "env": {"LD_PRELOAD": "/job/x.so"}}, "input_refused", "LD_PRELOAD"),
@@ -71,6 +79,7 @@ MANY = "x" * 300_000
         ({}, "invalid_request", "command"),
         ({"command": "true", "network": "some"}, "invalid_request", "network"),
         ({"command": "true", "timeout_seconds": -1}, "invalid_request", "timeout_seconds"),
+        ({"command": "true", "min_protection": {"network": "enforced"}}, "invalid_request", "min_protection.network"),
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
@@ -182,6 +191,9 @@ async def test_network_needs_a_grant_or_a_scope_that_names_it(spawner_at):
         allowed = await spawner.http.post("/spawner/spawn", json={**FULL, "wait_seconds": 20}, headers=headers)
         assert (allowed.status_code, allowed.json()["network"]) == (200, "full"), allowed.text
         assert [row["caller"] for row in await spawner.audit("network_allowed")] == ["token:7"]
+        assert allowed.json()["protections"]["net"] == "none"
+        kept_apart = {**FULL, "min_protection": {"net": "best_effort"}}
+        problem(await spawner.http.post("/spawner/spawn", json=kept_apart, headers=headers), 409, "protection_unmet")
 
 
 async def test_a_grant_opens_once_and_for_exactly_its_command(spawner_at):
@@ -279,3 +291,28 @@ open("src/a.py", "w").write("changed"); open("new", "w").write("new")
 def test_the_python_of_the_tests_is_not_needed_by_jobs():
     """Jobs run the system's; where there is none, half of these tests could not tell anything."""
     assert any(Path(folder, "python3").exists() for folder in ("/usr/local/bin", "/usr/bin")), sys.executable
+
+
+async def test_a_program_whose_name_has_a_blank_is_found(spawner_at, tools):
+    (tools / "my tool").write_text("#!/bin/sh\necho mine\n")
+    (tools / "my tool").chmod(0o755)
+    async with spawner_at(spawner_command_dirs=f"{tools}:/usr/bin", spawner_system_dirs=[tools]) as spawner:
+        for command in ("my tool", str(tools / "my tool")):
+            assert (await spawner.run(command))["stdout"] == "mine\n"
+
+
+async def test_fields_that_are_not_known_are_passed_over_elsewhere(spawner_at):
+    async with spawner_at() as spawner:
+        assert (await spawner.run("true", colour="red", files=[{"path": "a", "content": "", "colour": "red"}]))[
+            "status"
+        ] == "DONE"
+
+
+@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
+def test_every_rung_can_be_chosen(rung):
+    assert SpawnerSettings(_env_file=None, spawner_rung=rung.name).spawner_rung == rung.name
+
+
+def test_a_rung_that_is_none_is_refused():
+    with pytest.raises(ValidationError, match="spawner_rung"):
+        SpawnerSettings(_env_file=None, spawner_rung="S1")
