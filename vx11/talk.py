@@ -10,6 +10,7 @@ from vx11.table import table
 
 LONGEST_WAIT_SECONDS = 60
 LONGEST_SHOWN = 60  # characters of an answer in the list of plans
+LONGEST_PARAMS = 160  # characters of a step's parameters in a dry run
 
 
 def chat(
@@ -165,7 +166,9 @@ def _show_intended(plan: dict[str, Any]) -> int:
     print(plan["response"])
     for warning in plan["warnings"]:
         print(f"note: {warning}")
-    rows = [(step["step_id"], step["operation"], _short(_params(step["params"]))) for step in plan["steps"]]
+    rows = [
+        (step["step_id"], step["operation"], _short(_params(step["params"]), LONGEST_PARAMS)) for step in plan["steps"]
+    ]
     if rows:
         print(table(("STEP", "OPERATION", "WITH"), rows))
     print(f"risk {plan['risk']}: {plan['reason']}")
@@ -204,6 +207,6 @@ def _ask_back(reply: dict[str, Any]) -> int:
     return 0
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = LONGEST_SHOWN) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
