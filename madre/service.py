@@ -25,6 +25,7 @@ from madre.core import controls, planner, policy, processes, words
 from madre.core import db as repository
 from madre.core.delegation import Delegation
 from madre.core.draft import Known
+from madre.core.intents.questions import declines
 from madre.core.models import (
     ChatRequest,
     ChatResponse,
@@ -202,12 +203,14 @@ class Madre:
                 return answered
         reading = await self._reading(request, waiting)
         if reading is None:
-            return await self._declined(caller, intent_id, session_id)
+            return await self._declined(waiting, caller, intent_id, session_id, dry_run=request.dry_run)
         return await self._plan(reading, caller, intent_id, session_id, mode=request.mode, dry_run=request.dry_run)
 
     async def _reading(self, request: ChatRequest, waiting: dict[str, Any] | None) -> Reading | None:
         """The message read anew, or as the answer to the question that waits in its session; None when that is refused."""
         kind = waiting["kind"] if waiting is not None else None
+        if kind in ("missing", "which") and not request.files and not request.params and declines(request.message):
+            return None
         if (
             waiting is not None
             and kind == "missing"
@@ -245,13 +248,15 @@ class Madre:
         files = list(dict.fromkeys([*waiting["files"], *request.files]))
         return Reading(intent, f"{waiting['message']}\n{request.message}", files)
 
-    async def _declined(self, caller: Caller, intent_id: str, session_id: str) -> ChatResponse:
+    async def _declined(
+        self, waiting: dict[str, Any] | None, caller: Caller, intent_id: str, session_id: str, *, dry_run: bool
+    ) -> ChatResponse:
         """A person took back what they were asked about."""
+        asked = {} if waiting is None else waiting["intent" if waiting["kind"] == "missing" else "question"]
+        response = words.say("declined", asked.get("language", "en"))
         async with self._db.write() as session:
-            waiting = await repository.get_context(session, scope_of(caller.id, session_id), "question")
-            language = waiting["question"]["language"] if waiting else "en"
-            response = words.say("declined", language)
-            await repository.forget(session, scope_of(caller.id, session_id), "question")
+            if not dry_run:
+                await repository.forget(session, scope_of(caller.id, session_id), "question")
             await repository.close_intent(session, intent_id, status=StatusEnum.DONE, response=response)
         return ChatResponse(
             intent_id=intent_id,
@@ -268,15 +273,26 @@ class Madre:
     async def _answer_question(
         self, waiting: dict[str, Any], request: ChatRequest, caller: Caller, intent_id: str, session_id: str
     ) -> ChatResponse | None:
-        """Take a plain yes or no to the plan that waits in this session; None if the message is something else."""
+        """Take a plain yes or no to the plan that waits in this session; None if the message is something else.
+
+        A yes never starts a HIGH plan: it is told what that needs, and the plan waits on.
+        """
         if waiting["kind"] != "confirm":
             return None
-        decision = words.yes_or_no(request.message)
+        decision = False if declines(request.message) else words.yes_or_no(request.message)
         if decision is None:
             return None
         plan = await self.plan(waiting["plan_id"], caller)
         if plan.status is not StatusEnum.WAITING or plan.question is None:
             return None
+        if decision and plan.risk is RiskLevel.HIGH:
+            response = words.say("needs_token", plan.intent.language, plan_id=plan.plan_id)
+            async with self._db.write() as session:
+                await repository.close_intent(
+                    session, intent_id, status=StatusEnum.DONE, response=response, plan_id=plan.plan_id
+                )
+            told = {"response": response, "question": response}
+            return self._with_halt(_reply(plan, intent_id=intent_id)).model_copy(update=told)
         if decision:
             await self.confirm(plan.plan_id, ConfirmRequest(), caller)
             key = "confirmed"
@@ -335,8 +351,12 @@ class Madre:
         elif plan.status is StatusEnum.WAITING:
             text = words.confirmation_of(verdict.risk, plan.reason, plan.plan_id, intent.language)
             plan = plan.model_copy(update={"question": text, "response": text})
+            if self._halt.halted:
+                plan = plan.model_copy(
+                    update={"warnings": [*plan.warnings, self._told_of_halt("halted_waiting", plan)]}
+                )
         elif self._halt.halted:
-            text = words.say("halted", intent.language, reason=self._halt.reason or "-")
+            text = self._told_of_halt("halted", plan)
             plan = plan.model_copy(update={"response": text, "warnings": [*plan.warnings, text]})
         else:
             plan = plan.model_copy(update={"response": words.say("working", intent.language, plan_id=plan.plan_id)})
@@ -382,7 +402,7 @@ class Madre:
                 intent=plan.intent,
                 plan_id=plan.plan_id,
             )
-            if plan.status is StatusEnum.WAITING and plan.risk is RiskLevel.MED and expires_at is not None:
+            if expires_at is not None:
                 waiting = {"kind": "confirm", "plan_id": plan.plan_id, "until": expires_at.isoformat()}
                 await repository.set_context(session, scope, "question", waiting)
             else:
@@ -493,6 +513,8 @@ class Madre:
         if plan is None or task is None:
             return None
         confirmation = None
+        if plan.intent_id != intent_id:  # a yes or no to a plan that was asked for before: its token was told then
+            return _reply(plan, intent_id=intent_id)
         if plan.status is StatusEnum.WAITING and task.confirm_hash is not None and task.confirm_expires_at is not None:
             token = self._token_of(plan.plan_id, plan.caller)
             confirmation = Confirmation(confirm_token=token, expires_at=task.confirm_expires_at)
@@ -519,12 +541,12 @@ class Madre:
         return answer | token if answer["status"] == "pending_confirmation" else answer
 
     async def _settled(self, reply: ChatResponse, wait_seconds: float) -> ChatResponse:
-        """The reply once its plan has ended, or as it stands when the wait is over."""
+        """The reply once its plan has ended, or as it stands when the wait is over: at its time, or because the fleet is halted."""
         if reply.plan_id is None or reply.status.is_final or reply.question is not None:
             return reply
         ended = self._runner.watch(reply.plan_id, end_only=True)
         try:
-            async with asyncio.timeout(wait_seconds):
+            async with asyncio.timeout(0 if self._halt.halted else wait_seconds):
                 if self._runner.is_carrying(reply.plan_id) or not await self._has_ended(reply.plan_id):
                     await ended.wait()
         except TimeoutError:
@@ -532,7 +554,17 @@ class Madre:
         finally:
             self._runner.unwatch(reply.plan_id, ended)
         plan = await self._plan_of(reply.plan_id)
-        return reply if plan is None else _reply(plan, intent_id=reply.intent_id)
+        return reply if plan is None else self._with_halt(_reply(plan, intent_id=reply.intent_id))
+
+    def _told_of_halt(self, key: str, plan: PlanV2) -> str:
+        return words.halted(key, plan.intent.language, by=self._halt.by, reason=self._halt.reason)
+
+    def _with_halt(self, reply: ChatResponse) -> ChatResponse:
+        """The reply about a plan that has not ended, with the warning that everything stands still if it does."""
+        if not self._halt.halted or reply.plan is None or reply.status.is_final:
+            return reply
+        text = self._told_of_halt("halted_waiting" if reply.question else "halted", reply.plan)
+        return reply if text in reply.warnings else reply.model_copy(update={"warnings": [*reply.warnings, text]})
 
     async def _has_ended(self, plan_id: str) -> bool:
         async with self._db.read() as session:
@@ -696,7 +728,9 @@ class Madre:
                 state = HaltState(halted=True, since=utc_now(), by=caller.id, reason=reason)
                 await self._set_halt(state, "halted", caller)
             self._runner.halt()
+        self._runner.tell_of_halt()
         cancelled = await self._delegation.cancel_jobs()
+        self._runner.tell_of_halt()
         log.info("halted", by=caller.id, jobs_cancelled=cancelled)
         return self._halt
 
@@ -713,7 +747,8 @@ class Madre:
         """Madre's health: her neighbours, and whether the fleet is halted."""
         found = await self._delegation.check_dependencies()
         state = HealthState.DEGRADED if self._halt.halted else HealthState.OK
-        detail = f"halted by {self._halt.by}: {self._halt.reason}" if self._halt.halted else "not halted"
+        why = f": {self._halt.reason}" if self._halt.reason else ""
+        detail = f"halted by {self._halt.by}{why}" if self._halt.halted else "not halted"
         return found | {"halt": Check(status=state, detail=detail)}
 
     async def _set_halt(self, state: HaltState, event: str, caller: Caller) -> None:

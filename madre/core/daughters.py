@@ -44,6 +44,11 @@ class Calls:
         finally:
             self._waiting.pop(daughter_id, None)
 
+    def all_came(self) -> None:
+        """Have every row looked at: what stands still has changed."""
+        for event in self._waiting.values():
+            event.set()
+
     def came(self, daughter_id: str) -> None:
         if event := self._waiting.get(daughter_id):
             event.set()

@@ -69,7 +69,7 @@ class Reader:
 
     def read(self, message: str, files: int = 0) -> IntentV2:
         """The reading of a message that `files` files came with; `unclear` with the two best alternatives where it is not sure."""
-        if (name := by_rule(message)) is not None and permits(name, message):
+        if (name := by_rule(message)) is not None and (name is IntentName.RUN_PROCESS or permits(name, message)):
             return self.read_as(name, message, files, confidence=SURE_BY_RULE)
         likely, limit = self._likelihoods(message)
         return self._judge(likely, limit, message, files)

@@ -13,7 +13,8 @@ from config.errors import InvalidRequest
 from config.projects import Project, Recipe
 from madre.core import words
 from madre.core.draft import Draft, Known, checked, step
-from madre.core.intents.commands import Trouble, quotes_in, split
+from madre.core.intents.commands import Trouble, has_empty_pair, quotes_in, split
+from madre.core.intents.numbers import spoken_to_digits
 from madre.core.intents.slots import read_slots
 from madre.core.intents.text import listed, plain
 from madre.core.models import IntentV2, StepType
@@ -26,8 +27,26 @@ FAMILIES = (
     listed("docs documentation documentacion"),
 )
 """Words of people for the usual names of recipes."""
+RECIPE_WORDS = listed("project projects proyecto proyectos recipe recipes receta recetas")
 LONGEST_SHOWN = 300  # characters of a command in the question whether to run it
 MOST_SHOWN = 10
+_AMOUNT = r"\b\d+(?:[.,]\d+)? ?"
+UNTAKEN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (
+        re.compile(
+            rf"{_AMOUNT}(?:s|segs?|segundos?|secs?|seconds?|m|mins?|minutos?|minutes?|h|horas?|hours?|hrs?)\b|\btimeout\b"
+        ),
+        ("timeout_seconds",),
+    ),
+    (
+        re.compile(
+            rf"{_AMOUNT}(?:[kmgt]i?b|bytes|megas?|gigas?|(?:kilo|mega|giga)bytes?)\b|\b(?:memoria|memory|ram)\b"
+        ),
+        ("max_memory_mb",),
+    ),
+    (re.compile(r"\b(?:red|network|internet|offline|wifi)\b"), ("network",)),
+)
+"""What people say of limits and network in plain text, and the parameters that hold it: text gives a process neither."""
 NOT_A_JOBS = frozenset({"wait_seconds"})
 """Fields of a SpawnRequest that mean nothing to a daughter: her plan waits for her."""
 
@@ -60,6 +79,7 @@ def run(intent: IntentV2, message: str, files: list[str], known: Known) -> Draft
             found = _recipe_by_words(intent, message, known)
         if isinstance(found, Draft):
             return found
+        warnings += _untaken(message, given, language)
         given = found | given if "project" not in found else found | given | {"project": found["project"]}
     if files and isinstance(given.get("files", []), list):
         given["files"] = [*given.get("files", []), *({"path": asset, "asset_id": asset} for asset in files)]
@@ -134,9 +154,12 @@ def _quoted(line: str, language: str, warnings: list[str]) -> dict[str, Any] | D
     if found.trouble is Trouble.SHELL:
         sign = repr(found.sign)[1:-1]
         return Draft(question=words.say("needs_shell", language, sign=sign), missing="command")
+    if found.trouble is Trouble.VARIABLE:
+        return Draft(question=words.say("sets_variable", language, sign=found.sign), missing="command")
+    if found.trouble is Trouble.EMPTY:
+        return Draft(question=words.say("empty_quotes", language), missing="command")
     if found.trouble is not None:
-        key = "open_quotes" if found.trouble is Trouble.QUOTES else "which_command"
-        return Draft(question=words.say(key, language, projects=""), missing="command")
+        return Draft(question=words.say("open_quotes", language), missing="command")
     if found.sign:
         warnings.append(words.say("as_written", language, sign=found.sign))
     return {"command": found.words[0], "args": list(found.words[1:])}
@@ -147,7 +170,7 @@ def _recipe_by_name(intent: IntentV2, known: Known) -> dict[str, Any] | Draft:
     name, recipe = intent.params.get("project"), intent.params["recipe"]
     if not isinstance(name, str) or name not in known.projects:
         raise _refused(
-            "project", f"is none of {', '.join(sorted(known.projects)) or 'the settings: they name no project'}"
+            "project", f"is none of {', '.join(sorted(known.projects)) or 'the settings: VX11_PROJECTS names none'}"
         )
     if recipe not in (found := known.projects[name].recipes):
         raise _refused("recipe", f"is none of {name}'s: {', '.join(sorted(found)) or 'it has none'}")
@@ -158,14 +181,17 @@ def _recipe_by_words(intent: IntentV2, message: str, known: Known) -> dict[str, 
     """The recipe that a message names with its project; a question where either is not said or not known."""
     said: str | None = intent.params.get("project")
     text = plain(quotes_in(message).rest)
+    if has_empty_pair(message):
+        return Draft(question=words.say("empty_quotes", intent.language), missing="command")
     if said is None and not known.projects:
-        return Draft(question=words.say("which_command", intent.language, projects=""), missing="command")
+        none = words.say("no_projects", intent.language) if _speaks_of_recipes(text) else ""
+        return Draft(question=words.say("which_command", intent.language, projects=none), missing="command")
     if said is None or said not in known.projects:
         named = _mentioned(known.projects, text)
         if len(named) != 1:
             if said is not None:
                 return _unknown_project(intent, known)
-            listing = words.say("recipes", intent.language, what=_recipes(known.projects))
+            listing = words.say("recipes", intent.language, what=_recipes(known.projects, intent.language))
             return Draft(question=words.say("which_command", intent.language, projects=listing), missing="command")
         said = named[0]
     recipes = known.projects[said].recipes
@@ -173,8 +199,10 @@ def _recipe_by_words(intent: IntentV2, message: str, known: Known) -> dict[str, 
     found = _mentioned(recipes, rest) or [
         name for family in FAMILIES for name in recipes if plain(name) in family and _mentioned(family, rest)
     ]
+    if not recipes:
+        return Draft(question=words.say("no_recipes", intent.language, project=said), missing="command")
     if len(found) != 1:
-        what = ", ".join(sorted(recipes)) or "–"
+        what = ", ".join(sorted(recipes))
         return Draft(question=words.say("which_recipe", intent.language, project=said, what=what), missing="command")
     return _of_recipe(said, found[0], recipes[found[0]])
 
@@ -185,11 +213,29 @@ def _of_recipe(project: str, name: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def _unknown_project(intent: IntentV2, known: Known) -> Draft:
-    there = ", ".join(sorted(known.projects)) or "–"
+    there = ", ".join(sorted(known.projects))
     if intent.source == "structured":
-        raise _refused("project", f"is none of the settings' projects: {there}")
-    question = words.say("unknown_project", intent.language, name=intent.params["project"], what=there)
+        raise _refused("project", f"is none of the settings' projects: {there or 'VX11_PROJECTS names none'}")
+    key = "unknown_project" if there else "unknown_project_of_none"
+    question = words.say(key, intent.language, name=intent.params["project"], what=there)
     return Draft(question=question, missing="command")
+
+
+def _untaken(message: str, given: Mapping[str, Any], language: str) -> list[str]:
+    """The warning about limits and network that a message speaks of outside its quoted command, where `params` do not set them."""
+    text = spoken_to_digits(plain(quotes_in(message).rest))
+    missed = [
+        (hit[0], fields) for form, fields in UNTAKEN for hit in form.finditer(text) if not set(fields) & set(given)
+    ]
+    if not missed:
+        return []
+    what = ", ".join(dict.fromkeys(said for said, _ in missed))
+    fields = ", ".join(dict.fromkeys(f"`{field}`" for _, some in missed for field in some))
+    return [words.say("only_the_command", language, what=what[:LONGEST_SHOWN], fields=fields)]
+
+
+def _speaks_of_recipes(text: str) -> bool:
+    return bool(_mentioned((*RECIPE_WORDS, *(word for family in FAMILIES for word in family)), text))
 
 
 def _mentioned(names: Iterable[str], text: str) -> list[str]:
@@ -234,8 +280,9 @@ def _jobs(jobs: Sequence[SpawnSummary]) -> str:
     return listed_jobs + (", …" if len(jobs) > MOST_SHOWN else "")
 
 
-def _recipes(projects: Mapping[str, Project]) -> str:
-    return "; ".join(f"{name}: {', '.join(sorted(one.recipes)) or '–'}" for name, one in sorted(projects.items()))
+def _recipes(projects: Mapping[str, Project], language: str) -> str:
+    none = words.say("no_recipe_in_list", language)
+    return "; ".join(f"{name}: {', '.join(sorted(one.recipes)) or none}" for name, one in sorted(projects.items()))
 
 
 def _base_name(command: Any) -> str:

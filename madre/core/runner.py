@@ -114,6 +114,13 @@ class Runner:
 
     def resume(self) -> None:
         self._open.set()
+        self._calls.all_came()
+
+    def tell_of_halt(self) -> None:
+        """Let go of those who wait for the end of a plan: it does not come before the resume. Daughters are looked at."""
+        self._calls.all_came()
+        for plan_id in list(self._ends):
+            self.announce(plan_id, end=True)
 
     def cancel(self, plan_id: str) -> None:
         """Interrupt this plan's step under way; the plan itself was marked CANCELLED by the caller."""
@@ -132,7 +139,8 @@ class Runner:
         await asyncio.gather(*bodies, return_exceptions=True)
 
     def watch(self, plan_id: str, *, end_only: bool = False) -> asyncio.Event:
-        """An event that is set whenever something happens to this plan, or only when it ends; give it back with `unwatch`."""
+        """An event that is set whenever something happens to this plan, or only when it ends or the fleet is halted; give it back
+        with `unwatch`."""
         event = asyncio.Event()
         (self._ends if end_only else self._changed).setdefault(plan_id, set()).add(event)
         return event
@@ -297,7 +305,7 @@ class Runner:
         with self._calls.about(daughter_id) as called:
             if (wrong := await self._delegation.wake_spawner()) is not None:
                 await self._tell(plan, "daughter_unheard", named | {"detail": wrong})
-            seen = StatusEnum.PENDING
+            told = "daughter_queued"
             while True:
                 called.clear()
                 async with self._db.read() as session:
@@ -308,13 +316,18 @@ class Runner:
                     return None
                 if StatusEnum(row.status).is_final:
                     return row
-                if row.status != seen:
-                    seen = StatusEnum(row.status)
-                    key = "daughter_running" if seen is StatusEnum.RUNNING else "daughter_queued"
+                if (key := self._standing(row)) != told:
+                    told = key
                     await self._tell(plan, key, named | {"spawn_id": row.spawn_id or "–"})
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(daughters.LOOK_SECONDS):
                         await called.wait()
+
+    def _standing(self, row: Any) -> str:
+        """What is said of a daughter that has not ended."""
+        if row.status == StatusEnum.RUNNING:
+            return "daughter_running"
+        return "daughter_queued" if self._open.is_set() else "daughter_halted"
 
     async def _interruptible(self, plan_id: str, work: Any) -> Any:
         task = asyncio.ensure_future(work)

@@ -36,6 +36,12 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Antes de empezar: {reason}. ¿Sigo? Responde «sí» en esta sesión.",
         'Before I start: {reason}. Shall I go on? Answer "yes" in this session.',
     ),
+    "needs_token": (
+        "Para esto no basta un «sí»: necesita su confirm_token, el que vino con la pregunta. Envíalo con POST "
+        "/madre/plans/{plan_id}/confirm o con `vx11 confirm {plan_id} TOKEN`; un «no» lo cancela. Todavía no se ha hecho nada.",
+        'A "yes" is not enough for this one: it needs its confirm_token, which came with the question. Send it with POST '
+        '/madre/plans/{plan_id}/confirm or with `vx11 confirm {plan_id} TOKEN`; a "no" cancels it. Nothing has been done yet.',
+    ),
     "declined": ("De acuerdo, no hago nada.", "All right, I do nothing."),
     "confirmed": ("De acuerdo, empiezo.", "All right, I start."),
     "expired": (
@@ -48,9 +54,14 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Under way. See GET /madre/plans/{plan_id} or follow GET /madre/plans/{plan_id}/events.",
     ),
     "halted": (
-        "Todo está detenido ({reason}); el plan queda guardado y sigue tras `vx11 resume`.",
-        "Everything is halted ({reason}); the plan is kept and goes on after `vx11 resume`.",
+        "Todo está detenido ({why}); el plan queda guardado y sigue tras `vx11 resume`.",
+        "Everything is halted ({why}); the plan is kept and goes on after `vx11 resume`.",
     ),
+    "halted_waiting": (
+        "Todo está detenido ({why}); este plan se puede confirmar tras `vx11 resume`.",
+        "Everything is halted ({why}); this plan can be confirmed after `vx11 resume`.",
+    ),
+    "halted_by": ("por {by}", "by {by}"),
     "dry_run": ("Esto es lo que haría; no he hecho nada.", "This is what I would do; I have done nothing."),
     "no_model": (
         "No puedo contestar: ahora mismo no hay ningún modelo al alcance ({detail}). El audio y los controles siguen funcionando.",
@@ -75,11 +86,31 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Veo varios comandos citados; dime uno solo, entre comillas invertidas.",
         "I see several quoted commands; give me one, in backticks.",
     ),
+    "no_projects": (
+        " No hay ningún proyecto configurado (VX11_PROJECTS).",
+        " No project is configured (VX11_PROJECTS).",
+    ),
     "needs_shell": (
-        "Ese comando usa «{sign}», que solo entiende un shell, y yo no pongo ninguno. Escríbelo sin eso, o pide el shell tú: "
-        "ejecuta `sh -c '…'`.",
+        "Ese comando usa «{sign}», que solo entiende un shell, y yo no pongo ninguno. Escríbelo sin eso, o pide el shell tú, con todo "
+        "el comando entre comillas invertidas: ejecuta `sh -c '…'`.",
         'That command uses "{sign}", which only a shell understands, and I put none in between. Write it without, or ask for the '
-        "shell yourself: run `sh -c '…'`.",
+        "shell yourself, with the whole command in backticks: run `sh -c '…'`.",
+    ),
+    "sets_variable": (
+        "Ese comando empieza por «{sign}», una variable que solo pondría un shell, y yo no pongo ninguno. Escríbelo sin ella entre "
+        "comillas invertidas y pon la variable en `env` de `params`, o pide el shell tú: ejecuta `sh -c '{sign}… …'`.",
+        'That command begins with "{sign}", a variable that only a shell would set, and I put none in between. Write it without, in '
+        "backticks, and put the variable into `env` of `params`, or ask for the shell yourself: run `sh -c '{sign}… …'`.",
+    ),
+    "empty_quotes": (
+        "Esas comillas están vacías. ¿Qué comando ejecuto? Escríbelo dentro de comillas invertidas: ejecuta `python3 check.py`.",
+        "Those quotes are empty. Which command shall I run? Write it within backticks: run `python3 check.py`.",
+    ),
+    "only_the_command": (
+        "Solo he tomado lo que se ejecuta; lo demás que dice el mensaje ({what}) no cambia nada. Los límites y la red van en "
+        "`params`: {fields}.",
+        "I took over only what is run; what else the message says ({what}) changes nothing. Limits and network go into `params`: "
+        "{fields}.",
     ),
     "open_quotes": (
         "En ese comando hay una comilla sin cerrar. ¿Cómo es entero? Escríbelo entre comillas invertidas.",
@@ -93,6 +124,16 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "No conozco ningún proyecto «{name}». Los que hay (VX11_PROJECTS): {what}. ¿Cuál es?",
         'I know no project "{name}". Those there are (VX11_PROJECTS): {what}. Which one is it?',
     ),
+    "unknown_project_of_none": (
+        "No conozco ningún proyecto «{name}»: no hay ninguno configurado (VX11_PROJECTS). Si es otro comando, escríbelo entre comillas "
+        "invertidas.",
+        'I know no project "{name}": none is configured (VX11_PROJECTS). If it is another command, write it in backticks.',
+    ),
+    "no_recipes": (
+        "El proyecto {project} no tiene recetas (VX11_PROJECTS). Escribe un comando entre comillas invertidas.",
+        "Project {project} has no recipes (VX11_PROJECTS). Write a command in backticks.",
+    ),
+    "no_recipe_in_list": ("sin recetas", "no recipes"),
     "which_recipe": (
         "¿Qué ejecuto del proyecto {project}? Sus recetas: {what}. O escribe un comando entre comillas invertidas.",
         "What shall I run of project {project}? Its recipes: {what}. Or write a command in backticks.",
@@ -128,6 +169,12 @@ SAYINGS: dict[str, tuple[str, str]] = {
     "daughter_running": (
         "En marcha: {name} ({spawn_id}). Míralo en GET /madre/plans/{plan_id} o cancélalo con POST /madre/plans/{plan_id}/cancel.",
         "Running: {name} ({spawn_id}). See GET /madre/plans/{plan_id}, or cancel with POST /madre/plans/{plan_id}/cancel.",
+    ),
+    "daughter_halted": (
+        "Detenido: {name} vuelve a empezar desde el principio tras `vx11 resume`. Puedes cancelarlo con "
+        "POST /madre/plans/{plan_id}/cancel.",
+        "Halted: {name} starts again from its beginning after `vx11 resume`. You can cancel with "
+        "POST /madre/plans/{plan_id}/cancel.",
     ),
     "deleted": ("Borrado: {what}.", "Deleted: {what}."),
     "no_models": ("No hay ningún modelo registrado.", "No model is registered."),
@@ -178,6 +225,12 @@ def not_in_fleet(intent: IntentV2) -> str:
 def confirmation_of(risk: RiskLevel, reason: str, plan_id: str, language: str) -> str:
     """How a plan asks for its confirmation."""
     return say("confirm_high" if risk is RiskLevel.HIGH else "confirm_med", language, reason=reason, plan_id=plan_id)
+
+
+def halted(key: str, language: str, *, by: str | None, reason: str | None) -> str:
+    """That everything stands still, by whom and why as far as that is known."""
+    told = say("halted_by", language, by=by or "owner")
+    return say(key, language, why=f"{told}: {reason}" if reason else told)
 
 
 def report(intent: IntentV2, steps: list[StepV2]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from madre.core.intents.commands import Trouble, project_in, quotes_in, split
+from madre.core.intents.commands import Trouble, has_empty_pair, project_in, quotes_in, split
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,10 @@ def test_a_line_is_split_as_a_shell_would(line, words):
     ("line", "sign"),
     [
         ("ls | wc -l", "|"),
-        ("make && make test", "&"),
+        ("make && make test", "&&"),
+        ("make || true", "||"),
+        ("make &", "&"),
+        ("FOO=$X make", "$"),
         ("make; rm x", ";"),
         ("sort < a", "<"),
         ("echo a > b", ">"),
@@ -51,6 +54,34 @@ def test_patterns_stay_as_they_are_and_are_told(line):
     found = split(line)
     assert found.words == tuple(line.split())
     assert found.sign
+
+
+@pytest.mark.parametrize("line", ["FOO=1 ls", "FOO= ls", "_a1=b", "'FOO=1' ls"])
+def test_a_variable_before_the_command_is_told(line):
+    found = split(line)
+    assert (found.words, found.trouble, found.sign) == ((), Trouble.VARIABLE, line.strip("'").partition("=")[0] + "=")
+
+
+def test_a_variable_behind_the_command_is_a_word():
+    assert split("env FOO=1 ls").words == ("env", "FOO=1", "ls")
+
+
+@pytest.mark.parametrize(
+    ("message", "is_empty"),
+    [
+        ("run ``", True),
+        ("run ` `", True),
+        ("run ''", True),
+        ('run ""', True),
+        ("ejecuta «»", True),
+        ("run ``````", True),
+        ("run `ls ''`", False),
+        ("run it, don''t wait", False),
+        ("run ls", False),
+    ],
+)
+def test_quotes_around_nothing_are_seen(message, is_empty):
+    assert has_empty_pair(message) is is_empty
 
 
 @pytest.mark.parametrize(

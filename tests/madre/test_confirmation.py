@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from config import grants
+from tests.madre.test_reach import limited
 
 
 async def ask_to_delete(madre, asset_id: str) -> dict:
@@ -113,6 +114,48 @@ async def test_a_plain_yes_in_chat_never_opens_a_dangerous_plan(madre, shub):
     assert body["confirmation"]["confirm_token"]
     await madre.post("/madre/chat", json={"message": "sí", "session_id": "s"})
     assert shub.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("message", "yes", "said"),
+    [("borra este archivo", "sí", "no basta"), ("delete this file", "yes, go ahead", "not enough")],
+)
+async def test_a_plain_yes_to_a_dangerous_plan_is_told_what_it_needs(madre, shub, message, yes, said):
+    asset, key = shub.add("take"), {"Idempotency-Key": "a-yes"}
+    asked = (await madre.post("/madre/chat", json={"message": message, "files": [asset], "session_id": "s"})).json()
+    for _ in range(2):  # a repeat with its key is answered alike
+        body = (await madre.post("/madre/chat", json={"message": yes, "session_id": "s"}, headers=key)).json()
+        assert (body["plan_id"], body["status"], body["confirmation"]) == (asked["plan_id"], "WAITING", None)
+        assert said in body["response"]
+        assert f"vx11 confirm {asked['plan_id']}" in body["response"]
+        assert asked["confirmation"]["confirm_token"] not in str(body)
+    assert (await madre.get(f"/madre/plans/{asked['plan_id']}")).json()["status"] == "WAITING"
+    assert (await confirm(madre, asked | asked["confirmation"])).status_code == 200
+
+
+@pytest.mark.parametrize("no", ["no", "cancela", "olvídalo", "never mind", "mejor no", "no, gracias"])
+async def test_a_plain_no_cancels_a_dangerous_plan(madre, shub, no):
+    asset = shub.add("take")
+    ask = {"message": "borra este archivo", "files": [asset], "session_id": "s"}
+    asked = (await madre.post("/madre/chat", json=ask)).json()
+    body = (await madre.post("/madre/chat", json={"message": no, "session_id": "s"})).json()
+    assert (body["plan_id"], body["status"]) == (asked["plan_id"], "CANCELLED")
+    assert (await confirm(madre, asked | asked["confirmation"])).status_code == 403
+    assert shub.deleted == []
+
+
+async def test_a_no_reaches_only_the_newest_plan_of_its_own_session(madre, shub, secrets):
+    def ask(session: str) -> dict:
+        return {"message": "borra este archivo", "files": [shub.add("take")], "session_id": session}
+
+    first, newest, other = [(await madre.post("/madre/chat", json=ask(one))).json() for one in ("s", "s", "t")]
+    stranger = limited(secrets, "madre:*", "shub:*")
+    await madre.post("/madre/chat", json={"message": "no", "session_id": "s"}, headers=stranger)
+    assert (await madre.get(f"/madre/plans/{newest['plan_id']}")).json()["status"] == "WAITING"
+    await madre.post("/madre/chat", json={"message": "no", "session_id": "s"})
+    await madre.post("/madre/chat", json={"message": "no", "session_id": "s"})
+    stand = [(await madre.get(f"/madre/plans/{one['plan_id']}")).json()["status"] for one in (first, newest, other)]
+    assert stand == ["WAITING", "CANCELLED", "WAITING"]
 
 
 async def test_long_work_asks_first_and_a_plain_yes_starts_it(start_madre, shub):

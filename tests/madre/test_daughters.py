@@ -130,6 +130,15 @@ async def test_a_spawner_that_never_calls_is_found_out_by_its_row(madre, spawner
         ("ejecuta un comando", "comillas invertidas"),
         ("run ls -l", "backticks"),
         ("run `ls | wc -l`", '"|"'),
+        ("run `make && make test`", '"&&"'),
+        ("run `make || true`", '"||"'),
+        ("run `FOO=1 ls`", "`env` of `params`"),
+        ("ejecuta `FOO=1 ls`", "`env` de `params`"),
+        ("run ``", "quotes are empty"),
+        ("run ''", "quotes are empty"),
+        ("ejecuta «»", "comillas están vacías"),
+        ("run the tests", "No project is configured (VX11_PROJECTS)"),
+        ("corre los tests del proyecto x", "no hay ninguno configurado (VX11_PROJECTS)"),
         ("run `make` and then `make test`", "several"),
         ("run `echo 'a`", "not closed"),
         ("run the tests of project nowhere", "nowhere"),
@@ -142,6 +151,49 @@ async def test_what_is_not_said_is_asked_and_never_guessed(madre, spawner, messa
     answered = await chat(madre, "`true`", session_id="s")
     assert answered["plan"]["steps"][0]["params"]["command"] == "true"
     assert await spawner.rows() == []
+
+
+@pytest.mark.parametrize("message", ["ejecuta un comando", "run a command"])
+async def test_a_command_that_stands_in_no_backticks_is_never_taken_for_one(madre, message):
+    await chat(madre, message, session_id="s")
+    body = await chat(madre, "sh -c 'ls | wc -l'", session_id="s")
+    assert body["plan"] is None
+    assert "comillas invertidas" in body["question"] or "backticks" in body["question"]
+    answered = await chat(madre, "`sh -c 'ls | wc -l'`", session_id="s")
+    assert answered["plan"]["steps"][0]["params"]["args"] == ["-c", "ls | wc -l"]
+
+
+@pytest.mark.parametrize(
+    ("message", "parts"),
+    [
+        (
+            "run `sleep 5` with at most 30 seconds and 512MB",
+            ["I took over only", "30 seconds", "512mb", "`timeout_seconds`"],
+        ),
+        (
+            "ejecuta `ls` con dos minutos y con red",
+            ["Solo he tomado", "2 minutos", "red", "`timeout_seconds`, `network`"],
+        ),
+        ("run `curl x` with internet", ["internet", "`network`"]),
+    ],
+)
+async def test_limits_and_network_said_in_words_are_told_to_change_nothing(madre, message, parts):
+    asked = await chat(madre, message)
+    assert asked["plan"]["steps"][0]["params"].keys() == {"name", "command", "args"}
+    for part in parts:
+        assert part in asked["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("message", "params"),
+    [
+        ("run `sleep 30s`", {}),
+        ("run `ping network` 3 times", {}),
+        ("run `curl x` with network for 30 s", {"network": "full", "timeout_seconds": 30}),
+    ],
+)
+async def test_what_is_quoted_or_set_needs_no_warning(madre, message, params):
+    assert (await chat(madre, message, params=params))["warnings"] == []
 
 
 async def test_a_pattern_is_passed_as_it_is_and_told(madre):
@@ -158,6 +210,7 @@ PROJECTS = {
             "build": {"command": "make"},
         },
     },
+    "bare": {"path": "/srv/bare"},
     "site": {"path": "/srv/site", "recipes": {"publish": {"command": "make", "args": ["publish"]}}},
 }
 
@@ -188,6 +241,8 @@ async def test_a_recipe_is_what_the_settings_say(start_madre, message, wanted):
         ("run the benchmarks of project x", "build, tests"),
         ("run the build and the tests of project x", "build, tests"),
         ("run the tests of project nowhere", "site, x"),
+        ("run the tests of project bare", "has no recipes"),
+        ("run the tests", "bare: no recipes"),
         ("run the tests", "x: build, tests"),
     ],
 )
@@ -402,6 +457,19 @@ else:
     plan = await ended(madre, plan_id)
     assert "42" in plan["response"]
     assert len(await spawner.rows()) == 1
+
+
+async def test_a_queued_daughter_says_that_she_is_halted_and_after_the_resume_that_she_is_queued(madre, spawner):
+    spawner.works.clear()
+    plan_id = await confirm(madre, await chat(madre, "run `true`"))
+    await until(spawner, plan_id, "step_waiting")
+    await madre.post("/madre/halt", json={})
+    await until(spawner, plan_id, "daughter_halted")
+    assert "vx11 resume" in (await madre.get(f"/madre/plans/{plan_id}")).json()["response"]
+    await madre.post("/madre/resume")
+    await until(spawner, plan_id, "daughter_queued")
+    spawner.works.set()
+    assert (await ended(madre, plan_id))["status"] == "DONE"
 
 
 async def test_a_plan_that_is_confirmed_before_a_halt_bears_nothing_until_the_resume(madre, spawner):

@@ -198,3 +198,35 @@ async def test_a_plan_that_could_not_be_started_is_started_by_the_upkeep(start_m
 
 async def _fails(*_args):
     raise OperationalError("INSERT", {}, sqlite3.OperationalError("database is malformed"))
+
+
+@pytest.mark.parametrize(("reason", "said"), [("", "(by owner);"), ("fire", "(by owner: fire);")])
+async def test_a_chat_while_halted_says_so_and_does_not_wait(madre, shub, reason, said):
+    await madre.post("/madre/halt", json={"reason": reason})
+    async with asyncio.timeout(30):
+        body = (await madre.post("/madre/chat", json=QUESTION | {"wait_seconds": 60})).json()
+    assert body["status"] == "PENDING"
+    assert said in body["warnings"][0]
+    assert body["response"] == body["warnings"][0]
+    asked = {"message": "delete this file", "files": [shub.add("take")]}
+    asked = (await madre.post("/madre/chat", json=asked)).json()
+    assert asked["confirmation"]
+    assert "confirmed after `vx11 resume`" in asked["warnings"][0]
+    assert said in asked["warnings"][0]
+    health = (await madre.get("/health")).json()
+    assert health["checks"]["halt"]["detail"] == ("halted by owner: fire" if reason else "halted by owner")
+
+
+async def test_a_chat_that_waits_when_the_halt_comes_is_answered(madre, shub):
+    shub.finish.clear()
+    waits = asyncio.ensure_future(madre.post("/madre/chat", json=MIX | {"files": [shub.add("a")], "wait_seconds": 60}))
+    async with asyncio.timeout(30):
+        while not shub.jobs:
+            await asyncio.sleep(0.01)
+        await madre.post("/madre/halt", json={"reason": "fire"})
+        body = (await waits).json()
+    assert body["status"] not in ("DONE", "ERROR")
+    assert "fire" in body["warnings"][-1]
+    shub.finish.set()
+    await madre.post("/madre/resume")
+    assert (await finished(madre, body["plan_id"]))["status"] == "DONE"

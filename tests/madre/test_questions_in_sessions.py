@@ -33,3 +33,30 @@ async def test_it_waits_no_longer_than_the_setting_says(start_madre, shub):
         body = (await madre.post("/madre/chat", json=reply)).json()
         assert body["plan"] is None
         assert body["confirmation"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "said"),
+    [
+        ("ejecuta un comando", "olvídalo", "no hago nada"),
+        ("ejecuta un comando", "nada", "no hago nada"),
+        ("ejecuta un comando", "déjalo, gracias", "no hago nada"),
+        ("run a command", "never mind", "I do nothing"),
+        ("run a command", "forget it", "I do nothing"),
+        ("borra ese archivo", "cancela", "no hago nada"),
+        ("mix this", "cancel", "I do nothing"),
+        ("haz lo del otro día con aquello", "olvídalo", "no hago nada"),
+    ],
+)
+async def test_it_can_be_left(madre, asked, answer, said):
+    await a_question(madre, asked)
+    body = (await madre.post("/madre/chat", json={"message": answer, "session_id": "s"})).json()
+    assert (body["status"], body["plan"], body["question"]) == ("DONE", None, None)
+    assert said in body["response"]
+    assert "question" not in (await madre.get("/madre/sessions/s")).json()["context"]
+
+
+async def test_a_dry_run_of_leaving_it_leaves_nothing(madre):
+    await a_question(madre, "run a command")
+    await madre.post("/madre/chat", json={"message": "never mind", "session_id": "s", "dry_run": True})
+    assert "question" in (await madre.get("/madre/sessions/s")).json()["context"]

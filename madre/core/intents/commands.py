@@ -9,6 +9,8 @@ from madre.core.intents.text import listed
 
 _TICKED = re.compile(r"```(?:[\w+-]*\n)?(.+?)```|`([^`]+)`", re.S)
 _QUOTED = re.compile(r"«([^«»]+)»|“([^“”]+)”|\"([^\"]+)\"|(?<!\w)‘([^‘’]+)’(?!\w)|(?<!\w)'([^']+)'(?!\w)")
+_EMPTY_PAIR = re.compile(r"(?<![`\w])`\s*`(?!`)|(?<!`)```\s*```|(?<!\w)\"\s*\"|(?<!\w)'\s*'|«\s*»|“\s*”|‘\s*’")
+_SETS_VARIABLE = re.compile(r"[A-Za-z_]\w*=")
 _NAME = r"\w[\w.\-/]{0,63}"
 _CALLED = r"\b(?:project|proyecto):?\s+(?:(?:called|named|llamado)\s+)?"
 _PROJECT = re.compile(rf"{_CALLED}({_NAME})", re.I)
@@ -18,6 +20,7 @@ _NO_NAMES = listed(
     "using usando from desde me my mi este esta this"
 )
 _OPERATORS = frozenset("|&;<>()\n`")
+_DOUBLED = frozenset("|&<>")
 _PATTERNS = frozenset("*?[~{")
 
 
@@ -29,6 +32,8 @@ class Trouble(StrEnum):
     """A quote is opened and not closed."""
     SHELL = "shell"
     """It needs a shell: a pipe, a redirection, a variable, a second command."""
+    VARIABLE = "variable"
+    """It begins with a variable that a shell would have set: `FOO=1 ls`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class CommandLine:
     words: tuple[str, ...] = ()
     trouble: Trouble | None = None
     sign: str = ""
-    """The character that a shell would have understood: what the trouble is, or a pattern that stays as it is written."""
+    """What a shell would have understood (an operator, a variable): the trouble, or a pattern that stays as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,11 @@ def quotes_in(message: str) -> Quotes:
     """What is in backticks, or where nothing is, in quotes. A quoted name behind the word "project" is a name."""
     found = _taken(_TICKED, message)
     return found if found.pieces else _taken(_QUOTED, message)
+
+
+def has_empty_pair(message: str) -> bool:
+    """Whether a message quotes nothing where a command could stand."""
+    return not quotes_in(message).pieces and _EMPTY_PAIR.search(message) is not None
 
 
 def project_in(message: str) -> str | None:
@@ -70,7 +80,11 @@ def split(line: str) -> CommandLine:
         words = tuple(shlex.split(line))
     except ValueError:
         return CommandLine(trouble=Trouble.QUOTES)
-    return CommandLine(words, sign=sign) if words and words[0] else CommandLine(trouble=Trouble.EMPTY)
+    if not words or not words[0]:
+        return CommandLine(trouble=Trouble.EMPTY)
+    if sets := _SETS_VARIABLE.match(words[0]):
+        return CommandLine(trouble=Trouble.VARIABLE, sign=sets[0])
+    return CommandLine(words, sign=sign)
 
 
 def _taken(form: re.Pattern[str], message: str) -> Quotes:
@@ -104,7 +118,7 @@ def _shell_sign(line: str) -> str:
         elif char in "'\"":
             quote = char
         elif char in _OPERATORS:
-            return char
+            return char * 2 if char in _DOUBLED and line[at + 1 : at + 2] == char else char
         elif _is_variable(line, at):
             return "$"
         elif char in _PATTERNS and not pattern and (char != "~" or at == 0 or line[at - 1].isspace()):

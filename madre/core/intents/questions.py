@@ -58,10 +58,13 @@ _YES = re.compile(
     r"(?:(?:si|sip|claro|vale|ok|okay|dale|eso|esa|exacto|correcto|yes|yep|yeah|yup|sure|right|correct|exactly|that"
     r"|please|porfa|por favor)[,. ]*)+[!.]*"
 )
-_NO = re.compile(
-    r"(?:no|nop|nope|nada|none|neither|ningun[ao]?|cancela|cancel|olvidalo|dejalo|forget it|never ?mind|neither of them"
-    r"|none of (?:them|those)|ninguna de las dos|no gracias|no thanks|no,? (?:dejalo|olvidalo|forget it|never ?mind))[!. ]*"
+_REFUSAL = (
+    r"(?:nop?|nope|nah|nada|nothing|none(?: of (?:them|those))?|neither(?: of them)?|ningun[ao]?(?: de (?:las|los) dos)?"
+    r"|cancela(?:r|lo|la)?|cancel(?: it| that)?|olvida(?:lo|la)?|deja(?:lo|la)?|forget (?:about )?(?:it|that)|never ?mind"
+    r"|nvm|drop it|leave it)"
 )
+_SOFTENED = r"(?:gracias|thanks|thank you|please|por favor|porfa|mejor|ok|okay|vale|pues|ya|then|entonces|madre)"
+_NO = re.compile(rf"(?:{_SOFTENED}[,. ]+)*{_REFUSAL}(?:[,.;! ]+(?:{_REFUSAL}|{_SOFTENED}))*[!., ]*")
 
 _HINTS: dict[IntentName, str] = {
     IntentName.AUDIO_MIX: r"mezcl\w*|mix\w*|nivel\w*|balanc\w*|levels?|equilibr\w*",
@@ -89,14 +92,19 @@ _HINTS: dict[IntentName, str] = {
 _SHORT = 4  # words besides courtesies; a longer answer is a sentence of its own
 
 
+def declines(message: str) -> bool:
+    """Whether a message is nothing but a refusal: "no", "olvídalo", "never mind"."""
+    return _NO.fullmatch(_bare(message)) is not None
+
+
 def resolve_answer(question: Question, message: str) -> Answer:
     """What `message` means as an answer to `question`.
 
     A number or a position, the name of one option, a refusal, or a request of its own. A bare "yes" takes the first option, which was
     the likelier one, unless that one can do harm: then it is asked again.
     """
-    text = plain(message).replace("¿", "").replace("¡", "").strip()
-    if _NO.fullmatch(text):
+    text = _bare(message)
+    if declines(message):
         return Answer(Outcome.DECLINED)
     if _YES.fullmatch(text):
         first = question.options[0] if question.options else None
@@ -118,6 +126,10 @@ def resolve_answer(question: Question, message: str) -> Answer:
         if not bare or len(named) == 2:
             return Answer(Outcome.ASK_AGAIN)
     return Answer(Outcome.NEW_REQUEST)
+
+
+def _bare(message: str) -> str:
+    return plain(message).replace("¿", "").replace("¡", "").strip()
 
 
 def _position(said: set[str]) -> int | None:

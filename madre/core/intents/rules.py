@@ -17,6 +17,11 @@ _RULES: tuple[tuple[str, IntentName], ...] = (
         r"(?: (?:to|at|for|a|para) [^?]{1,40})?",
         IntentName.AUDIO_MASTER,
     ),
+    (  # an order with nothing in its quotes: it names nothing to run, so all that comes of it is a question
+        r"(?:run|execute|launch|ejecuta(?:me)?|ejecutar|corre|lanza)(?: (?:the |a |el |un )?(?:command|comando))?:? ?"
+        r"(?:` *`|``` *```|\" *\"|' *'|« *»|“ *”|‘ *')[!. ]*",
+        IntentName.RUN_PROCESS,
+    ),
     (r"/?(?:help|ayuda)[!?. ]*", IntentName.HELP),
     (r"(?:what can you do|que (?:sabes|puedes) hacer)(?: for me| por mi)?[?]*", IntentName.HELP),
     (rf"(?:undo|deshaz|deshacer|ctrl[+-]?z)(?: {_LAST})?[!. ]*", IntentName.AUDIO_UNDO),
