@@ -32,6 +32,7 @@ UNCOUNTED = ("memfd_create", "memfd_secret", "shmget", "msgget")
 NAMESPACE_FLAGS = (0x00000080, 0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 SOCKET_FAMILIES = (16, 17, 38, 40)  # netlink, packet, AF_ALG, vsock
+PR_SET_DUMPABLE = 4
 LOW_HALF = 0xFFFF_FFFF
 
 
@@ -71,6 +72,9 @@ def build(machine: str, *, is_counted: bool) -> bytes:
     for family in SOCKET_FAMILIES:
         unknown = pyseccomp.ERRNO(errno.EAFNOSUPPORT)
         rules.add_rule(unknown, "socket", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, LOW_HALF, family))
+    # A process that is not dumpable hides its open files and their size from a spawner that is not root.
+    sets_dumpable = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, LOW_HALF, PR_SET_DUMPABLE)
+    rules.add_rule(denied, "prctl", sets_dumpable, pyseccomp.Arg(1, pyseccomp.NE, 1))
     rules.add_rule(denied, "personality", pyseccomp.Arg(0, pyseccomp.NE, 0))
     return exported(rules)
 
