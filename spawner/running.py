@@ -17,7 +17,7 @@ from pathlib import Path
 from config.contracts.spawner import Limits, Reason, RuntimeSample
 from spawner import tree
 from spawner.cgroup import Cgroup, Cgroups
-from spawner.folder_size import FolderSize, folder_size
+from spawner.folder_size import folder_size
 from spawner.job import Job, Marker, Outcome, Watcher
 from spawner.output import Capture
 from spawner.starting import Starters
@@ -33,6 +33,7 @@ MEMORY_SLACK = 1.2
 DRAIN_TIMEOUT = 2.0  # seconds
 CGROUP_POLL, DISK_POLL, DISK_POLL_NEAR_FULL = 0.1, 0.25, 0.02  # seconds
 DISK_BYTES_PER_SECOND = 1024 * MIB
+LOOKS_IN_VAIN = 3
 BUSY_SHARE = 3
 """A look at a job takes time from others: the next one waits at least so many times as long."""
 LONGEST_PAUSE = 0.05
@@ -89,6 +90,17 @@ class Descriptors:
             if fd in self._open:
                 self._open.discard(fd)
                 os.close(fd)
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """What one look at a job's files found."""
+
+    disk_bytes: int
+    is_whole: bool
+    """As in `FolderSize`."""
+    is_hidden: bool
+    """Whether there may be more in open files without a name, which we were not let see."""
 
 
 @dataclass(frozen=True)
@@ -217,17 +229,22 @@ class Run(ABC):
     async def _watch_disk(self) -> None:
         """The less there is left of the folder's limit, the sooner the next look: a job writes at the disk's speed."""
         loop, most = asyncio.get_running_loop(), self.job.limits.max_disk_mb * MIB
-        left, took = most, 0.0
+        left, took, hidden = most, 0.0, 0
         while self.reason is None:
             pause = min(max(left / DISK_BYTES_PER_SECOND, DISK_POLL_NEAR_FULL), DISK_POLL)
             await asyncio.sleep(max(pause, took * BUSY_SHARE))
             began = time.monotonic()
             size = await loop.run_in_executor(self.machine.looking, self._disk)
             took, left = time.monotonic() - began, most - size.disk_bytes
+            hidden = hidden + 1 if size.is_hidden else 0
             if not size.is_whole:
                 self.end(Reason.OUTPUT_LIMIT, "disk: more files or deeper folders than can be counted")
             elif left < 0:
                 self.end(Reason.OUTPUT_LIMIT, f"disk: it filled more than {self.job.limits.max_disk_mb} MiB")
+            elif hidden >= LOOKS_IN_VAIN:
+                self.end(Reason.OUTPUT_LIMIT, "disk: it does not let its open files be seen, which may be of any size")
+            elif hidden:
+                left = 0  # a process that is just being started may hide for a moment: look again soon
 
     def _look(self) -> Look:
         if self.cgroup:
@@ -237,10 +254,11 @@ class Run(ABC):
     def usage(self) -> Usage:
         return tree.usage(self.pids(), precise_above=self.job.limits.max_memory_mb * MIB)
 
-    def _disk(self) -> FolderSize:
+    def _disk(self) -> DiskUse:
         size = folder_size(self.job.folder)
-        device = self.job.folder.stat().st_dev
-        return FolderSize(size.disk_bytes + tree.unlinked_bytes(self.pids(), device), size.is_whole)
+        unlinked = tree.unlinked(self.pids(), self.job.folder.stat().st_dev)
+        is_hidden = not unlinked.is_whole and self.outer is not None and tree.can_see_open_files(self.outer.pid)
+        return DiskUse(size.disk_bytes + unlinked.disk_bytes, size.is_whole, is_hidden)
 
     def _judge(self, look: Look) -> None:
         limits = self.job.limits

@@ -7,7 +7,6 @@ import fcntl
 import os
 import signal
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from spawner.job import Marker
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-KIB = 1024
+KIB, BLOCK = 1024, 512
 WITHOUT_FILE = ("/dev/zero (deleted)", "/memfd:", "/SYSV")
 """How the kernel names shared memory that lies in no folder."""
 PR_SET_CHILD_SUBREAPER = 36
@@ -154,26 +153,47 @@ def tmpfs_bytes(pid: int, folders: tuple[str, ...]) -> int:
     return total
 
 
-def unlinked_bytes(pids: list[int], device: int, *, at_most: int = 20_000) -> int:
-    """Size on disk `device` of files that have no name any more and are still open in these processes."""
+@dataclass(frozen=True)
+class Unlinked:
+    """Files that have no name any more and are still open."""
+
+    disk_bytes: int
+    is_whole: bool
+    """False when some process did not let its open files be seen, or there were too many."""
+
+
+def unlinked(pids: list[int], device: int, *, at_most: int = 20_000) -> Unlinked:
+    """Such files of these processes on disk `device`."""
     sizes: dict[int, int] = {}
-    for number, status in enumerate(_open_files(pids)):
-        if number >= at_most:
-            break
-        if status.st_nlink == 0 and status.st_dev == device:
-            sizes[status.st_ino] = status.st_blocks * 512
-    return sum(sizes.values())
-
-
-def _open_files(pids: list[int]) -> Iterator[os.stat_result]:
+    number = 0
+    is_whole = True
     for pid in pids:
+        folder = PROC / str(pid) / "fd"
         try:
-            names = os.listdir(PROC / str(pid) / "fd")
-        except OSError:
-            continue  # it has ended
+            names = os.listdir(folder)
+        except PermissionError:  # it is not dumpable
+            is_whole = is_whole and not is_alive(pid)
+            continue
+        except (FileNotFoundError, ProcessLookupError):
+            continue
         for name in names:
-            with contextlib.suppress(OSError):
-                yield (PROC / str(pid) / "fd" / name).stat()
+            number += 1
+            if number > at_most:
+                return Unlinked(sum(sizes.values()), False)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                status = (folder / name).stat()
+                if status.st_nlink == 0 and status.st_dev == device:
+                    sizes[status.st_ino] = status.st_blocks * BLOCK
+    return Unlinked(sum(sizes.values()), is_whole)
+
+
+def can_see_open_files(pid: int) -> bool:
+    """Whether the machine lets us see what that process has open; some lets not even root (a container without CAP_SYS_PTRACE)."""
+    try:
+        os.listdir(PROC / str(pid) / "fd")
+    except OSError:
+        return False
+    return True
 
 
 def orphaned_zombies() -> list[int]:

@@ -328,6 +328,64 @@ time.sleep(60)
         is_alone=True,
     ),
     Case(
+        "a disk filled by open files of a folder that nobody may enter",
+        """
+import time
+say("ATTEMPTED", "fill")
+os.mkdir("closed")
+held = [os.open(f"closed/{number}", os.O_CREAT | os.O_WRONLY) for number in range(10)]
+os.chmod("closed", 0)
+os.chmod(".", 0o300)
+for _ in range(14):
+    for one in held:
+        os.write(one, b"x" * (1 << 20))
+    time.sleep(0.02)
+time.sleep(60)
+""",
+        (),
+        (ended("output_limit"), disk_held(16)),
+        fatal="fill",
+        is_alone=True,
+    ),
+    Case(
+        "a disk filled by files without a name in a process that hides them",
+        """
+import shutil, time
+FILL = '''
+import os, time
+held = []
+for number in range(10):
+    held.append(os.open(f"f{number}", os.O_CREAT | os.O_WRONLY))
+    os.unlink(f"f{number}")
+for _ in range(14):
+    for one in held:
+        os.write(one, b"x" * (1 << 20))
+    time.sleep(0.02)
+time.sleep(60)
+'''
+# The kernel keeps a process to itself whose program nobody may read.
+python = os.path.realpath("/usr/bin/python3")
+shutil.copyfile(python, "/job/unreadable")
+os.chmod("/job/unreadable", 0o111)
+say("ATTEMPTED", "fill")
+os.execve("/job/unreadable", ["unreadable", "-I", "-c", FILL], {"PYTHONHOME": "/usr"})
+""",
+        (),
+        (ended("output_limit"), disk_held(16)),
+        fatal="fill",
+        is_alone=True,
+    ),
+    Case(
+        "open files hidden by asking the kernel",
+        """
+attempt("hide", lambda: checked(libc.prctl(4, 0, 0, 0, 0)))
+attempt("hide_by_upper_bits", lambda: checked(libc.syscall(157, 0x1_0000_0004, 0, 0, 0, 0)))
+attempt("stay", lambda: checked(libc.prctl(4, 1, 0, 0, 0)))
+""",
+        ("hide", "hide_by_upper_bits", "stay"),
+        (refused("hide", "hide_by_upper_bits", by="EPERM"), got("stay"), ended("exited", exit_code=0)),
+    ),
+    Case(
         "a disk filled by empty files",
         """
 say("ATTEMPTED", "fill")
