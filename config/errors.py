@@ -120,6 +120,12 @@ class NotInFleet(FleetError):
     code, status, title = "not_in_fleet", 501, "No service of this fleet does that yet"
 
 
+class FleetHalted(FleetError):
+    """Everything stands still until `POST /madre/resume`; nothing was changed."""
+
+    code, status, title = "fleet_halted", 409, "The fleet is halted"
+
+
 class StorageFull(FleetError):
     """The disk or the database has no room left; nothing was changed."""
 

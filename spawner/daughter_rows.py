@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from config.clock import utc_now
 from config.contracts.common import StatusEnum
 from config.contracts.spawner import DaughterResult, SpawnRecord
-from config.db_schema import ContextRow, TaskRow
 from config.db_schema import DaughterTaskRow as Row
+from config.db_schema import TaskRow
+from spawner.halt import is_halted
 
 FINAL = tuple(one for one in StatusEnum if one.is_final)
-HALT = ("madre", "halt")
 MOST_OFFERED = 64
 
 
@@ -26,13 +26,6 @@ class Claim:
     id: str
     fence: int
     attempt: int
-
-
-async def is_halted(session: AsyncSession) -> bool:
-    """Whether the fleet is: then no daughter starts."""
-    query = select(ContextRow.value).where(ContextRow.scope == HALT[0], ContextRow.key == HALT[1])
-    found = (await session.execute(query)).scalar_one_or_none()
-    return bool(found and found.get("halted"))
 
 
 async def get(session: AsyncSession, daughter_id: str) -> Row | None:

@@ -24,16 +24,15 @@ from config.db_schema import DaughterTaskRow
 from config.errors import FleetError, GrantRefused, NotFound
 from config.forensics import Trail
 from spawner import daughter_rows as rows
-from spawner import policy, repository
+from spawner import halt, policy, repository
 from spawner.admission import Admitted
 from spawner.bells import Bells
 from spawner.daughter_rows import Claim
 from spawner.ended import Ended, broken, never_started
 from spawner.errors import DaughterNotFound
-from spawner.service import Spawner, new_record, record_accepted
+from spawner.service import HALT_PATIENCE_SECONDS, Spawner, new_record, record_accepted
 from spawner.settings import SpawnerSettings
 
-PATIENCE_SECONDS = 4.0  # whoever asks us to end daughters waits five
 RENEWALS_PER_LEASE = 3
 
 log = structlog.get_logger()
@@ -52,7 +51,7 @@ class Cause(Enum):
 WORDS = {
     Cause.CANCELLED: "cancelled by madre",
     Cause.PLAN_ENDED: "its plan has ended",
-    Cause.HALTED: "the fleet was halted",
+    Cause.HALTED: halt.WHY,
     Cause.LATE: "its daughter is another worker's by now",
 }
 
@@ -162,7 +161,7 @@ class Daughters:
 
     async def cancel(self, daughter_id: str) -> None:
         """End a daughter, waiting or running; one that has ended stays as she is. Raises DaughterNotFound."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + HALT_PATIENCE_SECONDS
         while True:
             over = self._over.of(daughter_id)
             async with self._db.read() as session:
@@ -190,7 +189,7 @@ class Daughters:
         for daughter_id in held:
             self._end(daughter_id, Cause.HALTED)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(HALT_PATIENCE_SECONDS):
                 await asyncio.gather(*(bell.wait() for bell in bells))
         return len(held)
 
@@ -208,7 +207,9 @@ class Daughters:
         now = utc_now()
         async with self._db.read() as session:
             abandoned = await rows.abandoned(session, now)
-            found = [] if await rows.is_halted(session) else await rows.waiting(session, now)
+            halted = await halt.state(session)
+            found = [] if halted.halted else await rows.waiting(session, now)
+        self._spawner.heed(halted)
         for daughter_id in abandoned:
             async with self._db.read() as session:
                 row = await rows.get(session, daughter_id)
@@ -219,8 +220,9 @@ class Daughters:
                 self._put(one)
 
     def _put(self, one: Any) -> None:
-        async def start(place: int) -> None:
+        async def start(place: int) -> bool:
             await self._work(one.id, place)
+            return True
 
         self._queue.put(f"daughter:{one.id}", start, priority=one.priority, since=one.created_at)
 
@@ -360,7 +362,7 @@ class Daughters:
         if not held:
             return
         async with self._db.write() as session:
-            is_halted = await rows.is_halted(session)
+            is_halted = await halt.is_halted(session)
             ended = await rows.ended_plans(session, list(held))
             until = utc_now() + self._lease
             late = [one for one, its in held.items() if its.claim and not await rows.renew(session, its.claim, until)]

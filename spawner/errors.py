@@ -10,11 +10,13 @@ from config.clients.spawner import (
     QueueFull,
     SpawnNotFound,
 )
+from config.errors import FleetHalted
 
 __all__ = [
     "ArtifactNotFound",
     "CommandRefused",
     "DaughterNotFound",
+    "FleetHalted",
     "InputRefused",
     "LogsGone",
     "ProtectionUnmet",

@@ -16,6 +16,7 @@ from config.contracts.common import Check, HealthState
 from config.contracts.spawner import LARGEST_REQUEST_BYTES
 from config.module_template import Ground, create_module_app
 from config.settings import MIB
+from spawner import halt
 from spawner.admission import Admission
 from spawner.artifacts import Collector
 from spawner.bells import Bells
@@ -59,6 +60,10 @@ def create_app(settings: SpawnerSettings | None = None) -> FastAPI:
                 status=HealthState.OK if is_safe else HealthState.DEGRADED, detail=f"{report.rung}, {report.runs_as}"
             ),
             "queue": Check(status=HealthState.OK, detail=f"{queue.running} running, {queue.waiting} waiting"),
+            "halt": Check(
+                status=HealthState.DEGRADED if spawner.halt_state.halted else HealthState.OK,
+                detail=halt.told(spawner.halt_state),
+            ),
             "disk": Check(
                 status=HealthState.OK if free > LOW_DISK_BYTES else HealthState.DEGRADED,
                 detail=f"{free // MIB} MiB free",

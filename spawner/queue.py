@@ -15,8 +15,8 @@ SLOWEST_RETRY_SECONDS = 60
 
 log = structlog.get_logger()
 
-Start = Callable[[int], Awaitable[None]]
-"""Does the work in the place of that number."""
+Start = Callable[[int], Awaitable[bool]]
+"""Does the work in the place of that number; False when it could not be done yet: then it waits on where it was."""
 
 
 @dataclass(order=True)
@@ -41,7 +41,7 @@ class JobQueue:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._counted, self._places = 0, places
         self._seconds_each = 1.0
-        self._is_closed = False
+        self._is_closed, self._is_paused = False, False
 
     @property
     def waiting(self) -> int:
@@ -54,6 +54,18 @@ class JobQueue:
     @property
     def places(self) -> int:
         return self._places
+
+    @property
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    def pause(self) -> None:
+        """Start nothing until `go_on`; what waits keeps its turn, and what runs is left alone."""
+        self._is_paused = True
+
+    def go_on(self) -> None:
+        self._is_paused = False
+        self._dispatch()
 
     def holds(self, key: str) -> bool:
         """Whether it waits or runs."""
@@ -106,7 +118,7 @@ class JobQueue:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _dispatch(self) -> None:
-        while self._free and self._waiting and not self._is_closed:
+        while self._free and self._waiting and not (self._is_closed or self._is_paused):
             one = heapq.heappop(self._waiting)
             if self._by_key.get(one.key) is not one:
                 continue
@@ -115,11 +127,16 @@ class JobQueue:
             self._tasks[one.key] = asyncio.create_task(self._run(one, place), name=one.key)
 
     async def _run(self, one: _Waiting, place: int) -> None:
+        is_done = True
         try:
-            await one.start(place)
+            is_done = await one.start(place)
         except Exception:
             log.exception("job_broke", job=one.key)
         finally:
             heapq.heappush(self._free, place)
             del self._tasks[one.key]
+            if not is_done:
+                self._by_key[one.key] = one
+                self._counted += one.is_counted
+                heapq.heappush(self._waiting, one)
             self._dispatch()

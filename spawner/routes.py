@@ -29,6 +29,7 @@ from spawner.errors import (
     ArtifactNotFound,
     CommandRefused,
     DaughterNotFound,
+    FleetHalted,
     InputRefused,
     LogsGone,
     ProtectionUnmet,
@@ -82,7 +83,14 @@ Id = Annotated[str, Path(min_length=1, max_length=128, pattern=r"^[\w.:@-]+$")]
     summary="Run a process",
     responses=_FINISHED
     | documented(
-        CommandRefused, InputRefused, ProtectionUnmet, GrantRefused, IdempotencyConflict, QueueFull, StorageFull
+        CommandRefused,
+        InputRefused,
+        ProtectionUnmet,
+        GrantRefused,
+        IdempotencyConflict,
+        FleetHalted,
+        QueueFull,
+        StorageFull,
     ),
 )
 async def spawn(
@@ -96,7 +104,7 @@ async def spawn(
     """In a sandbox, with no network unless a grant for exactly `{"command", "args", "network"}` or the scope spawner:network allows it.
 
     `command` is a bare name, looked up in the allowed folders, or an absolute path into them. With `wait_seconds` the answer waits for the
-    end, and is 200 when that came.
+    end, and is 200 when that came. While the fleet is halted nothing new is taken.
     """
     record = await spawner.spawn(body, caller, grant, key)
     response.status_code = 200 if record.status.is_final else 202
@@ -215,12 +223,13 @@ async def wake(daughters: DaughtersDep) -> None:
 @daughters_router.post(
     "/halt",
     status_code=204,
-    summary="End the daughters that run; they wait again",
+    summary="End everything that runs, because the fleet was halted",
     dependencies=[Depends(_services_only)],
 )
-async def halt(daughters: DaughtersDep) -> None:
-    """Only for services. None starts until madre's halt is over."""
-    await daughters.halt()
+async def halt(daughters: DaughtersDep, spawner: SpawnerDep) -> None:
+    """Only for services. Daughters wait again; other jobs are killed (`the fleet was halted`), and those of them that wait keep their turn.
+    None starts until madre's halt is over."""
+    await asyncio.gather(daughters.halt(), spawner.halt())
 
 
 @daughters_router.post(

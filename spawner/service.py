@@ -1,6 +1,7 @@
 """Spawner: takes jobs, sees them through, and tells how they went."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from config.auth import Caller
 from config.clock import new_id, utc_now
 from config.contracts.common import Page, StatusEnum
+from config.contracts.madre import HaltState
 from config.contracts.spawner import (
     Artifact,
     LogChunk,
@@ -30,7 +32,7 @@ from config.grants import Gate
 from config.idempotency import Idempotency
 from config.pages import PageQuery, page_of
 from config.sse import Event
-from spawner import policy, repository
+from spawner import halt, policy, repository
 from spawner.admission import Admission, Admitted
 from spawner.artifacts import open_regular
 from spawner.bells import Bells
@@ -46,6 +48,7 @@ from spawner.spool import STREAMS, Piece, Stream, read_piece
 SERVICE = "spawner"
 NETWORK = "spawner:network"
 KILL_PATIENCE_SECONDS = 10.0
+HALT_PATIENCE_SECONDS = 4.0  # whoever asks us to end daughters, or everything, waits five
 EVENT_BYTES = 64 * 1024
 OFFSET_BITS = 30  # of a position in either stream: the largest that may be kept is smaller
 
@@ -75,6 +78,10 @@ class Spawner:
         self._changed = runs.changed
         self._ended = Bells()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._working: set[str] = set()
+        """Direct jobs that run here, or are just being begun; those of daughters are not among them."""
+        self.halt_state = HaltState(halted=False)
+        """As it was seen last."""
 
     # --- taking jobs ------------------------------------------------------------------------------------------------
 
@@ -82,7 +89,7 @@ class Spawner:
         """A new job, or the one that this key stands for already; waits for its end as long as was asked for.
 
         Raises CommandRefused, InputRefused, ProtectionUnmet, Forbidden (another's profile), GrantRefused (network), QueueFull and
-        IdempotencyConflict: then nothing was kept.
+        IdempotencyConflict, and FleetHalted for a new one while the fleet is halted: then nothing was kept.
         """
         # Its own task: a caller who goes away between the commit and the queue must not leave a job that nobody starts.
         spawn_id = await self.apart(self._accept(request, caller, grant, key))
@@ -95,6 +102,9 @@ class Spawner:
                 earlier = await once.earlier(session)
             if earlier is not None and earlier.resource_id is not None:
                 return earlier.resource_id
+        if self.queue.is_paused:  # said before anything else is found amiss, such as a queue that a halt has left full
+            async with self._db.read() as session:
+                await halt.refuse_if_halted(session)
         admitted = self.admission.admit(request, caller.id)
         granted = None
         if admitted.asks_for_network:
@@ -108,6 +118,7 @@ class Spawner:
                 earlier = await once.earlier(session)
                 if earlier is not None and earlier.resource_id is not None:  # the same came twice at once
                     return earlier.resource_id
+                await halt.refuse_if_halted(session)
                 await self._gate.use(session, granted)
                 await repository.add(session, record, request)
                 await once.claim(session, record.spawn_id)
@@ -120,21 +131,25 @@ class Spawner:
         return record.spawn_id
 
     def _enqueue(self, spawn_id: str, priority: int, since: Any, *, is_reserved: bool = False) -> None:
-        async def start(place: int) -> None:
-            await self._work(spawn_id, place)
+        async def start(place: int) -> bool:
+            return await self._work(spawn_id, place)
 
         self.queue.put(spawn_id, start, priority=priority, since=since, is_reserved=is_reserved)
 
     # --- working on them --------------------------------------------------------------------------------------------
 
-    async def _work(self, spawn_id: str, place: int) -> None:
-        """One attempt at a job whose turn it is."""
+    async def _work(self, spawn_id: str, place: int) -> bool:
+        """One attempt at a job whose turn it is; False when the fleet is halted, and it waits on."""
         self.runs.expect(spawn_id)
+        self._working.add(spawn_id)
         try:
             async with self._db.write() as session:
+                if await halt.is_halted(session):  # before anybody told us
+                    self.queue.pause()
+                    return False
                 turn = await repository.begin(session, spawn_id, utc_now(), self.runs.protections)
             if turn is None:
-                return  # it was ended while it waited
+                return True  # it was ended while it waited
             self._changed.ring(spawn_id)
             started = time.monotonic()
             ended = await self._attempt(spawn_id, turn, place)
@@ -146,8 +161,10 @@ class Spawner:
             log.exception("job_broke", spawn_id=spawn_id)
             await self.apart(self.close_job(spawn_id, broken()))
         finally:
+            self._working.discard(spawn_id)
             self.runs.over(spawn_id)
             self._tell(spawn_id)
+        return True
 
     async def _attempt(self, spawn_id: str, turn: Turn, place: int) -> Ended:
         try:
@@ -203,7 +220,10 @@ class Spawner:
         Jobs of daughters are closed; whether they run again is decided where their leases are.
         """
         async with self._db.read() as session:
+            self.halt_state = await halt.state(session)
             rows = await repository.open_jobs(session)
+        if self.halt_state.halted:
+            self.queue.pause()
         for row in rows:
             if row.status == StatusEnum.PENDING and row.daughter_task_id is None:
                 self._enqueue(row.id, row.priority, row.queued_at)
@@ -372,6 +392,37 @@ class Spawner:
                     await bell.wait()
             except TimeoutError:
                 log.error("kill_takes_long", spawn_id=spawn_id)
+
+    # --- while the fleet is halted ----------------------------------------------------------------------------------
+
+    async def halt(self) -> None:
+        """End every direct job that runs, for good; those that wait keep their turn until the resume. Returns when they have ended, or
+        after some time that should have been enough."""
+        bells = [self._ended.of(spawn_id) for spawn_id in self._stop()]
+        async with self._db.read() as session:
+            self.halt_state = await halt.state(session)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HALT_PATIENCE_SECONDS):
+                await asyncio.gather(*(bell.wait() for bell in bells))
+
+    def heed(self, state: HaltState) -> None:
+        """Do as madre's row says, whether or not we were told: stop, or go on with what has waited."""
+        self.halt_state = state
+        if state.halted:
+            self._stop()
+        elif self.queue.is_paused:
+            self.queue.go_on()
+            log.info("jobs_go_on")
+
+    def _stop(self) -> list[str]:
+        """Start nothing more, and end the direct jobs that run: which those are."""
+        self.queue.pause()
+        running = list(self._working)
+        for spawn_id in running:
+            self.runs.kill(spawn_id, halt.WHY)
+        if running:
+            log.info("jobs_halted", jobs=len(running))
+        return running
 
     # --- small steps ------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ class SpawnerClient(ServiceClient):
         await self._send("POST", "/spawner/daughters/wake", timeout_seconds=2.0)
 
     async def kill_daughters(self) -> None:
-        """End every daughter that runs, because the fleet was halted; they are taken up again after the resume."""
+        """End everything that runs, because the fleet was halted: daughters are taken up again after the resume, other jobs are killed."""
         await self._send("POST", "/spawner/daughters/halt", timeout_seconds=5.0)
 
 

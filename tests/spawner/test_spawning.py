@@ -157,7 +157,7 @@ async def test_what_a_job_uses_is_measured_while_it_runs(spawner_at):
 async def test_health_and_protections_tell_what_works_here(spawner_at):
     async with spawner_at() as spawner:
         health = (await spawner.http.get("/health")).json()
-        assert set(health["checks"]) == {"database", "sandbox", "queue", "disk"}
+        assert set(health["checks"]) == {"database", "sandbox", "queue", "disk", "halt"}
         report = (await spawner.http.get("/spawner/protections")).json()
         assert report["rung"] in [rung["name"] for rung in report["rungs"]]
         record = await spawner.run("true")
