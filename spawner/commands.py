@@ -8,6 +8,8 @@ from pathlib import Path
 from spawner.errors import CommandRefused
 
 LONGEST_NAME = 255
+SHELL_SIGNS = frozenset("|&;<>()$`\"'*?~#!{}=")
+"""Of a command that was written for a shell, besides blanks; programs of such names are found all the same."""
 
 
 def find_command(command: str, folders: Sequence[Path], *, job_uids: range | None) -> Path:
@@ -18,6 +20,11 @@ def find_command(command: str, folders: Sequence[Path], *, job_uids: range | Non
     """
     real = [Path(os.path.realpath(folder)) for folder in folders]
     shown = ":".join(str(folder) for folder in folders)
+    if _is_a_line(command) and not _exists(command, [*folders, *real]):
+        raise CommandRefused(
+            f"{command[:80]!r} is a command line, not the name of a program: arguments go into `args`, one by one, and there is no shell; "
+            'for what needs one (pipes, `&&`, variables) run `sh` with args ["-c", "…"]'
+        )
     if "/" not in command:
         if command in (".", "..") or len(command.encode()) > LONGEST_NAME:
             raise CommandRefused(f"{command[:80]!r} is not the name of a program in {shown}")
@@ -36,6 +43,20 @@ def find_command(command: str, folders: Sequence[Path], *, job_uids: range | Non
         raise CommandRefused(f"{command!r} may not contain `..`: write the path as it is")
     path = Path(command)
     return _checked(Path(os.path.realpath(path.parent)) / path.name, command, real, shown, job_uids)
+
+
+def _is_a_line(command: str) -> bool:
+    return any(one.isspace() or one in SHELL_SIGNS for one in command)
+
+
+def _exists(command: str, folders: Sequence[Path]) -> bool:
+    """Whether there is such a program in these folders; nothing is told of what lies elsewhere."""
+    if ".." in command.split("/"):
+        return False
+    paths = [folder / command for folder in folders]
+    return any(
+        path.is_relative_to(folder) and os.path.lexists(path) for path, folder in zip(paths, folders, strict=True)
+    )
 
 
 def _checked(path: Path, command: str, folders: list[Path], shown: str, job_uids: range | None) -> Path:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from config.contracts.common import Wire
 from config.settings import MIB, FleetSettings, StatePath
+from spawner.rungs import RUNGS
 
 
 class ProfileMount(Wire):
@@ -71,7 +72,7 @@ class SpawnerSettings(FleetSettings):
     """A cgroup v2 folder that was delegated to spawner; looked for when unset."""
     spawner_uses_cgroups: bool = True
     """Whether jobs are put into cgroups where that is possible."""
-    spawner_rung: str | None = Field(None, pattern="^(S3|S2|S2p|S0)$")
+    spawner_rung: str | None = Field(None, pattern=f"^({'|'.join(rung.name for rung in RUNGS)})$")
     """The one way to run jobs (docs/sandbox.md) instead of the best that works here."""
     spawner_allow_unsandboxed: bool = False
     """Whether jobs may run without a sandbox where none works. They can then read whatever their user can."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from config.contracts.common import StatusEnum, Wire
 
@@ -49,7 +49,12 @@ class Protections(Wire):
 
 
 class MinProtection(Wire):
-    """The least that a job may be run with; what is not named is not asked for."""
+    """The least that a job may be run with; what is not named is not asked for.
+
+    A name it does not know is refused: a misspelt demand for safety must not be passed over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fs: Level | None = None
     net: Level | None = None
@@ -112,7 +117,8 @@ class Limits(Wire):
     max_cpu_seconds: float | None = Field(None, gt=0, le=86_400)
     max_processes: int = Field(64, ge=1, le=4096)
     max_output_bytes: int = Field(1024 * 1024, ge=0, le=256 * 1024 * 1024)
-    """Of stdout and stderr each: what is kept. A job that writes sixteen times as much is ended."""
+    """Of stdout and stderr each: what is kept. What a job writes beyond that is thrown away (`truncated`) and the job goes on; one
+    that writes more than sixteen times as much to either, and more than 1 MiB, is ended (`output_limit`)."""
     max_disk_mb: int = Field(256, ge=1, le=1_048_576)
 
 
@@ -135,7 +141,8 @@ class SpawnRequest(Limits):
     project_copy: bool = False
     priority: SpawnPriority = SpawnPriority.USER_INTERACTIVE
     ttl_seconds: float = Field(3600.0, ge=1, le=30 * 86_400)
-    """How long the job's folder (output, artifacts) is kept after its end."""
+    """How long the job's folder (all of its output, artifacts, samples) is kept after its end: an hour unless asked otherwise.
+    The record stays."""
     min_protection: MinProtection = MinProtection()
     retries: int = Field(0, ge=0, le=10)
     """Times a job is run again that was lost or refused by the machine; one that ran to its own end is not."""
@@ -151,7 +158,7 @@ class Artifact(Wire):
 
 
 class SpawnRecord(Wire):
-    """A job and how it went. `stdout` and `stderr` are the beginning of what was written; the rest is under `/logs`."""
+    """A job and how it went. The record stays; what is longer, and artifacts, are kept until `expires_at`."""
 
     spawn_id: str
     name: str
@@ -165,18 +172,21 @@ class SpawnRecord(Wire):
     command: str
     args: list[str]
     stdout: str = ""
+    """The first 64 KiB of what was written, when the job has ended; all that was kept is under `/logs` until `expires_at`.
+    `truncated` does not tell of this cut: compare `stdout_bytes`, which counts all that was written."""
     stderr: str = ""
+    """The first 64 KiB, as of stdout."""
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     truncated: bool = False
-    """Whether more was written than `/logs` kept."""
+    """Whether more was written than `/logs` kept, which is `max_output_bytes` of each stream."""
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
     queued_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None
-    """When the job's folder goes."""
+    """When the job's folder goes: `ttl_seconds` after its end."""
     protections: Protections | None = None
     limits: Limits
     network: Literal["none", "full"] = "none"
