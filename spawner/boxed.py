@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -17,10 +18,12 @@ from spawner.starting import Start
 from spawner.tree import Pidfd, Usage
 
 SETUP_TIMEOUT, GONE_TIMEOUT = 20.0, 10.0  # seconds
+BEGINNINGS = 5
 LOOKS_FOR_MAIN = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.02, 0.05)  # seconds between them
 SIGNALLED = 128
 """bwrap gives the end of its command by signal n as exit code 128 + n, as shells do."""
 BWRAP_FAILED = 1
+KIB = 1024
 INIT = 1
 
 
@@ -36,6 +39,7 @@ class BoxedRun(Run):
         self._main: Pidfd | None = None
         self._status = b""
         self._is_released = False
+        self._orphans: set[int] = set()
         if machine.cgroups:
             self.cgroup = machine.cgroups.for_job(job.spawn_id, job.uid)
 
@@ -43,9 +47,10 @@ class BoxedRun(Run):
         tasks: list[asyncio.Task[None]] = []
         deadline: asyncio.TimerHandle | None = None
         try:
+            if self.cgroup and self.cgroup.finishing:
+                await asyncio.wrap_future(self.cgroup.finishing)
             status, release = await self._start()
-            if self.cgroup:
-                self.cgroup.begin(self.job.limits)  # while bwrap starts: the job itself is held back
+            await self._begin_counting()  # while bwrap starts: the job itself is held back
             await self._find_init(status)
             if self._init and self.reason is None and await self._limit() and self._let_go(release):
                 self.told_started()
@@ -71,7 +76,7 @@ class BoxedRun(Run):
             self.leave_nothing()
             self.close()
             if self.cgroup:
-                self.machine.looking.submit(self.cgroup.finish)
+                self.cgroup.finishing = self.machine.looking.submit(self.cgroup.finish)
 
     def close(self) -> None:
         for one in (self._init, self._main):
@@ -140,6 +145,21 @@ class BoxedRun(Run):
                     return int(value)
         return None
 
+    async def _begin_counting(self) -> None:
+        """Set the cgroup's limits. Pages of files that an earlier job left may stand in the way of a lower one: they are given back."""
+        if not self.cgroup:
+            return
+        for tries_left in reversed(range(BEGINNINGS)):
+            try:
+                self.cgroup.begin(self.job.limits)
+            except OSError as error:
+                if error.errno != errno.EBUSY or not tries_left:
+                    self.end(Reason.REFUSED, f"its cgroup could not be set up: {error}")
+                    return
+                await asyncio.get_running_loop().run_in_executor(self.machine.looking, self.cgroup.finish)
+            else:
+                return
+
     async def _limit(self) -> bool:
         """Put the limits on the sandbox's first process, which all others have them from; False when it has ended meanwhile."""
         assert self._init is not None
@@ -190,8 +210,17 @@ class BoxedRun(Run):
             self._init.kill()
             if self.cgroup:
                 self.cgroup.kill()
-        elif self.outer:
-            self.outer.kill()
+        elif self.outer and self.process and self.process.returncode is None:
+            # Stopped before it is killed: a child that we have not been told of yet must not be missed.
+            self._orphans |= set(tree.kill_tree(self.outer.pid)) - {self.outer.pid}
+
+    def leave_nothing(self) -> None:
+        """Also a child of bwrap that we were never told of: with bwrap's end it has come to us."""
+        super().leave_nothing()
+        for pid in self._orphans:
+            with contextlib.suppress(ChildProcessError):  # deeper inside: it went with its init
+                os.waitpid(pid, 0)
+        self._orphans.clear()
 
     # --- its end
 
@@ -217,7 +246,8 @@ class BoxedRun(Run):
                 pid, _status, inner = os.wait4(self._init.pid, os.WNOHANG)
                 if pid:
                     cpu += inner.ru_utime + inner.ru_stime
-                    self.peak_bytes = max(self.peak_bytes, inner.ru_maxrss * 1024)
+                    if not self.cgroup:  # counts pages of files too, but is all there is for what was too quick to be looked at
+                        self.peak_bytes = max(self.peak_bytes, inner.ru_maxrss * KIB)
         self.cpu_seconds = max(self.cpu_seconds, cpu)
 
     def _outcome(self, finished_at: datetime) -> Outcome:

@@ -11,6 +11,7 @@ import errno
 import os
 import time
 from abc import ABC, abstractmethod
+from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,8 +24,13 @@ MIB = 1024 * 1024
 CONTROLLERS = ("memory", "pids")
 LEFT_IN_SLOT = 2 * MIB
 """Bytes of a finished job's file pages that may stay charged to its slot; more is given back before the next job."""
+CLEANINGS = 5
+"""How often the kernel is asked for a slot's file pages, some of which it may have to write to disk first."""
+CLEANING_PAUSE = 0.02  # seconds
 INIT, BWRAP, STARTER = 1, 1, 1
 """What is in a job's cgroup besides its own processes."""
+SETUP = 1
+"""One more process than that, which bwrap has for a moment while it sets up. Of the job's own RLIMIT_NPROC allows none more."""
 
 
 class Cgroup(ABC):
@@ -34,24 +40,32 @@ class Cgroup(ABC):
     """The folder by which what is left of the job is found again."""
     threads_join: tuple[Path, ...] = ()
     """Files that a thread writes its id to, for all that it starts to be inside; empty when each process joins."""
+    finishing: "Future[None] | None" = None
+    """The `finish` of the job before this one, which may not be done yet: nothing may begin here until it is."""
 
     @abstractmethod
     def begin(self, limits: Limits) -> None:
-        """Set the limits, and count from zero. Quick."""
+        """Set the limits, and count from zero. Quick. Raises OSError; EBUSY where there is something to `finish` first."""
 
     @abstractmethod
     def join(self, pid: int) -> None:
         """Take a process in, with what it will start. May take 10 ms: not for the event loop."""
 
     @abstractmethod
-    def usage(self) -> Usage: ...
+    def usage(self) -> Usage:
+        """Memory without pages of files, which the kernel takes back where it needs them."""
 
     @abstractmethod
     def cpu_seconds(self) -> float:
         """Of all processes since `begin`, those included that nobody waited for."""
 
     @abstractmethod
-    def peak_bytes(self) -> int | None: ...
+    def peak_bytes(self) -> int | None:
+        """The most since `begin` that the kernel counted, less the pages of files that are still there; None where it does not count.
+
+        To be asked at the job's end. Pages of files that the job has removed before, or that the kernel has taken back, are in it if
+        they were there at the highest moment: the kernel keeps one figure for all. It is never above the limit.
+        """
 
     @abstractmethod
     def oom_kills(self) -> int:
@@ -108,8 +122,9 @@ class SlotV1(Cgroup):
         self._cpu_before = self._oom_before = 0
 
     def begin(self, limits: Limits) -> None:
-        wanted = limits.max_memory_mb * MIB, limits.max_processes + INIT + BWRAP + STARTER
+        wanted = limits.max_memory_mb * MIB, limits.max_processes + INIT + BWRAP + STARTER + SETUP
         if wanted != self._set_to:
+            self._set_to = None
             (self._memory / "memory.limit_in_bytes").write_text(str(wanted[0]))
             (self._pids / "pids.max").write_text(str(wanted[1]))
             self._set_to = wanted
@@ -122,7 +137,8 @@ class SlotV1(Cgroup):
 
     def usage(self) -> Usage:
         processes = _number(self._pids / "pids.current") - INIT - BWRAP - STARTER
-        return Usage(_number(self._memory / "memory.usage_in_bytes"), self.cpu_seconds(), max(processes, 0))
+        memory = max(_number(self._memory / "memory.usage_in_bytes") - self._file_bytes(), 0)
+        return Usage(memory, self.cpu_seconds(), max(processes, 0))
 
     def cpu_seconds(self) -> float:
         return (self._cpu_nanoseconds() - self._cpu_before) / 1e9
@@ -131,7 +147,12 @@ class SlotV1(Cgroup):
         return _number(self._cpu / "cpuacct.usage") if self._cpu else 0
 
     def peak_bytes(self) -> int | None:
-        return _number(self._memory / "memory.max_usage_in_bytes")
+        return max(_number(self._memory / "memory.max_usage_in_bytes") - self._file_bytes(), 0)
+
+    def _file_bytes(self) -> int:
+        """Pages of files on disk; those of folders in memory count as the job's."""
+        stat = self._memory / "memory.stat"
+        return max(_field(stat, "cache") - _field(stat, "shmem"), 0)
 
     def oom_kills(self) -> int:
         return self._all_oom_kills() - self._oom_before
@@ -143,9 +164,13 @@ class SlotV1(Cgroup):
         """Version 1 cannot; the job's own init is killed, and the namespace with it."""
 
     def finish(self) -> None:
-        if _number(self._memory / "memory.usage_in_bytes") > LEFT_IN_SLOT:
-            with contextlib.suppress(OSError):  # busy: the next job's peak starts a little higher
+        for _ in range(CLEANINGS):
+            if _number(self._memory / "memory.usage_in_bytes") <= LEFT_IN_SLOT:
+                return
+            with contextlib.suppress(OSError):  # busy: some of it is only now being written
                 (self._memory / "memory.force_empty").write_text("0")
+            if _number(self._memory / "memory.usage_in_bytes") > LEFT_IN_SLOT:
+                time.sleep(CLEANING_PAUSE)
 
 
 class CgroupsV1(Cgroups):
@@ -194,16 +219,23 @@ class FolderV2(Cgroup):
 
     def usage(self) -> Usage:
         processes = _number(self._folder / "pids.current") - INIT
-        return Usage(_number(self._folder / "memory.current"), self.cpu_seconds(), max(processes, 0))
+        memory = max(_number(self._folder / "memory.current") - self._file_bytes(), 0)
+        return Usage(memory, self.cpu_seconds(), max(processes, 0))
 
     def cpu_seconds(self) -> float:
         return _field(self._folder / "cpu.stat", "usage_usec") / 1e6
 
     def peak_bytes(self) -> int | None:
         try:
-            return _number(self._folder / "memory.peak")  # Linux 5.19
+            peak = _number(self._folder / "memory.peak")  # Linux 5.19
         except FileNotFoundError:
             return None
+        return max(peak - self._file_bytes(), 0)
+
+    def _file_bytes(self) -> int:
+        """Pages of files on disk; those of folders in memory count as the job's."""
+        stat = self._folder / "memory.stat"
+        return max(_field(stat, "file") - _field(stat, "shmem"), 0)
 
     def oom_kills(self) -> int:
         return _field(self._folder / "memory.events", "oom_kill")

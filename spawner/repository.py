@@ -1,6 +1,6 @@
 """What spawner keeps in the database: its jobs, and what they used while they ran."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -25,7 +25,6 @@ from config.contracts.spawner import (
 from config.database import connection_of
 from config.db_schema import HijaRuntimeRow, SpawnRow
 from config.pages import PageQuery
-from spawner import policy
 from spawner.ended import Ended
 
 OPEN = (StatusEnum.PENDING, StatusEnum.RUNNING)
@@ -142,12 +141,14 @@ class Turn:
     attempt: int
 
 
-async def begin(session: AsyncSession, spawn_id: str, at: datetime, protections: Protections) -> Turn | None:
-    """A waiting job runs from now on, protected as this machine can; None when it does not wait any more."""
+async def begin(
+    session: AsyncSession, spawn_id: str, at: datetime, protections: Mapping[str, Protections]
+) -> Turn | None:
+    """A waiting job runs from now on, so protected for its `network`; None when it does not wait any more."""
     row = (await (await connection_of(session)).execute(TO_RUN, {"spawn_id": spawn_id})).one_or_none()
     if row is None:
         return None
-    kept = policy.protections_of(protections, has_network=row.network == "full")
+    kept = protections[row.network]
     values = {"status": StatusEnum.RUNNING, "started_at": at, "protections": kept.model_dump(mode="json")}
     await _change(session, spawn_id, [StatusEnum.PENDING], **values)
     return Turn(SpawnRequest.model_validate(row.request), row.caller, row.attempt)

@@ -76,6 +76,10 @@ class Spawner:
         self._keeper = keeper
         self.admission, self.queue, self.runs, self.report = admission, queue, runs, report
         self._changed = runs.changed
+        self._protections = {
+            network: policy.protections_of(runs.protections, has_network=network == "full")
+            for network in ("none", "full")
+        }
         self._ended = Bells()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._working: set[str] = set()
@@ -147,7 +151,7 @@ class Spawner:
                 if await halt.is_halted(session):  # before anybody told us
                     self.queue.pause()
                     return False
-                turn = await repository.begin(session, spawn_id, utc_now(), self.runs.protections)
+                turn = await repository.begin(session, spawn_id, utc_now(), self._protections)
             if turn is None:
                 return True  # it was ended while it waited
             self._changed.ring(spawn_id)

@@ -120,8 +120,14 @@ def _resident(pid: int) -> int:
 def _proportional(pid: int) -> int:
     """This process's part of all that it has in memory, without pages of files and without the folders in memory, which are
     counted as a whole (`tmpfs_bytes`)."""
+    try:
+        lines = (PROC / str(pid) / "smaps").read_text(errors="replace").splitlines()
+    except PermissionError:
+        return _resident(pid)  # it is not dumpable: to hide must not make it smaller
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     total, counted = 0, "Pss:"
-    for line in _lines(PROC / str(pid) / "smaps"):
+    for line in lines:
         words = line.split(None, 5)
         if "-" in words[0]:  # a new mapping: addresses, rights, offset, device, inode, path
             is_file = len(words) == 6 and words[5].startswith("/") and not words[5].startswith(WITHOUT_FILE)
@@ -265,11 +271,11 @@ def kill_marked(marker: Marker) -> int:
     """
     if started_ticks(marker.pid) != marker.started_ticks:
         return 0
-    return kill_tree(marker.pid)
+    return len(kill_tree(marker.pid))
 
 
-def kill_tree(pid: int) -> int:
-    """Stop all of a tree, so that none of it can fork away from us, then kill it; how many processes that were."""
+def kill_tree(pid: int) -> set[int]:
+    """Stop all of a tree, so that none of it can fork away from us, then kill it; which processes that were."""
     stopped: set[int] = set()
     for _ in range(100):  # each round finds what was forked before its parent was stopped
         news = [one for one in (pid, *descendants(pid)) if one not in stopped]
@@ -280,7 +286,7 @@ def kill_tree(pid: int) -> int:
             _send(one, signal.SIGSTOP)
     for one in stopped:
         _send(one, signal.SIGKILL)
-    return len(stopped)
+    return stopped
 
 
 def kill_uid(uid: int) -> int:
