@@ -48,7 +48,7 @@ class BoxedRun(Run):
         deadline: asyncio.TimerHandle | None = None
         try:
             if self.cgroup and self.cgroup.finishing:
-                await asyncio.wrap_future(self.cgroup.finishing)
+                await asyncio.wait([asyncio.wrap_future(self.cgroup.finishing)])
             status, release = await self._start()
             await self._begin_counting()  # while bwrap starts: the job itself is held back
             await self._find_init(status)
@@ -212,7 +212,7 @@ class BoxedRun(Run):
                 self.cgroup.kill()
         elif self.outer and self.process and self.process.returncode is None:
             # Stopped before it is killed: a child that we have not been told of yet must not be missed.
-            self._orphans |= set(tree.kill_tree(self.outer.pid)) - {self.outer.pid}
+            self._orphans |= tree.kill_tree(self.outer.pid) - {self.outer.pid}
 
     def leave_nothing(self) -> None:
         """Also a child of bwrap that we were never told of: with bwrap's end it has come to us."""
@@ -246,7 +246,9 @@ class BoxedRun(Run):
                 pid, _status, inner = os.wait4(self._init.pid, os.WNOHANG)
                 if pid:
                     cpu += inner.ru_utime + inner.ru_stime
-                    if not self.cgroup:  # counts pages of files too, but is all there is for what was too quick to be looked at
+                    if (
+                        not self.cgroup
+                    ):  # counts pages of files too, but is all there is for what was too quick to be looked at
                         self.peak_bytes = max(self.peak_bytes, inner.ru_maxrss * KIB)
         self.cpu_seconds = max(self.cpu_seconds, cpu)
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from config.contracts.spawner import Reason
 from spawner import tree
-from spawner.cgroup import kill_all
+from spawner.cgroup import FolderV2, SlotV1, kill_all
 from spawner.job import Marker, Watcher
 from spawner.launcher import LauncherSettings, find_launcher
 from tests.spawner.launch.conftest import FIRST_UID, IS_ROOT, PYTHON, SHELL, Bench
@@ -116,6 +118,27 @@ async def test_a_kill_that_comes_while_the_sandbox_is_being_set_up_counts(bench:
 
     assert (await running).reason is Reason.KILLED
     assert marked(mark) == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EBUSY])
+async def test_a_cgroup_that_fails_while_the_sandbox_is_being_set_up_refuses_and_leaves_nothing(
+    bench_on: Callable[..., Awaitable[Bench]], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    bench = await bench_on("S3")
+    mark = f"mark-{os.urandom(8).hex()}"
+
+    def fail(_cgroup: object, _limits: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(SlotV1, "begin", fail)
+    monkeypatch.setattr(FolderV2, "begin", fail)
+    for _ in range(5):
+        ran = await bench.run(bench.job(SHELL, "-c", "sleep 600", mark))
+
+        assert ran.outcome.reason is Reason.REFUSED
+        assert os.strerror(number) in (ran.outcome.detail or "")
+    assert marked(mark) == []
+    assert [pid for pid in tree.children(os.getpid()) if not tree.is_alive(pid)] == []
 
 
 async def test_the_end_of_the_command_is_the_end_of_what_it_left_behind(any_bench: Bench) -> None:

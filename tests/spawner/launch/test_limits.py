@@ -1,6 +1,7 @@
 """Limits hold, by what the machine shows of them, and the outcome says which one it was."""
 
 import os
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -198,6 +199,44 @@ async def test_the_next_job_of_a_uid_counts_from_zero(bench: Bench) -> None:
     assert small.outcome.peak_memory_bytes < 16 * MIB
     assert small.outcome.cpu_seconds is not None
     assert small.outcome.reason is Reason.EXITED
+
+
+async def test_what_one_job_leaves_in_the_caches_neither_refuses_the_next_of_its_uid_nor_counts_for_it(
+    bench_on: Callable[..., Awaitable[Bench]],
+) -> None:
+    """A cgroup of version 1 is used again, and pages of the files that a job wrote stay charged to it until they are given back."""
+    bench = await bench_on("S3")
+    for _ in range(4):
+        await bench.sh("head -c 150m /dev/zero > file", limits={"max_memory_mb": 256})
+        for small_mb in (16, 256):
+            bench.jobs -= 1
+            ran = await bench.sh("true", limits={"max_memory_mb": small_mb})
+
+            assert ran.outcome.reason is Reason.EXITED, ran.outcome
+            assert ran.outcome.peak_memory_bytes is not None
+            assert ran.outcome.peak_memory_bytes < 8 * MIB
+            bench.jobs -= 1
+            await bench.sh("head -c 150m /dev/zero > file", limits={"max_memory_mb": 256})
+
+
+async def test_pages_of_files_that_are_still_there_are_not_told_as_memory(
+    bench_on: Callable[..., Awaitable[Bench]],
+) -> None:
+    bench = await bench_on("S3")
+
+    ran = await bench.sh("head -c 100m /dev/zero > file", limits={"max_memory_mb": 256})
+
+    assert ran.outcome.peak_memory_bytes is not None
+    assert ran.outcome.peak_memory_bytes < 24 * MIB
+
+
+async def test_a_job_may_be_limited_to_one_process(each_bench: Bench) -> None:
+    for _ in range(5):
+        ran = await each_bench.sh("echo alone; /bin/true; echo and $?", limits={"max_processes": 1})
+
+        assert ran.stdout.startswith("alone\n"), ran
+        assert "and 0" not in ran.stdout
+        assert ran.outcome.reason is Reason.EXITED
 
 
 async def test_a_run_tells_nothing_after_its_end(bench: Bench) -> None:
