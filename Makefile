@@ -23,7 +23,7 @@ down: environment
 	@$(IN)/vx11 down
 
 test: environment
-	$(IN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(IN)/python -m pytest -n $(WORKERS)
 
 lint: environment
 	$(IN)/ruff check

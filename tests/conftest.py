@@ -5,11 +5,13 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
+from xdist.scheduler import LoadScopeScheduling
 
 from config import migrate
 from config.secrets import FleetSecrets, load_secrets
@@ -20,6 +22,20 @@ __all__ = ["migrated_postgres", "postgres", "postgres_url"]
 
 for name in [name for name in os.environ if name.startswith("VX11_")]:
     del os.environ[name]  # a developer's own settings must not reach the tests
+
+TOGETHER = ("tests/e2e/", "tests/spawner/abuse/", "tests/switch/test_light_model.py")
+"""Tests that go to one worker: they share a fleet, a service or a model, and two at a time would starve or kill each other."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Which tests go together to a worker; the largest groups begin first. (xdist's own groups do nothing under pytest 9.2.)"""
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((one for one in TOGETHER if nodeid.startswith(one)), nodeid)
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,6 @@ from vx11.trial import TrialFleet
 NewFleet = Callable[..., TrialFleet]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them on one worker: they share a fleet, and two at a time would starve each other."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("fleet"))
-
-
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialFleet]:
     """A fleet that runs for all tests; leave it healthy and not halted."""

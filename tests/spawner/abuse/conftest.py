@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +15,6 @@ from tests.spawner.abuse.scene import Scene, skip_without_sandbox, unprivileged_
 from tests.spawner.abuse.service import Spawner, can_read_us
 
 AT_ONCE = 3
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's attacks on one worker: they share the services that they attack."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
