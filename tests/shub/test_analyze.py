@@ -103,6 +103,6 @@ async def test_a_measurement_that_takes_too_long_is_stopped(shub_at, tmp_path):
     async with shub_at(shub_analyze_timeout="PT0.01S") as shub:
         answer = await shub.http.post("/shub/analyze", json={"asset_id": asset["asset_id"]})
         problem(answer, 504, "analysis_too_slow")
-        async with asyncio.timeout(120):  # the answer does not wait for the kernel to bury the worker; another may still be compiling
+        async with asyncio.timeout(120):  # another worker may still be compiling
             while shub.app.state.pool.busy_pids:
                 await asyncio.sleep(0.01)
