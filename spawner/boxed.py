@@ -5,12 +5,14 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import signal
 from datetime import UTC, datetime
 from functools import partial
 
 from config.contracts.spawner import Reason
 from spawner import tree
+from spawner.folder_size import folder_size
 from spawner.job import Job, Outcome, Watcher
 from spawner.running import MIB, Machine, Run, limit, read_text, rlimits
 from spawner.sandbox import IN_MEMORY, System, command_line, options, packed
@@ -38,7 +40,7 @@ class BoxedRun(Run):
         self._init: Pidfd | None = None
         self._main: Pidfd | None = None
         self._status = b""
-        self._is_released = False
+        self._is_released = self._is_disk_full = False
         self._orphans: set[int] = set()
         if machine.cgroups:
             self.cgroup = machine.cgroups.for_job(job.spawn_id, job.uid)
@@ -66,6 +68,7 @@ class BoxedRun(Run):
                 deadline.cancel()
             await self.drain()
             self._read_status(status)
+            await self._look_at_disk()
             return self._outcome(finished_at)
         finally:
             if deadline:
@@ -283,7 +286,7 @@ class BoxedRun(Run):
         """Exit code or signal of the command itself; neither where it never ran or was ended with its sandbox.
 
         The kernel's word where we have it. Without (before Linux 6.15, and for commands of less than a millisecond or so that we
-        did not see) an exit code of 128 + n may also be the command's own, and is told as the signal that it mostly is.
+        did not see) 128 + n may be the command's own exit code or its end by signal n: it is told as the code that was given.
         """
         code_said = self._said("exit-code")
         if code_said is None or not self._is_released:
@@ -297,15 +300,25 @@ class BoxedRun(Run):
             return (None, None) if code_said == SIGNALLED + signal.SIGKILL else (code_said, None)
         if SIGNALLED < code_said <= SIGNALLED + signal.SIGRTMAX:
             self.detail = (
-                f"exit code {code_said}: read as signal {code_said - SIGNALLED}, which cannot be told apart here"
+                f"exit code {code_said} may also be signal {code_said - SIGNALLED}: they cannot be told apart here"
             )
-            return None, code_said - SIGNALLED
         return code_said, None
 
+    def _used_all_cpu_time(self) -> bool:
+        return self.cpu_seconds >= rlimits(self.job.limits, processes=None)[resource.RLIMIT_CPU][0]
+
+    async def _look_at_disk(self) -> None:
+        """Whether its files fill its limit: what an exit code that may be SIGXFSZ is then taken for."""
+        if self._said("exit-code") == SIGNALLED + signal.SIGXFSZ:
+            size = await asyncio.get_running_loop().run_in_executor(self.machine.looking, folder_size, self.job.folder)
+            self._is_disk_full = size.disk_bytes >= self.job.limits.max_disk_mb * MIB
+
     def _reason_of(self, code: int | None, number: int | None) -> tuple[Reason, str | None]:
-        if number == signal.SIGXCPU:
+        if number == signal.SIGXCPU or (
+            code == SIGNALLED + signal.SIGXCPU and self.detail and self._used_all_cpu_time()
+        ):
             return Reason.TIMEOUT, "CPU time: one of its processes used all it may"
-        if number == signal.SIGXFSZ:
+        if number == signal.SIGXFSZ or (code == SIGNALLED + signal.SIGXFSZ and self.detail and self._is_disk_full):
             return Reason.OUTPUT_LIMIT, f"disk: a file of more than {self.job.limits.max_disk_mb} MiB"
         if code is not None or number is not None:
             return Reason.EXITED, self.detail

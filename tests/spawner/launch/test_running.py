@@ -51,9 +51,13 @@ async def test_without_stdin_there_is_nothing_to_read(bench: Bench) -> None:
 async def test_a_signal_of_its_own_is_told_as_a_signal(each_bench: Bench, name: str) -> None:
     ran = await each_bench.sh(f"sleep 0.1; kill -{name} $$; sleep 5")
 
+    number = signal.Signals[f"SIG{name}"]
     assert ran.outcome.reason is Reason.EXITED
-    assert ran.outcome.signal == signal.Signals[f"SIG{name}"]
-    assert ran.outcome.exit_code is None
+    if ran.outcome.detail:  # before Linux 6.15
+        assert ran.outcome.detail == cannot_be_told_apart(number)
+        assert (ran.outcome.exit_code, ran.outcome.signal) == (128 + number, None)
+    else:
+        assert (ran.outcome.exit_code, ran.outcome.signal) == (None, number)
 
 
 @pytest.mark.parametrize("code", [0, 1, 126, 127, 128, 255])
@@ -63,13 +67,29 @@ async def test_an_exit_code_stays_what_it_is(bench: Bench, code: int) -> None:
     assert (ran.outcome.reason, ran.outcome.exit_code, ran.outcome.signal) == (Reason.EXITED, code, None)
 
 
-async def test_exit_137_is_not_taken_for_sigkill_where_the_kernel_tells_them_apart(bench: Bench) -> None:
-    ran = await bench.sh("sleep 0.2; exit 137")
+@pytest.mark.parametrize("first", ["", "sleep 0.2; "])
+async def test_an_exit_code_above_128_stays_one_however_quick(each_bench: Bench, first: str) -> None:
+    ran = await each_bench.sh(f"{first}exit 137")
 
-    if ran.outcome.detail:  # before Linux 6.15
-        assert "cannot be told apart" in ran.outcome.detail
-    else:
-        assert (ran.outcome.exit_code, ran.outcome.signal) == (137, None)
+    assert (ran.outcome.reason, ran.outcome.exit_code, ran.outcome.signal) == (Reason.EXITED, 137, None)
+    assert ran.outcome.detail in (None, cannot_be_told_apart(9))
+
+
+async def test_what_the_kernel_does_not_say_is_not_guessed(each_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree.Pidfd, "wait_status", lambda _self: None)
+
+    quick = await each_bench.sh("exit 153")
+    killed = await each_bench.sh("kill -KILL $$")
+    full = await each_bench.sh("exec head -c 20m /dev/zero > file", limits={"max_disk_mb": 2})
+
+    told = [(ran.outcome.reason, ran.outcome.exit_code, ran.outcome.signal) for ran in (quick, killed, full)]
+    assert told == [(Reason.EXITED, 153, None), (Reason.EXITED, 137, None), (Reason.OUTPUT_LIMIT, 153, None)]
+    assert quick.outcome.detail == cannot_be_told_apart(signal.SIGXFSZ)
+    assert killed.outcome.detail == cannot_be_told_apart(signal.SIGKILL)
+
+
+def cannot_be_told_apart(number: int) -> str:
+    return f"exit code {128 + number} may also be signal {number}: they cannot be told apart here"
 
 
 async def test_a_command_that_cannot_be_started_is_refused_with_the_reason(bench: Bench) -> None:
