@@ -231,7 +231,8 @@ async def test_pages_of_files_that_are_still_there_are_not_told_as_memory(
 
 
 async def test_a_job_may_be_limited_to_one_process(each_bench: Bench) -> None:
-    for _ in range(5):
+    for _ in range(3):
+        each_bench.jobs = 0  # the same user each time: the limit is there before the sandbox is set up
         ran = await each_bench.sh("echo alone; /bin/true; echo and $?", limits={"max_processes": 1})
 
         assert ran.stdout.startswith("alone\n"), ran
