@@ -36,6 +36,8 @@ DISK_BYTES_PER_SECOND = 1024 * MIB
 LOOKS_IN_VAIN = 3
 BUSY_SHARE = 3
 """A look at a job takes time from others: the next one waits at least so many times as long."""
+SHORTEST_PAUSE = 0.001
+"""Seconds to the next look at a job whose memory, growing as it does, will be full before long."""
 LONGEST_PAUSE = 0.05
 """Seconds after which memory is looked at again all the same: else a job could have itself looked at seldom by being hard to look at."""
 
@@ -199,22 +201,34 @@ class Run(ABC):
 
     async def watch(self) -> None:
         """Look at the job again and again, end it when it uses more than it may, and tell what it uses. Until cancelled."""
-        async with (
-            asyncio.TaskGroup() as group
-        ):  # apart: counting a folder may take a while, and memory fills meanwhile
-            group.create_task(self._watch_usage())
-            group.create_task(self._watch_disk())
+        try:
+            async with (
+                asyncio.TaskGroup() as group
+            ):  # apart: counting a folder may take a while, and memory fills meanwhile
+                group.create_task(self._watch_usage())
+                group.create_task(self._watch_disk())
+        except* OSError as group_of_errors:  # what is not looked at is not limited
+            errors = "; ".join(str(error) for error in group_of_errors.exceptions)
+            self.end(Reason.KILLED, f"it could not be looked at any more: {errors}")
 
     async def _watch_usage(self) -> None:
         loop = asyncio.get_running_loop()
         pause = CGROUP_POLL if self.cgroup else self.machine.poll_seconds
-        next_sample, took = time.monotonic() + self.machine.sample_seconds, 0.0
+        next_sample, took, until_full = time.monotonic() + self.machine.sample_seconds, 0.0, math.inf
+        before, memory_before = time.monotonic(), 0
+        most = self.job.limits.max_memory_mb * MIB
         while self.reason is None:
-            await asyncio.sleep(max(pause, min(took * BUSY_SHARE, LONGEST_PAUSE)))
+            usual = max(pause, min(took * BUSY_SHARE, LONGEST_PAUSE))
+            await asyncio.sleep(min(usual, max(until_full / 2, SHORTEST_PAUSE)))
             now = time.monotonic()
             look = await loop.run_in_executor(self.machine.looking, self._look)
             took = time.monotonic() - now
             self._judge(look)
+            if not self.cgroup:
+                memory = look.usage.memory_bytes
+                grown, left = memory - memory_before, most - memory
+                until_full = left * (now - before) / grown if grown > 0 else math.inf
+                before, memory_before = now, memory
             if now >= next_sample:
                 next_sample = now + self.machine.sample_seconds
                 used = look.usage

@@ -1,12 +1,13 @@
 """Limits hold, by what the machine shows of them, and the outcome says which one it was."""
 
+import errno
 import os
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from config.contracts.spawner import Reason
-from spawner import tree
+from spawner import running, tree
 from spawner.job import Watcher
 from tests.spawner.launch.conftest import SHELL, Bench
 
@@ -53,7 +54,9 @@ async def test_a_memory_bomb_ends_as_oom_within_its_limit(each_bench: Bench, bom
         assert ran.outcome.reason is Reason.OOM, ran
         assert "192 MiB" in (ran.outcome.detail or "")
     assert ran.outcome.peak_memory_bytes is not None
-    most = 1.05 if each_bench.report.protections.mem == "enforced" else 1.25
+    # Where memory is only looked at, six that allocate at once are found too late by what the machine gives them between two looks.
+    looked_at = 2.5 if bomb is OF_A_TREE else 1.25
+    most = 1.05 if each_bench.report.protections.mem == "enforced" else looked_at
     assert limit_mb * MIB * 0.5 < ran.outcome.peak_memory_bytes <= limit_mb * MIB * most
 
 
@@ -238,6 +241,19 @@ async def test_a_job_may_be_limited_to_one_process(each_bench: Bench) -> None:
         assert ran.stdout.startswith("alone\n"), ran
         assert "and 0" not in ran.stdout
         assert ran.outcome.reason is Reason.EXITED
+
+
+async def test_a_job_that_cannot_be_looked_at_any_more_is_ended(
+    each_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_folder: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(running, "folder_size", fail)
+    ran = await each_bench.sh("sleep 20", limits={"timeout_seconds": 10})
+
+    assert ran.outcome.reason is Reason.KILLED
+    assert "Too many open files" in (ran.outcome.detail or "")
 
 
 async def test_a_run_tells_nothing_after_its_end(bench: Bench) -> None:
