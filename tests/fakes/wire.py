@@ -109,8 +109,8 @@ class Module:
                 self.visits.append(visit)
                 self.came.set()
                 await self.behaviour(visit)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # cancelled: the test is over, and asyncio would only log it
         except Exception as exc:  # noqa: BLE001 - whatever a test's behaviour raises must fail the test, not vanish in a task
             self.troubles.append(exc)
         finally:
