@@ -32,9 +32,7 @@ def test_what_was_compiled_once_is_found_by_the_next_process():
     news, second = warmed(KERNELS)
     assert news == "False"
     assert len(first) >= 8
-    assert {
-        name: second[name] for name in first
-    } == first  # nothing was compiled again; other tests may have added to it
+    assert first <= second
     assert kernel_cache.is_complete(kernel_cache.cache_dir(KERNELS))
 
 
