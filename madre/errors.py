@@ -27,12 +27,6 @@ class PlanNotCancellable(FleetError):
     code, status, title = "plan_finished", 409, "This plan has ended already"
 
 
-class FleetHalted(FleetError):
-    """Everything stands still until `POST /madre/resume`; nothing was changed."""
-
-    code, status, title = "fleet_halted", 409, "The fleet is halted"
-
-
 class UnknownControl(FleetError):
     """Madre does not know this target or action."""
 

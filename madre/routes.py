@@ -9,7 +9,7 @@ from config.auth import CallerDep
 from config.clients.spawner import DaughterNotFound
 from config.contracts.common import Page
 from config.contracts.spawner import DaughterResult
-from config.errors import Conflict, Forbidden, IdempotencyConflict, InvalidRequest, documented
+from config.errors import Conflict, FleetHalted, Forbidden, IdempotencyConflict, InvalidRequest, documented
 from config.idempotency import KeyDep
 from config.pages import PageDep
 from config.sse import LastEventIdDep, event_stream
@@ -32,7 +32,6 @@ from madre.core.models import (
 )
 from madre.errors import (
     ConfirmationRefused,
-    FleetHalted,
     PlanNotCancellable,
     PlanNotFound,
     SessionNotFound,

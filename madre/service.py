@@ -16,7 +16,7 @@ from config.clock import new_id, utc_now
 from config.contracts.common import Check, HealthState, Page
 from config.contracts.spawner import DaughterResult
 from config.database import Database
-from config.errors import FleetError, IdempotencyInProgress
+from config.errors import FleetError, FleetHalted, IdempotencyInProgress
 from config.forensics import Trail
 from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
@@ -48,7 +48,6 @@ from madre.core.parser import Outcome, Parser, Question, ask
 from madre.core.runner import JOBS, Runner, scope_of
 from madre.errors import (
     ConfirmationRefused,
-    FleetHalted,
     PlanNotCancellable,
     PlanNotFound,
     SessionNotFound,

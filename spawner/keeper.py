@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import heapq
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -62,14 +62,21 @@ class Keeper:
         due: list[tuple[datetime, str]] = []
         while self._expiring and self._expiring[0][0] <= utc_now() and len(due) < MOST_AT_ONCE:
             due.append(heapq.heappop(self._expiring))
-        gone = [spawn_id for _, spawn_id in due if await self._remove(spawn_id)]
+        gone = list[str]()
+        for _, spawn_id in due:
+            if await self._remove(spawn_id):
+                gone.append(spawn_id)
+            else:
+                later = utc_now() + timedelta(seconds=RETRIED_AFTER_SECONDS)
+                heapq.heappush(self._expiring, (later, spawn_id))
         if gone:
             try:
                 async with self._db.write() as session:
                     await repository.removed(session, gone)
             except Exception:
                 for one in due:
-                    heapq.heappush(self._expiring, one)
+                    if one[1] in gone:  # the others wait again already
+                        heapq.heappush(self._expiring, one)
                 raise
         if not self._expiring:
             return None
@@ -78,7 +85,7 @@ class Keeper:
     async def _remove(self, spawn_id: str) -> bool:
         try:
             await self._slow.do(self._folders.remove, spawn_id)
-        except OSError as error:  # the next start tries again: it finds the folder still there
+        except OSError as error:  # tried again later, and by the next start
             log.warning("folder_not_removed", spawn_id=spawn_id, error=repr(error))
             return False
         return True

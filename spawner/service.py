@@ -100,7 +100,9 @@ class Spawner:
         return await self._finished(spawn_id, request.wait_seconds)
 
     async def _accept(self, request: SpawnRequest, caller: Caller, grant: str | None, key: str | None) -> str:
-        once = Idempotency.of(SERVICE, caller.id, key, "spawn", request.model_dump(mode="json"))
+        once = Idempotency.of(
+            SERVICE, caller.id, key, "spawn", request.model_dump(mode="json", exclude={"wait_seconds"})
+        )
         if key is not None:
             async with self._db.read() as session:
                 earlier = await once.earlier(session)
