@@ -324,6 +324,67 @@ class UsageStatRow(Base):
     at: Mapped[datetime] = mapped_column(index=True)
 
 
+class ExternalTokenRow(Base):
+    """A key for a service outside of the fleet. Its value is encrypted and never shown but to services."""
+
+    __tablename__ = "external_tokens"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    service: Mapped[str] = mapped_column(String(100), unique=True)
+    value: Mapped[str] = mapped_column(Text)  # Fernet
+    limit_per_day: Mapped[int | None]
+    used_today: Mapped[int] = mapped_column(default=0)
+    used_on: Mapped[str | None] = mapped_column(String(10))  # the day, in UTC, that `used_today` counts
+    addresses: Mapped[list[Any]]
+    """Networks that may use it, such as `10.0.0.0/8`; empty: every caller."""
+    expires_at: Mapped[datetime | None]
+    renew_at: Mapped[datetime]
+    added_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    is_active: Mapped[bool] = mapped_column(default=True)
+
+
+class CliLeaseRow(Base):
+    """A turn with a command-line tool: taken before it is used, given back after; limits per hour, day and at once count these."""
+
+    __tablename__ = "cli_leases"
+    __table_args__ = (Index("ix_cli_leases_cli", "cli_id", "taken_at"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    cli_id: Mapped[int] = mapped_column(BigId, ForeignKey("clis.id"))
+    caller: Mapped[str] = mapped_column(String(200))
+    taken_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    returned_at: Mapped[datetime | None]
+
+
+# --- hermes --------------------------------------------------------------------------------------------------------
+
+
+class HermesJobRow(Base):
+    """Long work of hermes: downloads, upkeep, searches for better models, discoveries of tools."""
+
+    __tablename__ = "hermes_jobs"
+    __table_args__ = (Index("ix_hermes_jobs_status", "status"), Index("ix_hermes_jobs_kind", "kind", "id"))
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(12))
+    caller: Mapped[str] = mapped_column(String(200))
+    request: Mapped[dict[str, Any]]
+    state: Mapped[dict[str, Any]]
+    """What a restart needs to go on: the resolved revision, files, hashes."""
+    progress: Mapped[float] = mapped_column(default=0.0)
+    done_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    total_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
 # --- shub ----------------------------------------------------------------------------------------------------------
 
 
@@ -464,7 +525,7 @@ class HijaRuntimeRow(Base):
 
 # --- who may write what --------------------------------------------------------------------------------------------
 
-EVERYONE = frozenset({"gateway", "madre", "switch", "hermes_db", "shub", "spawner", "vx11"})
+EVERYONE = frozenset({"gateway", "madre", "switch", "hermes", "hermes_db", "shub", "spawner", "vx11"})
 
 
 @dataclass(frozen=True)
@@ -498,6 +559,9 @@ OWNERS: dict[str, Ownership] = {
     "clis": _owned_by("hermes_db"),
     "specialties": _owned_by("hermes_db"),
     "usage_stats": _owned_by("hermes_db"),
+    "external_tokens": _owned_by("hermes_db"),
+    "cli_leases": _owned_by("hermes_db"),
+    "hermes_jobs": _owned_by("hermes"),
     "audio_assets": _owned_by("shub"),
     "audio_jobs": _owned_by("shub"),
     "daughter_tasks": Ownership(

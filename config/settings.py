@@ -58,6 +58,8 @@ class FleetSettings(BaseSettings):
     """Port of switch."""
     hermes_db_port: int = Field(SERVICES["hermes_db"], ge=1, le=65535)
     """Port of hermes_db."""
+    hermes_port: int = Field(8081, ge=1, le=65535)
+    """Port of hermes."""
     spawner_port: int = Field(SERVICES["spawner"], ge=1, le=65535)
     """Port of spawner."""
     shub_port: int = Field(SERVICES["shub"], ge=1, le=65535)

@@ -1,0 +1,86 @@
+"""How to ask hermes."""
+
+from typing import Any
+
+from config.clients.service_client import ServiceClient, segment
+from config.contracts.common import Job, Page, StatusEnum
+from config.contracts.hermes import (
+    CliScan,
+    DiscoverRequest,
+    DownloadRequest,
+    Improvements,
+    KeptModels,
+    ModelRemoved,
+    SearchRequest,
+    SearchResult,
+    Upkeep,
+    Verification,
+)
+
+
+class HermesClient(ServiceClient):
+    """Raises, beyond what every client raises, what `hermes.errors` names: a problem of the hub, or a file that is refused."""
+
+    service = "hermes"
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """Models on the hub and elsewhere, best first. A source that fails is a warning, unless no source answered."""
+        return await self._post("/hermes/search", request, SearchResult, timeout_seconds=60.0)
+
+    async def download(self, request: DownloadRequest, *, idempotency_key: str | None = None) -> Job:
+        """Start to fetch a model; the job's `result` is the registered Model."""
+        return await self._post("/hermes/download", request, Job, idempotency_key=idempotency_key, timeout_seconds=60.0)
+
+    async def models(self, *, limit: int = 50, cursor: str | None = None) -> KeptModels:
+        params = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+        return await self._get("/hermes/models", KeptModels, params=params)
+
+    async def verify(self, model_id: int) -> Verification:
+        """Read every file of a model again. Raises NotFound."""
+        return await self._post(f"/hermes/models/{model_id}/verify", None, Verification, timeout_seconds=600.0)
+
+    async def delete_model(
+        self, model_id: int, *, grant: str | None = None, idempotency_key: str | None = None
+    ) -> ModelRemoved:
+        """Remove a model and its files. The grant is for `hermes:delete_model` with exactly `{"model_id": model_id}`.
+
+        Raises GrantRefused, NotFound, and Conflict while it is loaded.
+        """
+        return await self._ask(
+            "DELETE", f"/hermes/models/{model_id}", ModelRemoved, grant=grant, idempotency_key=idempotency_key
+        )
+
+    async def maintenance(self, *, dry_run: bool = True, grant: str | None = None) -> Upkeep:
+        """What keeping house would do, or does. Doing it needs a grant for `hermes:maintenance` with `{}`."""
+        params = {"dry_run": str(dry_run).lower()}
+        return await self._ask("POST", "/hermes/maintenance", Upkeep, params=params, grant=grant, timeout_seconds=60.0)
+
+    async def improvements(self) -> Improvements:
+        return await self._get("/hermes/improvements", Improvements)
+
+    async def clis(self) -> CliScan:
+        """The tools of this box, by what was found last."""
+        return await self._get("/hermes/clis", CliScan)
+
+    async def scan_clis(self) -> CliScan:
+        """Look for the tools again; versions that take long come later."""
+        return await self._post("/hermes/clis/scan", None, CliScan)
+
+    async def discover_cli(self, request: DiscoverRequest, *, idempotency_key: str | None = None) -> Job:
+        """Look for how to install a tool; the job's `result` is a DiscoveredCli."""
+        timeout = request.wait_seconds + 10.0
+        return await self._post(
+            "/hermes/cli/discover", request, Job, idempotency_key=idempotency_key, timeout_seconds=timeout
+        )
+
+    async def job(self, job_id: str) -> Job:
+        return await self._get(f"/hermes/jobs/{segment(job_id)}", Job)
+
+    async def jobs(self, *, statuses: list[StatusEnum] | None = None, limit: int = 50) -> Page[Job]:
+        """Newest first."""
+        params: dict[str, Any] = {"limit": limit} | ({"status": statuses} if statuses else {})
+        return await self._get("/hermes/jobs", Page[Job], params=params)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Stop a job; a job that has ended stays as it is."""
+        return await self._post(f"/hermes/jobs/{segment(job_id)}/cancel", None, Job)
