@@ -20,6 +20,7 @@ from config.database import Database
 from config.errors import FleetError
 from switch import repository
 from switch.flight import Flight
+from switch.registry import Registry
 from switch.repository import Record
 
 FLUSH_SECONDS = 0.5
@@ -29,7 +30,6 @@ USES_PER_BATCH = 500
 LONGEST_ERROR = 300  # characters
 LONGEST_PAUSE_SECONDS = 60.0
 LAST_WORDS_SECONDS = 3.0
-NAMES_KEPT_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -53,14 +53,12 @@ class _Noted:
 class Ledger:
     """`landed` notes a flight, `run` writes."""
 
-    def __init__(self, db: Database, hermes_db: TakesUses) -> None:
-        self._db, self._hermes_db = db, hermes_db
+    def __init__(self, db: Database, hermes_db: TakesUses, registry: Registry) -> None:
+        self._db, self._hermes_db, self._registry = db, hermes_db, registry
         self._records: deque[Record] = deque()
         self._noted: deque[_Noted] = deque()
         self._batch: list[Use] = []
         self._batch_key = ""
-        self._ids: dict[str, int] = {}
-        self._ids_read_at = float("-inf")
         self._next_report_at = 0.0
         self._failed_reports = 0
         self._saving = asyncio.Lock()
@@ -144,15 +142,16 @@ class Ledger:
         """Send one batch. It keeps its key until it is taken, so that an answer that got lost does not count it twice."""
         try:
             if not self._batch:
-                await self._learn_ids()
+                ids = (await self._registry.known()).model_ids
                 noted = [self._noted.popleft() for _ in range(min(USES_PER_BATCH, len(self._noted)))]
-                self._batch, self._batch_key = [self._as_use(one) for one in noted], new_id("uses")
+                self._batch, self._batch_key = [_as_use(one, ids) for one in noted], new_id("uses")
             await self._hermes_db.record_uses(self._batch, idempotency_key=self._batch_key)
         except (FleetError, SQLAlchemyError) as exc:
             if isinstance(exc, FleetError) and exc.status in (400, 404, 409, 413, 422):  # it will never be taken
                 log.warning("uses_refused", uses=len(self._batch), error=str(exc))
                 self.lost += len(self._batch)
-                self._batch, self._ids_read_at = [], float("-inf")
+                self._batch = []
+                self._registry.forget()
                 return
             self._failed_reports += 1
             pause = min(LONGEST_PAUSE_SECONDS, 2.0**self._failed_reports)
@@ -161,26 +160,20 @@ class Ledger:
             return
         self._failed_reports, self._batch = 0, []
 
-    async def _learn_ids(self) -> None:
-        """hermes_db knows models by number. Everybody may read its table; only hermes_db writes it."""
-        if time.monotonic() - self._ids_read_at > NAMES_KEPT_SECONDS:
-            async with self._db.read() as session:
-                self._ids = await repository.model_ids(session)
-            self._ids_read_at = time.monotonic()
-
-    def _as_use(self, noted: _Noted) -> Use:
-        return Use(
-            module="switch",
-            action_type="chat",
-            model_id=self._ids.get(noted.name),
-            duration_ms=round(noted.duration_ms, 3),
-            success=noted.error is None,
-            error_message=noted.error,
-            at=noted.at,
-        )
-
     def _note(self, buffer: deque[Any], entry: Any) -> None:
         if len(buffer) >= MOST_WAITING:
             self.lost += 1  # the newest goes: the front is what is being written at this moment
         else:
             buffer.append(entry)
+
+
+def _as_use(noted: _Noted, ids: dict[str, int]) -> Use:
+    return Use(
+        module="switch",
+        action_type="chat",
+        model_id=ids.get(noted.name),
+        duration_ms=round(noted.duration_ms, 3),
+        success=noted.error is None,
+        error_message=noted.error,
+        at=noted.at,
+    )

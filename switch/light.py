@@ -5,7 +5,7 @@ import time
 
 import structlog
 
-from config.contracts.switch import LightState, LightStatus
+from config.contracts.switch import LightState, LightStatus, LoadedModel
 from config.default_model import DEFAULT_NAME, ModelUnusable, VerifiedModel, configured_model, ensure_default_model
 from switch import policy
 from switch.calls import LOCAL, Call
@@ -126,6 +126,19 @@ class Light:
             asleep_after_seconds=self._settings.light_sleep_after.total_seconds(),
             stopped_after_seconds=self._settings.light_stop_after.total_seconds(),
         )
+
+    def loaded(self) -> list[LoadedModel]:
+        """The model whose file is in use: its process runs or is being started. None otherwise.
+
+        A process that sleeps for want of questions reads its file again at the next one, so it counts.
+        """
+        if self._process is None and self._starting is None:
+            return []
+        try:
+            model = configured_model(self._settings)
+        except ModelUnusable:  # being started in vain
+            return []
+        return [LoadedModel(name=model.name, path=str(model.path))]
 
     async def close(self) -> None:
         """End the process and everything that could start it again."""

@@ -19,6 +19,7 @@ from switch.ledger import Ledger
 from switch.light import Light
 from switch.openai import describe, v1
 from switch.providers import Provider
+from switch.registry import Registry
 from switch.relay import Relay
 from switch.routes import router
 from switch.service import Switch
@@ -44,11 +45,12 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         light = Light(settings)
         providers = {name: Provider(name, facts, settings) for name, facts in settings.providers.items()}
         hermes_db = HermesDbClient(settings, ground.secrets, "switch")
-        ledger = Ledger(ground.db, hermes_db)
+        registry = Registry(ground.db)
+        ledger = Ledger(ground.db, hermes_db, registry)
         relay = Relay(
             silence_seconds=silence_seconds, count_failure=lambda provider, kind: failures.labels(provider, kind).inc()
         )
-        switch = Switch(ground.db, ledger, relay, light, providers, longest_answer_seconds=silence_seconds)
+        switch = Switch(ground.db, ledger, registry, relay, light, providers, longest_answer_seconds=silence_seconds)
         ground.app.state.switch, ground.app.state.light, ground.app.state.ledger = switch, light, ledger
         hot[PATH] = ChatCompletions(switch, silence_seconds=silence_seconds)
         writing, verifying = asyncio.create_task(ledger.run()), asyncio.create_task(_verify(light))

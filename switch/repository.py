@@ -1,12 +1,13 @@
-"""The rows of `route_decisions`."""
+"""The rows of `route_decisions`, and what is read of hermes_db's."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.contracts.switch import Candidate, Decision
-from config.db_schema import ModelRow, RouteDecisionRow
+from config.db_schema import CliRow, ModelRow, RouteDecisionRow
 
 Record = dict[str, Any]
 """A row of `route_decisions`."""
@@ -39,7 +40,22 @@ async def decision(session: AsyncSession, decision_id: str) -> Decision | None:
     )
 
 
-async def model_ids(session: AsyncSession) -> dict[str, int]:
-    """The numbers under which hermes_db knows models, by name."""
-    rows = await session.execute(select(ModelRow.name, ModelRow.id))
-    return {row.name: row.id for row in rows}
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """A row of hermes_db's `models`, as far as it matters here."""
+
+    id: int
+    name: str
+    is_active: bool
+
+
+async def models(session: AsyncSession) -> list[KeptModel]:
+    """Every model that hermes_db knows, active or not: uses of one that was put away are still its uses."""
+    rows = await session.execute(select(ModelRow.id, ModelRow.name, ModelRow.is_active))
+    return [KeptModel(row.id, row.name, row.is_active) for row in rows]
+
+
+async def prompt_clis(session: AsyncSession) -> list[str]:
+    """The names of the active tools that answer prompts."""
+    is_asked = CliRow.answers_prompts.is_(True) & CliRow.is_active.is_(True)
+    return list(await session.scalars(select(CliRow.name).where(is_asked).order_by(CliRow.name)))

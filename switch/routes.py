@@ -14,8 +14,16 @@ from config.clients.switch import (
     SwitchBusy,
     UnknownModel,
 )
-from config.contracts.switch import Decision, QueryReply, QueryRequest, RouteReply, RouteRequest, SwitchStatus
-from config.errors import IdempotencyConflict, NotFound, NotInFleet, documented
+from config.contracts.switch import (
+    Decision,
+    QueryReply,
+    QueryRequest,
+    RegistryStatus,
+    RouteReply,
+    RouteRequest,
+    SwitchStatus,
+)
+from config.errors import Forbidden, IdempotencyConflict, NotFound, NotInFleet, documented
 from config.idempotency import KeyDep
 from switch.client_watch import CLIENT_CLOSED_REQUEST, ClientWatch
 from switch.service import Switch
@@ -70,3 +78,8 @@ async def decision(
 @router.get("/status", summary="What can be asked, and how it is")
 async def status(switch: SwitchDep) -> SwitchStatus:
     return await switch.status()
+
+
+@router.post("/registry/refresh", summary="Read the registry's models and tools again", responses=documented(Forbidden))
+async def refresh_registry(caller: CallerDep, switch: SwitchDep) -> RegistryStatus:
+    return await switch.refresh_registry(caller)

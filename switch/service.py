@@ -15,13 +15,14 @@ from config.contracts.switch import (
     Priority,
     QueryReply,
     QueryRequest,
+    RegistryStatus,
     RouteReply,
     RouteRequest,
     SwitchStats,
     SwitchStatus,
 )
 from config.database import Database
-from config.errors import IdempotencyInProgress, NotFound, NotInFleet
+from config.errors import Forbidden, IdempotencyInProgress, NotFound, NotInFleet
 from config.idempotency import Idempotency
 from switch import policy, repository
 from switch.calls import LOCAL, Call, Choice
@@ -30,6 +31,7 @@ from switch.ledger import Ledger
 from switch.light import Light
 from switch.policy import Wanted
 from switch.providers import Provider
+from switch.registry import Registry, told
 from switch.relay import Answered, Relay
 
 PRIORITY_OF: Mapping[ModulePriority, Priority] = {
@@ -45,13 +47,14 @@ class Switch:
         self,
         db: Database,
         ledger: Ledger,
+        registry: Registry,
         relay: Relay,
         light: Light,
         providers: dict[str, Provider],
         *,
         longest_answer_seconds: float,
     ) -> None:
-        self._db, self._ledger, self._relay = db, ledger, relay
+        self._db, self._ledger, self._registry, self._relay = db, ledger, registry, relay
         self._light, self._providers = light, providers
         self._longest_answer_seconds = longest_answer_seconds
         self._local = Choice(light, light.model)
@@ -217,6 +220,8 @@ class Switch:
             active=light.state is not LightState.UNUSABLE or bool(self._remote),
             models=[choice.name for choice in self.models],
             light_llm=light,
+            loaded=self._light.loaded(),
+            registry=told(await self._registry.known()),
             providers=providers,
             stats=SwitchStats(
                 total_queries=ledger.total,
@@ -228,6 +233,12 @@ class Switch:
                 lost_records=ledger.lost,
             ),
         )
+
+    async def refresh_registry(self, caller: Caller) -> RegistryStatus:
+        """Read hermes_db's models and tools again. Raises Forbidden for whoever is neither a service nor the owner."""
+        if not (caller.is_service or "*" in caller.scopes):
+            raise Forbidden("only services of the fleet and the owner tell switch that the registry changed")
+        return told(await self._registry.read())
 
     async def check(self) -> dict[str, Check]:
         """Health: the local model's file and process, and the providers."""

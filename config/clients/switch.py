@@ -3,7 +3,7 @@
 from typing import Any
 
 from config.clients.service_client import ServiceClient, segment
-from config.contracts.switch import Decision, RouteReply, RouteRequest, SwitchStatus
+from config.contracts.switch import Decision, RegistryStatus, RouteReply, RouteRequest, SwitchStatus
 from config.errors import FleetError
 
 GRACE_SECONDS = 2.0  # switch keeps the limit itself; ours is only for a switch that does not
@@ -51,8 +51,12 @@ class SwitchClient(ServiceClient):
         return await self._get(f"/switch/decisions/{segment(decision_id)}", Decision)
 
     async def status(self, *, timeout_seconds: float | None = None) -> SwitchStatus:
-        """The models that can be asked now."""
+        """The models that can be asked now, and in `loaded` those whose files are in use."""
         return await self._get("/switch/status", SwitchStatus, timeout_seconds=timeout_seconds)
+
+    async def registry_changed(self) -> RegistryStatus:
+        """Tell switch that hermes_db's models or tools changed: it reads them again, and says what it found."""
+        return await self._post("/switch/registry/refresh", None, RegistryStatus)
 
 
 class NoModelReachable(FleetError):

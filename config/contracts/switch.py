@@ -161,6 +161,22 @@ class LightStatus(Wire):
     stopped_after_seconds: float
 
 
+class LoadedModel(Wire):
+    """A model of this machine whose file is in use now: held in memory, or being loaded. It must not be removed."""
+
+    name: str
+    path: str
+
+
+class RegistryStatus(Wire):
+    """What switch knows of hermes_db's registry: how many active models, and which tools answer prompts. It looks again when told
+    (`POST /switch/registry/refresh`) and every minute."""
+
+    models: int
+    clis: list[str]
+    read_at: datetime
+
+
 class ProviderStatus(Wire):
     """A configured provider; `state` is `ok`, or `cooling` for a while after a failure that `detail` tells."""
 
@@ -191,5 +207,7 @@ class SwitchStatus(Wire):
     models: list[str]
     """Everything that `model` may be, beside `auto`; providers take further names as `<provider>/<model>`."""
     light_llm: LightStatus
+    loaded: list[LoadedModel]
+    registry: RegistryStatus
     providers: list[ProviderStatus]
     stats: SwitchStats

@@ -134,6 +134,8 @@ SWITCH_STATUS: dict[str, Any] = {
         "name": "fake-1", "state": "stopped", "detail": "", "pid": None, "starts": 0, "deaths": 0, "answering": 0, "waiting": 0,
         "asleep_after_seconds": 300.0, "stopped_after_seconds": 900.0,
     },
+    "loaded": [],
+    "registry": {"models": 0, "clis": [], "read_at": "2026-01-01T00:00:00Z"},
     "stats": {
         "total_queries": 0, "answered": 0, "errors": 0, "failed_over": 0, "avg_response_time_ms": 0.0,
         "unreported_uses": 0, "lost_records": 0,

@@ -17,6 +17,7 @@ from switch.failures import Failure, FailureKind
 from switch.flight import Flight
 from switch.ledger import Ledger
 from switch.policy import Wanted
+from switch.registry import Registry
 
 
 class HermesDb:
@@ -64,7 +65,7 @@ def hermes_db() -> HermesDb:
 
 @pytest.fixture
 def ledger(db, hermes_db) -> Ledger:
-    return Ledger(db, hermes_db)
+    return Ledger(db, hermes_db, Registry(db))
 
 
 def fly(ledger: Ledger, *outcomes: str) -> Flight:
@@ -192,7 +193,7 @@ async def test_the_real_client_speaks_the_contract(settings_of, secrets, db):
         return httpx.Response(200, json={"recorded": 1})
 
     client = HermesDbClient(settings_of(), secrets, "switch", transport=httpx.MockTransport(answer))
-    ledger = Ledger(db, client)
+    ledger = Ledger(db, client, Registry(db))
     fly(ledger, "answered")
     await ledger.flush()
     [(path, [use])] = seen

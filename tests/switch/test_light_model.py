@@ -52,8 +52,15 @@ def owner(home: Path) -> dict[str, str]:
 def switch(home: Path, owner: dict[str, str]):
     with real_switch(home, owner) as up:
         assert up.light["state"] == "stopped"  # nothing is loaded before somebody asks
+        assert up.client.get("/switch/status").json()["loaded"] == []
         assert up.client.post(PATH, json=chat("hello")).status_code == 200
         yield up
+
+
+def test_the_loaded_model_is_told_with_its_file(switch):
+    [loaded] = switch.client.get("/switch/status").json()["loaded"]
+    assert loaded["name"] == NAME
+    assert Path(loaded["path"]).is_file()
 
 
 def test_a_question_is_answered_and_the_model_named(switch):
