@@ -22,7 +22,15 @@ from config.errors import Forbidden, Unauthorized
 from config.secrets import FleetSecrets, token_hash
 
 DANGEROUS = frozenset(
-    {"shub:delete", "hermes:delete", "hermes_db:delete", "spawner:network", "manifestator:apply", "switch:overspend"}
+    {
+        "shub:delete",
+        "hermes:delete_model",
+        "hermes:maintenance",
+        "hermes_db:delete",
+        "spawner:network",
+        "manifestator:apply",
+        "switch:overspend",
+    }
 )
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CACHED_SECONDS = 2.0

@@ -74,6 +74,12 @@ class NotFound(FleetError):
     code, status, title = "not_found", 404, "There is nothing here by that name"
 
 
+class JobNotFound(NotFound):
+    """There is no job by that id."""
+
+    code, status, title = "job_not_found", 404, "There is no such job"
+
+
 class MethodNotAllowed(FleetError):
     code, status, title = "method_not_allowed", 405, "This route does not take that method"
 

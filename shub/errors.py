@@ -1,7 +1,7 @@
 """Refusals of shub. Those that its neighbours must know by class are defined with its client."""
 
-from config.clients.shub import AssetInUse, AssetNotFound, AudioProblem, AudioWorkerLost, JobNotFound, UnsupportedAudio
-from config.errors import FleetError
+from config.clients.shub import AssetInUse, AssetNotFound, AudioProblem, AudioWorkerLost, UnsupportedAudio
+from config.errors import FleetError, JobNotFound
 
 __all__ = [
     "AnalysisTooSlow",

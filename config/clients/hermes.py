@@ -16,6 +16,7 @@ from config.contracts.hermes import (
     Upkeep,
     Verification,
 )
+from config.errors import Conflict, FleetError, InvalidRequest, NotFound
 
 
 class HermesClient(ServiceClient):
@@ -84,3 +85,57 @@ class HermesClient(ServiceClient):
     async def cancel_job(self, job_id: str) -> Job:
         """Stop a job; a job that has ended stays as it is."""
         return await self._post(f"/hermes/jobs/{segment(job_id)}/cancel", None, Job)
+
+
+class ModelNotFound(NotFound):
+    """There is no model by that id."""
+
+    code, status, title = "model_not_kept", 404, "There is no such model here"
+
+
+class ModelInUse(Conflict):
+    """The model is loaded, or a job works on it; nothing was removed."""
+
+    code, status, title = "model_in_use", 409, "This model is in use"
+
+
+class FileRefused(InvalidRequest):
+    """A file of a kind that is never downloaded, or with a name that is not safe; the detail says which and why."""
+
+    code, status, title = "file_refused", 422, "This file is not taken"
+
+
+class FilesNotChosen(InvalidRequest):
+    """The model offers several versions, or not the one that was asked for; `choices` lists them with their sizes."""
+
+    code, status, title = "files_not_chosen", 422, "Say which version of the model is wanted"
+
+
+class ModelTooLarge(InvalidRequest):
+    """The files have more bytes than `hermes_download_limit_bytes`; nothing was kept."""
+
+    code, status, title = "model_too_large", 422, "This model is larger than a download may be"
+
+
+class HubFileWrong(FleetError):
+    """What the hub sent is not what the hub says the file is, also when asked again; nothing was kept."""
+
+    code, status, title = "hub_file_wrong", 502, "The hub sends a wrong file"
+
+
+class DownloadBroken(FleetError):
+    """The file could not be fetched to its end, also after waiting and asking again; asking later goes on where it stopped."""
+
+    code, status, title = "download_broken", 503, "The download broke off"
+
+
+class VirusFound(FileRefused):
+    """The antivirus found something in a file; all of the download was removed."""
+
+    code, status, title = "virus_found", 422, "The antivirus refuses this file"
+
+
+class ScannerProblem(FleetError):
+    """The antivirus that the settings name cannot be asked; without its word nothing is registered."""
+
+    code, status, title = "scanner_problem", 503, "The antivirus cannot be asked"

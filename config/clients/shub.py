@@ -87,12 +87,6 @@ class AssetNotFound(NotFound):
     code, status, title = "asset_not_found", 404, "There is no such audio file"
 
 
-class JobNotFound(NotFound):
-    """There is no job by that id."""
-
-    code, status, title = "job_not_found", 404, "There is no such job"
-
-
 class AssetInUse(FleetError):
     """A job that has not ended reads this file."""
 

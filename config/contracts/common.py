@@ -92,6 +92,8 @@ class Job(Wire):
     progress: float = Field(0.0, ge=0.0, le=1.0)
     result: dict[str, Any] | None = None
     error: str | None = None
+    detail: str = ""
+    """What running work waits for now, where that is worth telling."""
     done_bytes: int | None = None
     total_bytes: int | None = None
     created_at: datetime

@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from config import grants
-from config.clients.shub import AssetInUse, AssetNotFound, JobNotFound, NotFiniteAudio, ShubClient
+from config.clients.shub import AssetInUse, AssetNotFound, NotFiniteAudio, ShubClient
 from config.contracts.common import StatusEnum
 from config.contracts.shub import MixRequest, MixResult
-from config.errors import GrantRefused, IdempotencyConflict, InvalidRequest
+from config.errors import GrantRefused, IdempotencyConflict, InvalidRequest, JobNotFound
 from tests.shub.files import BAD_INSIDE, RATE, good, tone
 from tests.shub.signals import write
 

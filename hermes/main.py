@@ -1,0 +1,47 @@
+"""hermes: models and tools, found, verified, kept."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from config.clients.hermes_db import HermesDbClient
+from config.clients.switch import SwitchClient
+from config.module_template import Ground, create_module_app
+from hermes.jobs import Jobs
+from hermes.routes import jobs_router
+from hermes.settings import HermesSettings
+
+
+def create_app(settings: HermesSettings | None = None) -> FastAPI:
+    """The service; settings come from the environment when none are given."""
+    settings = settings or HermesSettings()
+
+    @asynccontextmanager
+    async def lifespan(ground: Ground) -> AsyncIterator[None]:
+        state = ground.app.state
+        async with AsyncExitStack() as closing:
+            # Neighbours, shared by all parts.
+            registry = HermesDbClient(settings, ground.secrets, "hermes")
+            closing.push_async_callback(registry.close)
+            switch = SwitchClient(settings, ground.secrets, "hermes")
+            closing.push_async_callback(switch.close)
+            # Parts. One that has jobs offers their kind before they are resumed.
+            state.jobs = jobs = Jobs(ground.db)
+            closing.push_async_callback(jobs.close)
+            await jobs.resume()
+            yield
+
+    return create_module_app(
+        "hermes",
+        settings,
+        routers=[jobs_router],
+        lifespan=lifespan,
+        operation_of=operation_of,
+        description="Finds, fetches and verifies models, keeps house, and knows the command-line tools of this box.",
+    )
+
+
+def operation_of(method: str, path: str) -> str | None:
+    """Removing models is decided at its gate (None): by a grant, or by a scope that names it; "" leaves a request at the rule."""
+    return None if method == "DELETE" and path.startswith("/hermes/models/") else ""
