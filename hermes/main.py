@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from config.clients.hermes_db import HermesDbClient
 from config.clients.switch import SwitchClient
 from config.module_template import Ground, create_module_app
+from hermes.cli_routes import cli_router
+from hermes.clis.tools import Tools
 from hermes.jobs import Jobs
 from hermes.routes import jobs_router
 from hermes.settings import HermesSettings
@@ -29,13 +31,16 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             # Parts. One that has jobs offers their kind before they are resumed.
             state.jobs = jobs = Jobs(ground.db)
             closing.push_async_callback(jobs.close)
+            state.tools = tools = Tools(settings, registry, switch)
+            closing.push_async_callback(tools.close)
             await jobs.resume()
+            await tools.open()
             yield
 
     return create_module_app(
         "hermes",
         settings,
-        routers=[jobs_router],
+        routers=[jobs_router, cli_router],
         lifespan=lifespan,
         operation_of=operation_of,
         description="Finds, fetches and verifies models, keeps house, and knows the command-line tools of this box.",

@@ -1,0 +1,1 @@
+"""Command-line tools: which ones are worth knowing, which are here, and in which version."""
