@@ -18,6 +18,7 @@ SERVICES: dict[str, int] = {
     "madre": 8001,
     "switch": 8080,
     "hermes_db": 8082,
+    "hermes": 8081,
     "shub": 8006,
     "spawner": 8002,
 }
@@ -58,7 +59,7 @@ class FleetSettings(BaseSettings):
     """Port of switch."""
     hermes_db_port: int = Field(SERVICES["hermes_db"], ge=1, le=65535)
     """Port of hermes_db."""
-    hermes_port: int = Field(8081, ge=1, le=65535)
+    hermes_port: int = Field(SERVICES["hermes"], ge=1, le=65535)
     """Port of hermes."""
     spawner_port: int = Field(SERVICES["spawner"], ge=1, le=65535)
     """Port of spawner."""
@@ -74,6 +75,8 @@ class FleetSettings(BaseSettings):
     """GGUF file of the local light model; the one that comes with the dependencies when unset."""
     light_model_sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$")
     """SHA-256 that the file in `light_model_path` must have; without it the file is taken as it is."""
+    hermes_download_limit_bytes: int = Field(2048 * MIB, ge=1)
+    """Most bytes of one download of a model."""
     projects: dict[str, Project] = {}
     """Folders that jobs may see, at /project, and commands that go by a name: JSON, `{"x": {"path": "/srv/x", "recipes":
     {"tests": {"command": "make", "args": ["-C", "/project", "test"]}}}}`."""

@@ -10,7 +10,7 @@ from config.errors import Forbidden, NotFound, NotInFleet
 from config.settings import SERVICES
 from gateway.errors import UnclearPath
 
-PLANNED = frozenset({"hermes", "manifestator", "mcp", "hormiguero"})
+PLANNED = frozenset({"manifestator", "mcp", "hormiguero"})
 """Modules of the design that this fleet does not have yet."""
 BEHIND_THE_DOOR = frozenset(SERVICES) - {"gateway"}
 

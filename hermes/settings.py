@@ -22,8 +22,6 @@ class HermesSettings(FleetSettings):
     """Folder of the models that were fetched; `<state_dir>/models` when unset."""
     hermes_hub_timeout: timedelta = Field(timedelta(seconds=20), gt=timedelta(0))
     """Longest silence of the hub, and longest time for one of its small answers; ISO 8601 duration."""
-    hermes_download_limit_bytes: int = Field(2 * GIB, ge=1)
-    """Most bytes of one download."""
     hermes_downloads: int = Field(2, ge=1, le=16)
     """How many downloads run at the same time."""
     hermes_most_models: int = Field(30, ge=1, le=10_000)

@@ -19,6 +19,12 @@ from vx11.running import run_dir, status_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 120
+NOBODY_OUTSIDE = {
+    "VX11_HERMES_HUB_URL": "http://127.0.0.1:9",
+    "VX11_HERMES_OPENROUTER_URL": "http://127.0.0.1:9",
+    "VX11_HERMES_SEARCH_INTERVAL": "PT0S",
+}
+"""A trial asks nobody outside of this machine unless it is told whom."""
 
 
 class TrialFleet:
@@ -31,7 +37,11 @@ class TrialFleet:
         chosen = {f"VX11_{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         compiled = {"VX11_SHUB_CACHE_DIR": str(Path(sys.prefix) / "cache" / "trial")}  # once, not anew for each trial
         jobs = {"VX11_SPAWNER_WORK_DIR": str(reachable_folder())} if os.geteuid() == 0 else {}
-        self.environment = {**inherited, **chosen, **compiled, **jobs, "VX11_STATE_DIR": str(state_dir), **variables}
+        self.environment = {
+            **(inherited | chosen | compiled | jobs | NOBODY_OUTSIDE),
+            "VX11_STATE_DIR": str(state_dir),
+            **variables,
+        }
         self.environment["PYTHONPATH"] = str(ROOT)
         ports = {f"{service}_port": port for service, port in self.ports.items()}
         self.settings = FleetSettings.model_validate({"state_dir": state_dir, **ports})

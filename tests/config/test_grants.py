@@ -66,8 +66,8 @@ async def test_a_changed_parameter_voids_it_and_that_is_recorded(gate, secrets, 
 
 
 async def test_a_grant_for_something_else_is_refused(gate, secrets):
-    with pytest.raises(GrantRefused, match="hermes:delete"):
-        await check(gate, a_grant(secrets, "hermes:delete"))
+    with pytest.raises(GrantRefused, match="hermes:delete_model"):
+        await check(gate, a_grant(secrets, "hermes:delete_model"))
 
 
 async def test_an_expired_grant_is_refused(gate, secrets, monkeypatch):
@@ -147,7 +147,7 @@ async def test_what_is_signed_and_makes_no_sense_is_refused(gate, secrets, conte
 
 async def test_without_a_grant_only_a_scope_that_names_the_operation_goes_through(gate):
     assert await check(gate, None, Caller("token:x", frozenset({"shub:delete"}))) is None
-    for scopes in ({"*"}, {"shub:*"}, {"shub:write"}, {"hermes:delete"}, set()):
+    for scopes in ({"*"}, {"shub:*"}, {"shub:write"}, {"hermes:delete_model"}, set()):
         with pytest.raises(GrantRefused, match=r"/madre/control"):
             await check(gate, None, Caller("token:x", frozenset(scopes)))
 

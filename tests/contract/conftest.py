@@ -141,6 +141,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url:
             "VX11_PROVIDERS": json.dumps({"fake": {"base_url": provider, "models": ["fake-1"]}}),
             "VX11_LIGHT_MODEL_PATH": str(folder / "no-model.gguf"),  # answers come from the provider, in no time
             "VX11_LOG_LEVEL": "info",
+            "VX11_HERMES_HUB_URL": "http://127.0.0.1:9",  # nobody is asked outside
+            "VX11_HERMES_OPENROUTER_URL": "http://127.0.0.1:9",
+            "VX11_HERMES_DISCOVER_PAGES": "[]",
+            "VX11_HERMES_SEARCH_INTERVAL": "PT0S",
+            "VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S",
             "VX11_SPAWNER_CONCURRENCY": "2",  # what is made up runs for real, in the sandbox: mostly `true`, with odd arguments
         }
         | {f"VX11_{service.upper()}_PORT": str(port) for service, port in zip(SERVICES, ports, strict=True)}

@@ -33,6 +33,7 @@ class Fleet:
     madre: Module = field(default_factory=Module)
     switch: Module = field(default_factory=Module)
     hermes_db: Module = field(default_factory=Module)
+    hermes: Module = field(default_factory=Module)
     shub: Module = field(default_factory=Module)
     spawner: Module = field(default_factory=Module)
 

@@ -170,7 +170,7 @@ async def test_other_provider_token_routes_do_pass(door, fleet):
     assert len(fleet.hermes_db.visits) == 3
 
 
-@pytest.mark.parametrize("module", ["hermes", "manifestator", "mcp", "hormiguero"])
+@pytest.mark.parametrize("module", ["manifestator", "mcp", "hormiguero"])
 async def test_a_module_that_is_not_built_is_said_to_be_missing(door, module):
     body = problem_of(await door.ask(f"GET /{module}/anything"), 501, "not_in_fleet")
     assert f"{module} is not part of this fleet" in body["detail"]

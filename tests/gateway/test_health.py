@@ -40,7 +40,7 @@ async def test_with_a_token_it_adds_up_the_fleet(door, well, secrets):
     body = await health(door)
     assert body["status"] == "ok"
     assert body["checks"]["database"]["status"] == "ok"
-    assert set(body["services"]) == {"madre", "switch", "hermes_db", "shub", "spawner"}
+    assert set(body["services"]) == {"madre", "switch", "hermes_db", "hermes", "shub", "spawner"}
     assert body["services"]["madre"]["uptime_seconds"] == 1.5
     visit = well.madre.visits[0]
     assert visit.line == b"GET /madre/health HTTP/1.1"

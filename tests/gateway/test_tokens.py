@@ -240,7 +240,7 @@ async def test_another_callers_key_is_another_key(owner):
         ({"name": "x", "scopes": ["madre:"]}, "body.scopes"),
         ({"name": "x", "scopes": ["madre:re ad"]}, "body.scopes"),
         ({"name": "x", "scopes": ["madre:read\r\nX: y"]}, "body.scopes"),
-        ({"name": "x", "scopes": ["hermes:delete"]}, "body.scopes"),
+        ({"name": "x", "scopes": ["hormiguero:scan"]}, "body.scopes"),
         ({"name": "x", "scopes": ["madre:*"] * 65}, "body.scopes"),
         ({"name": "x", "scopes": ["madre:*"], "expires_in_seconds": 0}, "body.expires_in_seconds"),
         ({"name": "x", "scopes": ["madre:*"], "expires_in_seconds": 10**12}, "body.expires_in_seconds"),
