@@ -1,27 +1,45 @@
 """Refusals of hermes. Those that its neighbours must know by class are defined with its client."""
 
 from config.clients.hermes import (
+    CatalogueUnavailable,
     DownloadBroken,
+    FileNotOnHub,
     FileRefused,
     FilesNotChosen,
+    GatedModel,
+    HubBroken,
     HubFileWrong,
+    HubRateLimited,
+    HubTokenRefused,
+    HubUnreachable,
     ModelInUse,
     ModelNotFound,
+    ModelNotOnHub,
     ModelTooLarge,
+    RevisionNotFound,
     ScannerProblem,
     VirusFound,
 )
 from config.errors import JobNotFound
 
 __all__ = [
+    "CatalogueUnavailable",
     "DownloadBroken",
+    "FileNotOnHub",
     "FileRefused",
     "FilesNotChosen",
+    "GatedModel",
+    "HubBroken",
     "HubFileWrong",
+    "HubRateLimited",
+    "HubTokenRefused",
+    "HubUnreachable",
     "JobNotFound",
     "ModelInUse",
     "ModelNotFound",
+    "ModelNotOnHub",
     "ModelTooLarge",
+    "RevisionNotFound",
     "ScannerProblem",
     "VirusFound",
 ]

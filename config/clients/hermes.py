@@ -87,6 +87,64 @@ class HermesClient(ServiceClient):
         return await self._post(f"/hermes/jobs/{segment(job_id)}/cancel", None, Job)
 
 
+class HubUnreachable(FleetError):
+    """The hub is down, late, cuts the connection or answers 5xx; nothing was changed."""
+
+    code, status, title = "hub_unreachable", 503, "The model hub cannot be reached"
+
+
+class HubRateLimited(FleetError):
+    """The hub wants to be asked less; `retry_after_seconds` is how long it asks to wait, where it says so."""
+
+    code, status, title = "hub_rate_limited", 429, "The model hub wants to be asked less"
+
+    @property
+    def retry_after_seconds(self) -> float | None:
+        return self.extra.get("retry_after_seconds")
+
+
+class HubBroken(FleetError):
+    """The hub answers something that cannot be a hub's answer, or sends us round in circles."""
+
+    code, status, title = "hub_broken", 502, "The model hub answers nonsense"
+
+
+class ModelNotOnHub(NotFound):
+    """The hub has no model by that name, or hides it from whoever has no token for it."""
+
+    code, status, title = "model_not_on_hub", 404, "The hub has no such model"
+
+
+class RevisionNotFound(NotFound):
+    """The model has no such revision."""
+
+    code, status, title = "revision_not_found", 404, "The model has no such revision"
+
+
+class FileNotOnHub(NotFound):
+    """The revision of the model has no such file."""
+
+    code, status, title = "file_not_on_hub", 404, "The hub has no such file"
+
+
+class GatedModel(FleetError):
+    """The model's licence has to be accepted on the hub first; the detail says where."""
+
+    code, status, title = "gated_model", 403, "The licence of this model was not accepted"
+
+
+class HubTokenRefused(FleetError):
+    """The hub does not take our token; the detail says where it is set."""
+
+    code, status, title = "hub_token_refused", 403, "The hub does not take our token"
+
+
+class CatalogueUnavailable(FleetError):
+    """OpenRouter's catalogue cannot be read: it is down, late or answers nonsense."""
+
+    code, status, title = "catalogue_unavailable", 503, "The catalogue cannot be read"
+
+
 class ModelNotFound(NotFound):
     """There is no model by that id."""
 
