@@ -2,7 +2,11 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""What tells the time where it has to be told otherwise in a test."""
 
 
 def utc_now() -> datetime:

@@ -165,7 +165,7 @@ class _Header:
             raise GgufBroken(f"it holds a text of {length} bytes at byte {self._at}")
         start = self._at
         self._step(length)
-        return self._content[start : start + length].decode(errors="replace")
+        return self._content[start : start + length].decode(errors="replace").replace("\x00", "")
 
     def _step(self, size: int) -> None:
         self._at += size

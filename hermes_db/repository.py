@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     Select,
     Table,
     Update,
@@ -48,6 +49,9 @@ USAGE = cast(Table, UsageStatRow.__table__)
 
 LONGEST_RANKING = 500
 """Most entries of one list in the statistics."""
+
+PRIOR_USES, MEMORY_USES = 10, 100
+"""For how many uses a model's score stands before it was used, and at most."""
 
 Shape = TypeVar("Shape", bound=Wire)
 
@@ -185,6 +189,26 @@ async def add_specialty(session: AsyncSession, new: SpecialtyNew, parent_id: int
     return int((await session.execute(insert(SPECIALTIES).values(values).returning(SPECIALTIES.c.id))).scalar_one())
 
 
+async def change_specialty(session: AsyncSession, specialty_id: int, values: Mapping[str, Any]) -> None:
+    await session.execute(update(SPECIALTIES).where(SPECIALTIES.c.id == specialty_id).values(dict(values)))
+
+
+async def children(session: AsyncSession, specialty_id: int) -> list[str]:
+    """The names of the next narrower ones."""
+    query = select(SPECIALTIES.c.name).where(SPECIALTIES.c.parent_id == specialty_id).order_by(SPECIALTIES.c.id)
+    return list(await session.scalars(query))
+
+
+async def ancestors(session: AsyncSession, name: str) -> list[str]:
+    """The names of all wider ones, the next first."""
+    start = select(SPECIALTIES.c.parent_id, literal(0).label("distance")).where(SPECIALTIES.c.name == name)
+    chain = start.cte("chain", recursive=True)
+    above = select(SPECIALTIES.c.parent_id, chain.c.distance + 1).join(chain, SPECIALTIES.c.id == chain.c.parent_id)
+    chain = chain.union_all(above)
+    query = select(SPECIALTIES.c.name).join(chain, SPECIALTIES.c.id == chain.c.parent_id).order_by(chain.c.distance)
+    return list(await session.scalars(query))
+
+
 # --- usage ---------------------------------------------------------------------------------------------------------
 
 
@@ -197,16 +221,24 @@ async def unknown_ids(session: AsyncSession, table: Table, ids: Iterable[int]) -
 
 
 async def add_uses(session: AsyncSession, uses: Iterable[Use], now: datetime) -> None:
-    """Add the uses and count them on their models and tools; a use without a time gets `now`."""
+    """Add the uses and count them on their models and tools; models are scored by them. A use without a time gets `now`."""
     rows = [use.model_dump() | {"at": use.at or now} for use in uses]
     await session.execute(insert(USAGE), rows)
     for table, key in ((MODELS, "model_id"), (CLIS, "cli_id")):
-        times: dict[int, list[datetime]] = {}
+        found: dict[int, list[dict[str, Any]]] = {}
         for row in rows:
             if row[key] is not None:
-                times.setdefault(row[key], []).append(row["at"])
-        if times:
-            counted = [{"used_id": used_id, "uses": len(at), "latest": max(at)} for used_id, at in times.items()]
+                found.setdefault(row[key], []).append(row)
+        counted = [
+            {
+                "used_id": used_id,
+                "uses": len(of_one),
+                "successes": sum(row["success"] for row in of_one),
+                "latest": max(row["at"] for row in of_one),
+            }
+            for used_id, of_one in found.items()
+        ]
+        if counted:
             await session.execute(_count_uses(table), counted)
 
 
@@ -316,16 +348,28 @@ def _active_and_not(table: Table) -> tuple[ColumnElement[int], ColumnElement[int
 
 
 def _count_uses(table: Table) -> Update:
-    """Adds `uses` to the row `used_id`, last used at `latest` unless it was used later already."""
+    """Adds `uses` to the row `used_id`, last used at `latest` unless it was used later already; scores it if it is a model."""
     last, latest = table.c.last_used_at, bindparam("latest", type_=table.c.last_used_at.type)
-    return (
-        update(table)
-        .where(table.c.id == bindparam("used_id"))
-        .values(
-            usage_count=table.c.usage_count + bindparam("uses", type_=table.c.usage_count.type),
-            last_used_at=case((or_(last.is_(None), last < latest), latest), else_=last),
-        )
-    )
+    uses = bindparam("uses", type_=table.c.usage_count.type)
+    values: dict[str, ColumnElement[Any]] = {
+        "usage_count": table.c.usage_count + uses,
+        "last_used_at": case((or_(last.is_(None), last < latest), latest), else_=last),
+    }
+    if table is MODELS:
+        values["performance_score"] = _score_after(uses, bindparam("successes", type_=Float()))
+    return update(table).where(table.c.id == bindparam("used_id")).values(values)
+
+
+def _score_after(uses: ColumnElement[int], successes: ColumnElement[float]) -> ColumnElement[Any]:
+    """The share of uses that went well, by a model's score before: `(score * weight + successes) / (weight + uses)`.
+
+    The weight is how many uses the score before stands for: those that were counted and `PRIOR_USES`, at most `MEMORY_USES`. So a model's
+    first score, or one that a person sets, is where it starts from, and what happened long ago fades. Source: the mean of a Beta
+    distribution after Bernoulli trials (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.4), with a bounded number of trials.
+    """
+    counted = MODELS.c.usage_count
+    weight = case((counted < MEMORY_USES - PRIOR_USES, counted + PRIOR_USES), else_=MEMORY_USES) * 1.0
+    return (MODELS.c.performance_score * weight + successes) / (weight + uses)
 
 
 def _figures() -> list[ColumnElement[Any]]:

@@ -1,4 +1,4 @@
-"""HTTP in, HTTP out: one call to the registry each."""
+"""HTTP in, HTTP out: models, tools and how they were used; one call to the registry each."""
 
 from typing import Annotated
 
@@ -17,14 +17,12 @@ from config.contracts.hermes_db import (
     Label,
     Model,
     ModelChange,
+    ModelKept,
     ModelNew,
     ModelPage,
     ModelUse,
     ModelUseRecorded,
-    Specialty,
     SpecialtyName,
-    SpecialtyNew,
-    SpecialtyPage,
     Stats,
     UseBatch,
     UsesRecorded,
@@ -93,6 +91,21 @@ async def register_model(body: ModelNew, caller: CallerDep, key: KeyDep, registr
     return await registry.register_model(body, caller, key)
 
 
+@router.put(
+    "/models",
+    summary="Register a model that lies on this box, or bring it up to date",
+    responses=documented(Conflict) | {201: {"model": Model, "description": "The model was not known before"}},
+)
+async def keep_model(body: ModelKept, caller: CallerDep, registry: RegistryDep, response: Response) -> Model:
+    """The one way of models whose file was read: what hermes fetched, and what a package brought.
+
+    One that is known by its name or path gets the new facts of its file; name, tags, specialty and score stay, metadata is added to.
+    """
+    model, is_new = await registry.keep_model(body, caller)
+    response.status_code = 201 if is_new else 200
+    return model
+
+
 @router.get("/models/{model_id}", summary="Show a model", responses=documented(NotFound))
 async def model(model_id: ModelId, registry: RegistryDep) -> Model:
     return await registry.model(model_id)
@@ -158,16 +171,6 @@ async def change_cli(name: CliName, body: CliChange, caller: CallerDep, registry
 async def deactivate_cli(name: CliName, caller: CallerDep, registry: RegistryDep) -> Cli:
     """Lists show it no more unless asked to. PATCH with `{"is_active": true}` brings it back."""
     return await registry.deactivate_cli(name, caller)
-
-
-@router.get("/specialties", summary="List specialties")
-async def specialties(page: PageDep, registry: RegistryDep) -> SpecialtyPage:
-    return await registry.specialties(page)
-
-
-@router.post("/specialties", status_code=201, summary="Add a specialty", responses=documented(Conflict))
-async def add_specialty(body: SpecialtyNew, caller: CallerDep, key: KeyDep, registry: RegistryDep) -> Specialty:
-    return await registry.add_specialty(body, caller, key)
 
 
 @router.post("/usage", summary="Record a batch of uses", responses=documented(Conflict))

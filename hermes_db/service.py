@@ -1,9 +1,7 @@
 """What the registry does, in order: look the request's key up, check what it names, change, audit, answer."""
 
-import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
@@ -11,9 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.auth import Caller
 from config.clock import utc_now
-from config.contracts.common import Wire
 from config.contracts.hermes_db import (
-    LARGEST_INTEGER,
     Cli,
     CliChange,
     CliFacts,
@@ -21,13 +17,11 @@ from config.contracts.hermes_db import (
     CliPage,
     Model,
     ModelChange,
+    ModelKept,
     ModelNew,
     ModelPage,
     ModelUse,
     ModelUseRecorded,
-    Specialty,
-    SpecialtyNew,
-    SpecialtyPage,
     Stats,
     Use,
     UsesRecorded,
@@ -35,47 +29,30 @@ from config.contracts.hermes_db import (
 from config.database import Database
 from config.errors import Conflict, InvalidRequest, NotFound
 from config.forensics import Trail
-from config.idempotency import Idempotency
 from config.pages import PageQuery, page_of
 from hermes_db import repository
-from hermes_db.repository import CliFilter, ModelFilter, Window
+from hermes_db.once import SERVICE, module_of, once
+from hermes_db.pages import window_of
+from hermes_db.repository import CliFilter, ModelFilter
+from hermes_db.specialties import require_specialty
 
-SERVICE = "hermes_db"
 OWN_CALLER = Caller(SERVICE, frozenset({f"{SERVICE}:*"}), is_service=True)
 """In whose name the registry does what nobody asked for: its first entries."""
-FACTS_OF_A_FILE = {"source", "path", "size_bytes", "sha256", "model_type", "version", "license"}
+FACTS_OF_A_FILE = {"model_id", "source", "path", "size_bytes", "sha256", "model_type", "version", "license", "revision"}
 GIB = 1024**3
-SEEDS = Path(__file__).parent / "specialties.json"
-
-Reply = TypeVar("Reply", bound=Wire)
-Change = Callable[[AsyncSession], Awaitable[Reply]]
 
 
 class Registry:
-    """The models, tools and specialties this box knows, and how they were used."""
+    """The models and tools this box knows, and how they were used."""
 
     def __init__(self, db: Database, trail: Trail) -> None:
         self._db, self._trail = db, trail
-
-    async def seed(self) -> int:
-        """Add those of the first specialties that are not there; returns how many that was."""
-        seeds = [SpecialtyNew.model_validate(seed) for seed in json.loads(SEEDS.read_text())]
-        async with self._db.read() as session:
-            known = set(await repository.specialty_names(session))
-        missing = [seed for seed in seeds if seed.name not in known]
-        if missing:
-            async with self._db.write() as session:
-                known = set(await repository.specialty_names(session))  # another one may have started with us
-                for seed in missing:
-                    if seed.name not in known:
-                        await repository.add_specialty(session, seed, None)
-        return len(missing)
 
     # --- models ----------------------------------------------------------------------------------------------------
 
     async def models(self, wanted: ModelFilter, page: PageQuery) -> ModelPage:
         async with self._db.read() as session:
-            found, count = await repository.models(session, wanted, _window(page))
+            found, count = await repository.models(session, wanted, window_of(page))
         shown = page_of(found, page, cursor="id")
         return ModelPage(items=shown.items, next_cursor=shown.next_cursor, count=count, models=shown.items)
 
@@ -90,20 +67,28 @@ class Registry:
         async def change(session: AsyncSession) -> Model:
             return await self._register_model(session, new, caller)
 
-        return await self._once("register_model", new, Model, caller, key, change)
+        return await once(self._db, caller, key, "register_model", new.model_dump(mode="json"), Model, change)
 
-    async def keep_model(self, new: ModelNew, caller: Caller) -> Model:
-        """Register the model, or bring what is known of its file up to date.
+    async def keep_model(self, found: ModelKept, caller: Caller) -> tuple[Model, bool]:
+        """Register a model that lies here, or bring what is known of its file up to date; tells which: True for a new one.
 
-        It is looked for by name, then by path. What people decide stays as it is: name, tags, specialty, score, whether it is active.
+        Every model whose file was read comes this way, fetched by hermes or brought by a package. It is looked for by name, then by path.
+        What people decide stays as it is: name, tags, specialty, score. Metadata is added to; whether it is active changes only if asked.
         """
+        new = ModelNew.model_validate(found.model_dump())
         async with self._db.write() as session:
             before = await repository.model_named(session, new.name)
             if before is None and new.path is not None:
                 before = await repository.model_at(session, new.path)
             if before is None:
-                return await self._register_model(session, new, caller)
-            return await self._change_model(session, before, new.model_dump(include=FACTS_OF_A_FILE), caller)
+                made = await self._register_model(session, new, caller)
+                if found.is_active is False:
+                    made = await self._change_model(session, made, {"is_active": False}, caller)
+                return made, True
+            values = _model_values(new)
+            facts = {name: values[name] for name in FACTS_OF_A_FILE} | {"metadata": before.metadata | new.metadata}
+            facts |= {} if found.is_active is None else {"is_active": found.is_active}
+            return await self._change_model(session, before, facts, caller), False
 
     async def replace_model(self, model_id: int, new: ModelNew, caller: Caller) -> Model:
         """Put new facts in the place of all old ones; id, counters and whether it is active stay.
@@ -125,7 +110,7 @@ class Registry:
         return await self.change_model(model_id, ModelChange(is_active=False), caller)
 
     async def _register_model(self, session: AsyncSession, new: ModelNew, caller: Caller) -> Model:
-        await _require_specialty(session, new.specialty)
+        await require_specialty(session, new.specialty)
         taken = await repository.model_named(session, new.name)
         if taken is not None:
             raise Conflict(f"a model named {new.name!r} exists: it has the id {taken.id}")
@@ -149,7 +134,7 @@ class Registry:
         if not changed:
             return before
         if "specialty" in changed:
-            await _require_specialty(session, changed["specialty"])
+            await require_specialty(session, changed["specialty"])
         if "name" in changed and (taken := await repository.model_named(session, changed["name"])) is not None:
             raise Conflict(f"a model named {taken.name!r} exists: it has the id {taken.id}")
         try:
@@ -163,7 +148,7 @@ class Registry:
 
     async def clis(self, wanted: CliFilter, page: PageQuery) -> CliPage:
         async with self._db.read() as session:
-            found, count = await repository.clis(session, wanted, _window(page))
+            found, count = await repository.clis(session, wanted, window_of(page))
         shown = page_of(found, page, cursor="id")
         return CliPage(items=shown.items, next_cursor=shown.next_cursor, count=count, clis=shown.items)
 
@@ -183,7 +168,7 @@ class Registry:
                 )
             return await self._add_cli(session, new.name, new, caller)
 
-        return await self._once("register_cli", new, Cli, caller, key, change)
+        return await once(self._db, caller, key, "register_cli", new.model_dump(mode="json"), Cli, change)
 
     async def put_cli(self, name: str, facts: CliFacts, caller: Caller) -> tuple[Cli, bool]:
         """Register the tool or replace what is known of it; tells which: True for a new one."""
@@ -221,32 +206,6 @@ class Registry:
         await self._record_change(session, "cli", before, after, changed, caller)
         return after
 
-    # --- specialties -----------------------------------------------------------------------------------------------
-
-    async def specialties(self, page: PageQuery) -> SpecialtyPage:
-        async with self._db.read() as session:
-            found, count = await repository.specialties(session, _window(page))
-        shown = page_of(found, page, cursor="id")
-        return SpecialtyPage(items=shown.items, next_cursor=shown.next_cursor, count=count, specialties=shown.items)
-
-    async def add_specialty(self, new: SpecialtyNew, caller: Caller, key: str | None) -> Specialty:
-        """Raises Conflict when the name is taken, InvalidRequest when the parent does not exist."""
-
-        async def change(session: AsyncSession) -> Specialty:
-            if await repository.specialty_named(session, new.name) is not None:
-                raise Conflict(f"the specialty {new.name!r} exists")
-            parent = None
-            if new.parent is not None:
-                await _require_specialty(session, new.parent, field="parent")
-                parent = await repository.specialty_named(session, new.parent)
-            try:
-                await repository.add_specialty(session, new, parent.id if parent else None)
-            except IntegrityError as exc:
-                raise Conflict(f"the specialty {new.name!r} exists") from exc
-            return _found(await repository.specialty_named(session, new.name), "the new specialty")
-
-        return await self._once("add_specialty", new, Specialty, caller, key, change)
-
     # --- usage -----------------------------------------------------------------------------------------------------
 
     async def record_model_use(self, model_id: int, use: ModelUse, caller: Caller, key: str | None) -> ModelUseRecorded:
@@ -254,12 +213,13 @@ class Registry:
 
         async def change(session: AsyncSession) -> ModelUseRecorded:
             _found(await repository.model(session, model_id), f"no model has the id {model_id}")
-            values = use.model_dump() | {"module": use.module or _module_of(caller), "model_id": model_id}
+            values = use.model_dump() | {"module": use.module or module_of(caller), "model_id": model_id}
             await repository.add_uses(session, [Use.model_construct(**values)], utc_now())
             after = _found(await repository.model(session, model_id), f"no model has the id {model_id}")
             return ModelUseRecorded.model_validate(after.model_dump() | {"model_id": model_id})
 
-        return await self._once(f"use_model:{model_id}", use, ModelUseRecorded, caller, key, change)
+        sent = use.model_dump(mode="json")
+        return await once(self._db, caller, key, f"use_model:{model_id}", sent, ModelUseRecorded, change)
 
     async def record_uses(self, uses: Sequence[Use], caller: Caller, key: str | None) -> UsesRecorded:
         """Keep a batch of uses, all of them or none. Raises InvalidRequest naming the models and tools that do not exist."""
@@ -269,7 +229,8 @@ class Registry:
             await repository.add_uses(session, uses, utc_now())
             return UsesRecorded(recorded=len(uses))
 
-        return await self._once("record_uses", uses, UsesRecorded, caller, key, change)
+        sent = [use.model_dump(mode="json") for use in uses]
+        return await once(self._db, caller, key, "record_uses", sent, UsesRecorded, change)
 
     async def stats(self, days: int) -> Stats:
         """What is registered, and what was used in the last `days` times 24 hours."""
@@ -293,27 +254,6 @@ class Registry:
 
     # --- how it is done --------------------------------------------------------------------------------------------
 
-    async def _once(
-        self,
-        operation: str,
-        body: Wire | Sequence[Wire],
-        reply: type[Reply],
-        caller: Caller,
-        key: str | None,
-        change: Change[Reply],
-    ) -> Reply:
-        """Make the change once per Idempotency-Key; change, key and answer are one transaction."""
-        sent = [one.model_dump(mode="json") for one in ([body] if isinstance(body, Wire) else body)]
-        once = Idempotency.of(SERVICE, caller.id, key, operation, sent)
-        async with self._db.write() as session:
-            earlier = await once.earlier(session)
-            if earlier is not None:
-                return reply.model_validate(earlier.answer)
-            await once.claim(session, None)
-            made = await change(session)
-            await once.keep(session, 200, made.model_dump(mode="json"))
-            return made
-
     async def _record_change(
         self,
         session: AsyncSession,
@@ -332,21 +272,8 @@ class Registry:
         await self._trail.record(session, f"{kind}_{event}", subject, caller.id, name=after.name, before=old, after=new)
 
 
-def _window(page: PageQuery) -> Window:
-    cursor = page.cursor or "0"
-    if not (cursor.isascii() and cursor.isdigit()) or int(cursor[:20]) > LARGEST_INTEGER:
-        problem = {"field": "query.cursor", "message": "is not a next_cursor of this list"}
-        raise InvalidRequest("query.cursor: is not a next_cursor of this list", errors=[problem])
-    return Window(after=int(cursor), most=page.limit + 1)
-
-
 def _model_values(new: ModelNew) -> dict[str, Any]:
     return new.model_dump() | {"model_id": new.model_id or new.name}
-
-
-def _module_of(caller: Caller) -> str:
-    """Under which name uses are counted that do not say whose they are."""
-    return caller.id[:50] if caller.is_service else "client"
 
 
 Found = TypeVar("Found")
@@ -356,17 +283,6 @@ def _found(row: Found | None, problem: str) -> Found:
     if row is None:
         raise NotFound(problem)
     return row
-
-
-async def _require_specialty(session: AsyncSession, name: str | None, *, field: str = "specialty") -> None:
-    if name is None:
-        return
-    known = await repository.specialty_names(session)
-    if name not in known:
-        message = (
-            f"no specialty is called {name!r}: POST /hermes_db/specialties makes one; there are {', '.join(known)}"
-        )
-        raise InvalidRequest(f"body.{field}: {message}", errors=[{"field": f"body.{field}", "message": message}])
 
 
 async def _require_known(session: AsyncSession, uses: Sequence[Use]) -> None:

@@ -11,14 +11,23 @@ from config.contracts.hermes_db import (
     CliChange,
     CliFacts,
     CliNew,
+    Lease,
+    LeaseNew,
+    LeaseReturn,
     Model,
     ModelChange,
+    ModelKept,
     ModelNew,
     ModelUse,
     ModelUseRecorded,
     Specialty,
+    SpecialtyChange,
+    SpecialtyInTree,
     SpecialtyNew,
     Stats,
+    TokenFacts,
+    TokenNew,
+    TokenValue,
     Use,
     UsesRecorded,
 )
@@ -62,6 +71,13 @@ class HermesDbClient(ServiceClient):
 
     async def register_model(self, new: ModelNew, *, idempotency_key: str | None = None) -> Model:
         return await self._post("/hermes_db/models", new, Model, idempotency_key=idempotency_key)
+
+    async def keep_model(self, found: ModelKept) -> Model:
+        """Register a model that lies on this box, or bring what is known of its file up to date; the way of every downloaded model.
+
+        It is looked for by name, then by path. What people decide stays: name, tags, specialty, score.
+        """
+        return await self._ask("PUT", "/hermes_db/models", Model, json=found.model_dump(mode="json"))
 
     async def change_model(self, model_id: int, change: ModelChange) -> Model:
         """Change those fields that were set in `change`; `is_active=True` brings a deactivated model back."""
@@ -120,12 +136,48 @@ class HermesDbClient(ServiceClient):
     async def deactivate_cli(self, name: str) -> Cli:
         return await self._ask("DELETE", _cli_path(name), Cli)
 
+    async def take_cli(self, name: str, lease: LeaseNew | None = None, *, idempotency_key: str | None = None) -> Lease:
+        """Take a turn with a tool, before it is run. Raises TooManyRequests naming the limit, with `Retry-After` in its headers, and
+        Conflict for a tool that was deactivated."""
+        return await self._post(
+            f"{_cli_path(name)}/leases", lease or LeaseNew(), Lease, idempotency_key=idempotency_key
+        )
+
+    async def give_cli_back(self, name: str, lease_id: str, how: LeaseReturn) -> Lease:
+        """Give the turn back and tell how the tool did; a second time changes nothing."""
+        body = how.model_dump(mode="json", exclude_none=True)
+        return await self._ask("DELETE", f"{_cli_path(name)}/leases/{segment(lease_id)}", Lease, json=body)
+
+    async def specialty(self, name: str) -> SpecialtyInTree:
+        return await self._get(f"/hermes_db/specialties/{segment(name)}", SpecialtyInTree)
+
+    async def change_specialty(self, name: str, change: SpecialtyChange) -> SpecialtyInTree:
+        """Change those fields that were set in `change`. Raises Conflict where the tree would become a circle."""
+        body = change.model_dump(mode="json", exclude_unset=True)
+        return await self._ask("PATCH", f"/hermes_db/specialties/{segment(name)}", SpecialtyInTree, json=body)
+
     async def specialties(self, *, limit: int = 500, cursor: str | None = None) -> Page[Specialty]:
         params = _sent({"limit": limit, "cursor": cursor})
         return await self._get("/hermes_db/specialties", Page[Specialty], params=params)
 
     async def add_specialty(self, new: SpecialtyNew, *, idempotency_key: str | None = None) -> Specialty:
         return await self._post("/hermes_db/specialties", new, Specialty, idempotency_key=idempotency_key)
+
+    async def tokens(self, *, limit: int = 50, cursor: str | None = None) -> Page[TokenFacts]:
+        """What is known of the keys of outside services, without the keys."""
+        return await self._get("/hermes_db/tokens", Page[TokenFacts], params=_sent({"limit": limit, "cursor": cursor}))
+
+    async def put_token(self, new: TokenNew, *, idempotency_key: str | None = None) -> TokenFacts:
+        body = new.model_dump(mode="json", exclude_none=True) | {"token": new.token.get_secret_value()}
+        return await self._post("/hermes_db/tokens", body, TokenFacts, idempotency_key=idempotency_key)
+
+    async def token_value(self, service: str) -> TokenValue:
+        """The key for an outside service; counts as one use of it, and is written to the audit trail.
+
+        Raises NotFound when there is none, Conflict when it is expired or inactive, TooManyRequests (with `Retry-After`) when it was read
+        as often as one day allows, Forbidden when it is not for the address that asks.
+        """
+        return await self._get(f"/hermes_db/tokens/{segment(service)}/value", TokenValue)
 
     async def stats(self, *, days: int = 30) -> Stats:
         """What is registered, and what was used in the last `days` times 24 hours."""

@@ -132,7 +132,8 @@ class ServiceClient:
             known, detail = None, f"{self.service} answered {response.status_code}"
         if known is not None:
             error = known.__new__(known)
-            FleetError.__init__(error, detail)
+            later = response.headers.get("retry-after")
+            FleetError.__init__(error, detail, headers={} if later is None else {"Retry-After": later})
             return error
         if response.status_code >= 500:
             return UpstreamUnavailable(detail)

@@ -1,23 +1,35 @@
-"""What hermes_db takes and answers: models, command-line tools, specialties and how they were used.
+"""What hermes_db takes and answers: models, command-line tools and turns with them, specialties, keys of outside services, and uses.
 
 Everything that ends up in a log, a page or a shell is bounded here: no control characters in names, links only to http(s), whole
 numbers of 64 bits at most.
 """
 
+import ipaddress
 import json
 import math
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_serializer,
+    model_validator,
+)
 
-from config.contracts.common import Page, Wire
+from config.contracts.common import Page, StatusEnum, Wire
 
 LARGEST_INTEGER = 2**63 - 1
 MOST_USES = 1000
 """Uses in one batch of `POST /hermes_db/usage`."""
 LARGEST_METADATA_BYTES = 64 * 1024
+LONGEST_TOKEN = 8192  # characters
+RESERVED = frozenset({"renewals", "rotate"})
+"""What no outside service can be called: `/hermes_db/tokens/renewals` is something else."""
 
 PLAIN = r"^[^\x00-\x1f\x7f]+$"
 """No control characters: these strings are shown, logged and compared."""
@@ -34,6 +46,27 @@ def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("must be a finite number")
     return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError as exc:
+        raise ValueError("must be an address, or a network such as 10.0.0.0/8") from exc
+
+
+def _sendable(token: SecretStr) -> SecretStr:
+    """A key as it goes into a header: without the blanks around it that copying leaves."""
+    value = token.get_secret_value().strip()
+    if not value or len(value) > LONGEST_TOKEN or not (value.isascii() and value.isprintable()) or " " in value:
+        raise ValueError(f"must be 1 to {LONGEST_TOKEN} visible ASCII characters")
+    return SecretStr(value)
+
+
+def _not_a_route(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"{name} is a route of its own")
+    return name
 
 
 Id = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
@@ -54,7 +87,14 @@ Score = Annotated[float, Field(ge=0.0, le=1.0)]
 Milliseconds = Annotated[float, Field(ge=0.0, le=1e12), AfterValidator(_finite)]
 Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 """A time with its zone, 2000 to 2199: what every database holds in every zone."""
-
+ServiceName = Annotated[
+    str, StringConstraints(max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$"), AfterValidator(_not_a_route)
+]
+Token = Annotated[SecretStr, AfterValidator(_sendable)]
+Addresses = Annotated[
+    list[Annotated[str, StringConstraints(max_length=50), AfterValidator(_network)]], Field(max_length=64)
+]
+PerDay = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 Change = TypeVar("Change", bound=Wire)
 
@@ -89,6 +129,13 @@ class ModelNew(Wire):
     revision: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)] | None = None
     performance_score: Score = 0.5
     metadata: Metadata = {}
+
+
+class ModelKept(ModelNew):
+    """A model that lies on this box, by what its file says."""
+
+    is_active: bool | None = None
+    """True brings back one that was deactivated, as a download does; unset leaves it as it is."""
 
 
 class ModelChange(Wire):
@@ -235,6 +282,35 @@ class CliPage(Page[Cli]):
     clis: list[Cli]
 
 
+class LeaseNew(Wire):
+    """A turn with a tool."""
+
+    lease_seconds: int = Field(600, ge=1, le=86_400)
+    """After this it counts as given back, whatever became of whoever took it."""
+
+
+class Lease(Wire):
+    """A turn with a tool: hold it while the tool runs, give it back after."""
+
+    lease_id: str
+    cli: str
+    taken_at: datetime
+    expires_at: datetime
+    returned_at: datetime | None
+
+
+class LeaseReturn(Wire):
+    """How the tool did; kept as a use of it."""
+
+    success: bool = True
+    duration_ms: Milliseconds | None = None
+    """The time since the turn was taken when it is not sent."""
+    error_message: Text | None = None
+    module: Short | None = None
+    """Who used it; the caller when it is not sent."""
+    action_type: Short = "run"
+
+
 # --- specialties ---------------------------------------------------------------------------------------------------
 
 
@@ -260,11 +336,142 @@ class Specialty(Wire):
     model_count: int
 
 
+class SpecialtyChange(Wire):
+    """What changes of a specialty; what is not sent stays. `parent: null` puts it at the top."""
+
+    description: Text | None = None
+    parent: SpecialtyName | None = None
+    related_fields: Labels | None = None
+    priority: Annotated[int, Field(ge=0, le=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _null_only_where_nothing_is_an_answer(self) -> Self:
+        return _refuse_null(self, ("description", "related_fields", "priority"))
+
+
+class SpecialtyInTree(Specialty):
+    """A specialty and what is around it."""
+
+    children: list[str]
+    """The next narrower ones."""
+    ancestors: list[str]
+    """All wider ones, the next first."""
+
+
 class SpecialtyPage(Page[Specialty]):
     """`count` is how many there are on all pages; `specialties` is `items` by the name of the original documents."""
 
     count: int
     specialties: list[Specialty]
+
+
+# --- keys of outside services ----------------------------------------------------------------------------------------
+
+
+class TokenNew(Wire):
+    """A key for a service outside of the fleet; it takes the place of an earlier one."""
+
+    service: ServiceName = Field(examples=["huggingface"])
+    token: Token
+    limit_per_day: PerDay | None = None
+    """How often it may be read on one day, in UTC."""
+    expires_at: Instant | None = None
+    renew_at: Instant | None = None
+    """When somebody should see to a new one; `VX11_HERMES_DB_RENEW_AFTER` from now when it is not sent, or when it expires."""
+    addresses: Addresses = Field([], examples=[["10.0.0.0/8"]])
+    """Addresses and networks of the services that may read it; empty: all of them."""
+
+
+class TokenChange(Wire):
+    """What changes of a key; what is not sent stays."""
+
+    token: Token | None = None
+    limit_per_day: PerDay | None = None
+    expires_at: Instant | None = None
+    renew_at: Instant | None = None
+    addresses: Addresses | None = None
+    is_active: bool | None = None
+
+    @model_validator(mode="after")
+    def _null_only_where_nothing_is_an_answer(self) -> Self:
+        return _refuse_null(self, ("token", "renew_at", "addresses", "is_active"))
+
+
+class TokenFacts(Wire):
+    """What is told of a key: everything but the key."""
+
+    id: int
+    service: str
+    limit_per_day: int | None
+    used_today: int
+    expires_at: datetime | None
+    renew_at: datetime
+    addresses: list[str]
+    added_at: datetime
+    changed_at: datetime
+    """When its value was set."""
+    last_used_at: datetime | None
+    is_active: bool
+
+
+class TokenRenewal(Wire):
+    """A key that should be renewed."""
+
+    service: str
+    renew_at: datetime
+    expires_at: datetime | None
+    days_left: float
+    """Until it should be renewed; below zero when that time is past."""
+    is_expired: bool
+
+
+class TokenDeleted(Wire):
+    service: str
+    status: str = "deleted"
+
+
+class TokenValue(Wire):
+    """A key with its value, for the service that asked. `repr` shows no value; JSON has to."""
+
+    service: str
+    token: SecretStr
+    expires_at: datetime | None
+
+    @field_serializer("token", when_used="json")
+    def _plain(self, token: SecretStr) -> str:
+        return token.get_secret_value()
+
+
+class TokensRotated(Wire):
+    """How many keys of outside services were encrypted anew, and with how many keys the file can now read."""
+
+    rotated: int
+    keys: int
+
+
+class DeviceSignIn(Wire):
+    """How a key for GitHub is asked for; whoever approves needs the code that the answer shows."""
+
+    scope: Annotated[str, StringConstraints(max_length=500, pattern=r"^[\x21-\x7e ]*$")] = Field(
+        "", examples=["read:user"]
+    )
+    """What the key shall be good for, in GitHub's words; nothing: what everybody may read."""
+
+
+class DeviceState(Wire):
+    """Where a sign-in at GitHub stands. WAITING: open `verification_uri` and enter `user_code` before `expires_at`.
+
+    It lives in the memory of the service: after a restart it is gone and has to be begun again.
+    """
+
+    status: StatusEnum
+    user_code: str
+    verification_uri: str
+    expires_at: datetime
+    interval_seconds: float
+    """How often GitHub is asked now."""
+    error: str | None = None
+    """Why it ended without a key: `access_denied`, `expired_token`, or what GitHub said."""
 
 
 # --- usage ---------------------------------------------------------------------------------------------------------

@@ -139,6 +139,32 @@ async def test_patch_changes_what_is_sent_and_put_replaces_the_rest(registry):
     assert "name may not be null" in body["detail"]
 
 
+async def test_a_model_that_lies_here_is_kept_by_name_or_path_and_people_keep_what_they_decided(registry):
+    first = await registry.put("/hermes_db/models", json=QWEN)
+    assert first.status_code == 201
+    made = first.json()
+    path = f"/hermes_db/models/{made['id']}"
+    decided = {"name": "mine", "tags": ["x"], "specialty": None, "performance_score": 0.1}
+    await registry.patch(path, json=decided | {"metadata": made["metadata"] | {"note": 1}})
+    found = QWEN | {"sha256": "cd" * 32, "size_bytes": 7, "revision": "9z", "metadata": {"context_length": 1}}
+    again = await registry.put("/hermes_db/models", json=found)
+    assert again.status_code == 200
+    facts = {"sha256": "cd" * 32, "size_bytes": 7, "revision": "9z"}
+    assert again.json() == made | decided | facts | {"metadata": made["metadata"] | {"note": 1, "context_length": 1}}
+
+
+async def test_what_is_fetched_again_comes_back_only_when_asked(registry):
+    made = (await registry.put("/hermes_db/models", json={"name": "m", "path": "/a"})).json()
+    await registry.delete(f"/hermes_db/models/{made['id']}")
+    found = {"name": "m", "path": "/b"}
+    assert (await registry.put("/hermes_db/models", json=found)).json()["is_active"] is False
+    assert (await registry.put("/hermes_db/models", json=found | {"is_active": True})).json()["is_active"] is True
+    assert (await registry.put("/hermes_db/models", json={"name": "n", "is_active": False})).json()[
+        "is_active"
+    ] is False
+    assert await names(registry) == ["m"]
+
+
 async def test_a_deactivated_model_is_kept_and_comes_back(registry):
     made = await add(registry, name="m")
     path = f"/hermes_db/models/{made['id']}"
