@@ -43,8 +43,9 @@ class BareRun(Run):
         deadline: asyncio.TimerHandle | None = None
         loop = asyncio.get_running_loop()
         try:
-            await self._start()
+            self._start()
             assert self.outer is not None
+            self.started_at = datetime.now(UTC)
             self.told_started()
             timeout = self.job.limits.timeout_seconds
             late = f"it ran longer than {timeout:g} s"
@@ -65,7 +66,7 @@ class BareRun(Run):
             self.leave_nothing()
             self.close()
 
-    async def _start(self) -> None:
+    def _start(self) -> None:
         uid = self.job.uid
         # Of a uid of the pool all processes are the job's; of our own they are not, and the limit would be everybody's.
         limits = rlimits(
@@ -80,10 +81,11 @@ class BareRun(Run):
         fate = ("--pdeathsig", "KILL")
         drop = setpriv(uid, *fate) if uid is not None else ["setpriv", "--no-new-privs", *fate, "--"]
         stdin, (stdout, stderr) = self.stdin(), self.capture()
+        self.listen()
         env = ENVIRONMENT | {"HOME": str(self.job.folder)} | dict(self.job.env) | {MARK: self.job.spawn_id}
         argv = ["prlimit", *kept, *drop, str(self.job.command), *self.job.args]
         start = Start(argv, stdin, stdout, stderr, env=env, cwd=str(self.job.folder), is_session=True)
-        self.process = await self.machine.starters.start(start, None, None)
+        self.process = start.now()
         self.machine.awaited.add(self.process.pid)
         self.outer = tree.Pidfd(self.process.pid)
         self.fds.close(stdin, stdout, stderr)

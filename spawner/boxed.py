@@ -1,12 +1,19 @@
-"""A job in bubblewrap: set up, held back until every limit is in place, released, and gone to the last process."""
+"""A job in bubblewrap: set up, held back until every limit is in place, released, and gone to the last process.
+
+All of that happens in a thread that the job has to itself. What others share, its output, its cgroup and what it uses, is looked after on
+the event loop.
+"""
 
 import asyncio
 import contextlib
 import errno
 import json
+import math
 import os
 import resource
+import select
 import signal
+import time
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,7 +28,11 @@ from spawner.tree import Pidfd, Usage
 
 SETUP_TIMEOUT, GONE_TIMEOUT = 20.0, 10.0  # seconds
 BEGINNINGS = 5
-LOOKS_FOR_MAIN = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.02, 0.05)  # seconds between them
+LONGEST_WAIT_FOR_MAIN = 5.0  # seconds
+LOOKS_FOR_MAIN = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # seconds between them
+OUTPUT_WAITS = 0.003
+"""Seconds that output may wait for the job's end, which has it read in one go, before it is read as it comes."""
+UNWATCHED = 0.02  # seconds
 SIGNALLED = 128
 """bwrap gives the end of its command by signal n as exit code 128 + n, as shells do."""
 BWRAP_FAILED = 1
@@ -37,48 +48,48 @@ class BoxedRun(Run):
     ) -> None:
         super().__init__(job, watcher, machine)
         self._system, self._has_proc, self._seccomp = system, has_proc, seccomp
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._init: Pidfd | None = None
         self._main: Pidfd | None = None
         self._status = b""
-        self._is_released = self._is_disk_full = False
+        self._has_failed = self._is_released = self._is_disk_full = self._is_over = False
+        self._watching_soon: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._orphans: set[int] = set()
         if machine.cgroups:
             self.cgroup = machine.cgroups.for_job(job.spawn_id, job.uid)
 
     async def run(self) -> Outcome:
-        tasks: list[asyncio.Task[None]] = []
-        deadline: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
         try:
-            if self.cgroup and self.cgroup.finishing:
+            if self.cgroup and self.cgroup.finishing and not self.cgroup.finishing.done():
                 await asyncio.wait([asyncio.wrap_future(self.cgroup.finishing)])
-            status, release = await self._start()
-            await self._begin_counting()  # while bwrap starts: the job itself is held back
-            await self._find_init(status)
-            if self._init and self.reason is None and await self._limit() and self._let_go(release):
-                self.told_started()
-                timeout = self.job.limits.timeout_seconds
-                late = f"it ran longer than {timeout:g} s"
-                deadline = asyncio.get_running_loop().call_later(timeout, self.end, Reason.TIMEOUT, late)
-                tasks = [asyncio.create_task(self.watch()), asyncio.create_task(self._find_main())]
-            else:
-                self.kill_now()
-            await self._gone()
+            start, status, release = self._prepared()
+            await self._begin_counting()
+            if self.reason is not None:
+                return self._not_started()
+            with self.machine.starters.hand(self.job.uid, self.cgroup) as hand:
+                if self.cgroup and not self.cgroup.threads_join:
+                    await hand.call(partial(self._set_up, start, status))
+                    await self._join()
+                    await hand.call(partial(self._see_out, release))
+                else:
+                    await hand.call(partial(self._live, start, status, release))
             finished_at = datetime.now(UTC)
-            if deadline:
-                deadline.cancel()
             await self.drain()
             self._read_status(status)
             await self._look_at_disk()
             return self._outcome(finished_at)
         finally:
-            if deadline:
-                deadline.cancel()
-            for task in tasks:
-                task.cancel()
+            self._is_over = True
+            if self._watching_soon:
+                self._watching_soon.cancel()
+            if self._watching:
+                self._watching.cancel()
             self.kill_now()
             self.leave_nothing()
             self.close()
-            if self.cgroup:
+            if self.cgroup and self.cgroup.needs_finish():
                 self.cgroup.finishing = self.machine.looking.submit(self.cgroup.finish)
 
     def close(self) -> None:
@@ -87,12 +98,28 @@ class BoxedRun(Run):
                 one.close()
         super().close()
 
-    # --- start
+    # --- before it starts
 
-    async def _start(self) -> tuple[int, int]:
-        """Start bwrap; the descriptors to read its status from and to release the job with."""
+    async def _begin_counting(self) -> None:
+        """Set the cgroup's limits. Pages of files that an earlier job left may stand in the way of a lower one: they are given back."""
+        if not self.cgroup:
+            return
+        for tries_left in reversed(range(BEGINNINGS)):
+            try:
+                self.cgroup.begin(self.job.limits)
+            except OSError as error:
+                if error.errno != errno.EBUSY or not tries_left:
+                    self.end(Reason.REFUSED, f"its cgroup could not be set up: {error}")
+                    return
+                await asyncio.get_running_loop().run_in_executor(self.machine.looking, self.cgroup.finish)
+            else:
+                return
+
+    def _prepared(self) -> tuple[Start, int, int]:
+        """What is to be started; the descriptors to read bwrap's status from and to release the job with."""
         status, status_end = self.fds.pipe()
         block_end, release = self.fds.pipe()
+        os.set_blocking(status, False)
         stdin, (stdout, stderr) = self.stdin(), self.capture()
         words = options(self.job, self._system, has_proc=self._has_proc)
         args = self.fds.holding("args", packed(words))
@@ -101,29 +128,42 @@ class BoxedRun(Run):
             self._system, self.job, args_fd=args, status_fd=status_end, block_fd=block_end, seccomp_fd=seccomp
         )
         given = [fd for fd in (status_end, block_end, args, seccomp) if fd is not None]
-        start = Start(argv, stdin, stdout, stderr, fds=given)
-        self.process = await self.machine.starters.start(start, self.job.uid, self.cgroup)
+        argv = self.machine.starters.argv(argv, self.job.uid)
+        return Start(argv, stdin, stdout, stderr, fds=given), status, release
+
+    def _not_started(self) -> Outcome:
+        now = datetime.now(UTC)
+        assert self.reason is not None
+        return Outcome(self.reason, None, None, self.detail, 0, 0, False, None, None, now, now)
+
+    # --- its life, in a thread of its own: nothing here waits for the event loop
+
+    def _live(self, start: Start, status: int, release: int) -> None:
+        self._set_up(start, status)
+        self._see_out(release)
+
+    def _set_up(self, start: Start, status: int) -> None:
+        """Start bwrap, find the sandbox's first process and put the limits on it. Where that fails, `reason` says so, or bwrap itself."""
+        if self.reason is not None:
+            return  # killed before anything was there
+        self.process = start.now()
         self.outer = Pidfd(self.process.pid)
-        self.fds.close(*given, stdin, stdout, stderr)
-        os.set_blocking(status, False)
-        return status, release
+        self.fds.close(*start.fds, start.stdin, start.stdout, start.stderr)
+        self._find_init(status)
+        if self._init and self.reason is None:
+            self._limit()
 
-    async def _find_init(self, status: int) -> None:
+    def _find_init(self, status: int) -> None:
         """Wait until bwrap says who its child is; it says nothing when it cannot set up the sandbox."""
-        loop, said = asyncio.get_running_loop(), asyncio.Event()
-
-        def read() -> None:
-            if not self._read_status(status) or b"\n" in self._status:
-                said.set()
-
-        loop.add_reader(status, read)
-        try:
-            async with asyncio.timeout(SETUP_TIMEOUT):
-                await said.wait()
-        except TimeoutError:
-            self.end(Reason.REFUSED, f"the sandbox was not set up within {SETUP_TIMEOUT:g} s")
-        finally:
-            loop.remove_reader(status)
+        until = time.monotonic() + SETUP_TIMEOUT
+        said = select.poll()
+        said.register(status, select.POLLIN)
+        while self._read_status(status) and b"\n" not in self._status:
+            left = until - time.monotonic()
+            if left <= 0 or self.reason is not None:
+                self.end(Reason.REFUSED, f"the sandbox was not set up within {SETUP_TIMEOUT:g} s")
+                break
+            said.poll(left * 1000)
         pid = self._said("child-pid")
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -148,55 +188,126 @@ class BoxedRun(Run):
                     return int(value)
         return None
 
-    async def _begin_counting(self) -> None:
-        """Set the cgroup's limits. Pages of files that an earlier job left may stand in the way of a lower one: they are given back."""
-        if not self.cgroup:
-            return
-        for tries_left in reversed(range(BEGINNINGS)):
-            try:
-                self.cgroup.begin(self.job.limits)
-            except OSError as error:
-                if error.errno != errno.EBUSY or not tries_left:
-                    self.end(Reason.REFUSED, f"its cgroup could not be set up: {error}")
-                    return
-                await asyncio.get_running_loop().run_in_executor(self.machine.looking, self.cgroup.finish)
-            else:
-                return
+    def limits(self) -> dict[int, tuple[int, int]]:
+        """The kernel's limits of each of its processes."""
+        return rlimits(
+            self.job.limits, processes=self.job.limits.max_processes + INIT, is_counted=self.cgroup is not None
+        )
 
-    async def _limit(self) -> bool:
-        """Put the limits on the sandbox's first process, which all others have them from; False when it has ended meanwhile."""
+    def _limit(self) -> None:
+        """Put the limits on the sandbox's first process, which all others have them from."""
         assert self._init is not None
         try:
-            processes = self.job.limits.max_processes + INIT
-            kept = rlimits(self.job.limits, processes=processes, is_counted=self.cgroup is not None)
-            await self.machine.starters.as_uid(self.job.uid, partial(limit, self._init.pid, kept))
-            if self.cgroup and not self.cgroup.threads_join:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self.machine.looking, self.cgroup.join, self._init.pid)
+            limit(self._init.pid, self.limits())
         except ProcessLookupError:
-            return False
+            self._has_failed = True
         except OSError as error:
             self.end(Reason.REFUSED, f"its limits could not be set: {error}")
-        return self.reason is None
+
+    async def _join(self) -> None:
+        """Take the sandbox into its cgroup."""
+        if not self._init or not self.cgroup or self.reason is not None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self.machine.looking, self.cgroup.join, self._init.pid)
+        except ProcessLookupError:
+            self._has_failed = True
+        except OSError as error:
+            self.end(Reason.REFUSED, f"its limits could not be set: {error}")
+
+    def _see_out(self, release: int) -> None:
+        """Let the job begin, end it at its deadline, and come back when it has gone to the last process."""
+        if self.process is None:
+            return
+        if self._init and not self._has_failed and self.reason is None and self._let_go(release):
+            deadline = time.monotonic() + self.job.limits.timeout_seconds
+            assert self._loop is not None
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the job ends with us
+                self._loop.call_soon_threadsafe(self._began)
+            self._find_main(release)
+            self._wait(deadline)
+        else:
+            self.kill_now()
+            self._wait(math.inf)
+        self._gone()
 
     def _let_go(self, release: int) -> bool:
         """Let the job begin; False when its sandbox has failed meanwhile, and nobody waits for the word."""
+        self.started_at = datetime.now(UTC)
         with contextlib.suppress(BrokenPipeError):
             os.write(release, b"x")
             self._is_released = True
         return self._is_released
 
-    # --- while it runs
-
-    async def _find_main(self) -> None:
+    def _find_main(self, release: int) -> None:
         """Hold on to the command's own process: the kernel says of it whether it was ended by a signal, which bwrap does not."""
         assert self._init is not None
+        assert self.outer is not None
+        heard = select.poll()
+        heard.register(release, 0)  # the other end is closed when bwrap has heard the word: the command starts then
+        heard.register(self.outer.fileno(), select.POLLIN)
+        heard.poll(LONGEST_WAIT_FOR_MAIN * 1000)
         for pause in LOOKS_FOR_MAIN:
             for pid in tree.children(self._init.pid)[:1]:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(OSError):
                     self._main = Pidfd(pid)
-                    return
-            await asyncio.sleep(pause)
+                return
+            time.sleep(pause)
+
+    def _wait(self, deadline: float) -> None:
+        """Wait until bwrap has ended. Output of a job that goes on after writing some is read on the event loop."""
+        assert self.outer is not None
+        assert self._loop is not None
+        events = select.poll()
+        events.register(self.outer.fileno(), select.POLLIN)
+        for capture in self.captures:
+            events.register(capture.pipe, select.POLLIN)
+        listen_at = math.inf
+        while True:
+            until = min(deadline, listen_at) - time.monotonic()
+            ready = dict(events.poll(max(until, 0) * 1000 if until < math.inf else None))
+            if self.outer.fileno() in ready:
+                return
+            for pipe, event in ready.items():
+                events.unregister(pipe)
+                if event & select.POLLIN:
+                    listen_at = min(listen_at, time.monotonic() + OUTPUT_WAITS)
+            now = time.monotonic()
+            if now >= deadline:
+                deadline = math.inf
+                self.end(Reason.TIMEOUT, f"it ran longer than {self.job.limits.timeout_seconds:g} s")
+            if now >= listen_at:
+                listen_at = math.inf
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._listen)
+
+    def _gone(self) -> None:
+        """Wait until the sandbox's first process has ended too: the kernel ends an init only after all the others."""
+        if self._init:
+            self._init.kill()
+            gone = select.poll()
+            gone.register(self._init.fileno(), select.POLLIN)
+            gone.poll(GONE_TIMEOUT * 1000)
+        self._reap()
+
+    # --- while it runs, on the event loop
+
+    def _began(self) -> None:
+        if self._is_over:
+            return
+        self.told_started()
+        if self.cgroup:  # the kernel holds the limits: who is quick need not be looked at
+            self.unwatched_seconds = UNWATCHED
+            self._watching_soon = asyncio.get_running_loop().call_later(UNWATCHED, self._watch)
+        else:
+            self._watch()
+
+    def _watch(self) -> None:
+        self._watching = asyncio.create_task(self.watch())
+
+    def _listen(self) -> None:
+        if not self._is_over:
+            self.listen()
 
     def pids(self) -> list[int]:
         return tree.descendants(self._init.pid) if self._init else []
@@ -226,17 +337,6 @@ class BoxedRun(Run):
         self._orphans.clear()
 
     # --- its end
-
-    async def _gone(self) -> None:
-        """Wait until bwrap and the sandbox's first process have ended: the kernel ends an init only after all the others."""
-        assert self.outer is not None
-        await self.outer.ended()
-        if self._init:
-            self._init.kill()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GONE_TIMEOUT):
-                    await self._init.ended()
-        self._reap()
 
     def _reap(self) -> None:
         assert self.process is not None

@@ -75,6 +75,10 @@ class Cgroup(ABC):
     def kill(self) -> None:
         """End everything inside at once, where the kernel can."""
 
+    def needs_finish(self) -> bool:
+        """Whether there is anything to `finish`. Quick."""
+        return True
+
     @abstractmethod
     def finish(self) -> None:
         """Give back what the job left here. May take a while: not for the event loop."""
@@ -108,11 +112,30 @@ def _field(path: Path, name: str) -> int:
 # --- version 1 ------------------------------------------------------------------------------------------------------
 
 
+class _File:
+    """A file of a cgroup, kept open: each job reads and writes several of them."""
+
+    def __init__(self, path: Path, flags: int = os.O_RDONLY) -> None:
+        self._fd = os.open(path, flags | os.O_CLOEXEC)
+
+    def number(self) -> int:
+        return int(os.pread(self._fd, 64, 0))
+
+    def fields(self) -> dict[str, int]:
+        pairs = (line.split() for line in os.pread(self._fd, 16_384, 0).decode().splitlines())
+        return {name: int(value) for name, value in pairs}
+
+    def write(self, text: str) -> None:
+        os.pwrite(self._fd, text.encode(), 0)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
 class SlotV1(Cgroup):
     """Folders of one uid of the pool, used by one job at a time."""
 
     def __init__(self, memory: Path, pids: Path, cpu: Path | None) -> None:
-        self._memory, self._pids, self._cpu = memory, pids, cpu
         self.folders = tuple(folder for folder in (memory, pids, cpu) if folder)
         for folder in self.folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -120,15 +143,24 @@ class SlotV1(Cgroup):
         self.threads_join = tuple(folder / "tasks" for folder in self.folders)
         self._set_to: tuple[int, int] | None = None
         self._cpu_before = self._oom_before = 0
+        self._memory_limit = _File(memory / "memory.limit_in_bytes", os.O_WRONLY)
+        self._memory_peak = _File(memory / "memory.max_usage_in_bytes", os.O_RDWR)
+        self._memory_now = _File(memory / "memory.usage_in_bytes")
+        self._memory_stat = _File(memory / "memory.stat")
+        self._memory_events = _File(memory / "memory.oom_control")
+        self._memory_empty = _File(memory / "memory.force_empty", os.O_WRONLY)
+        self._pids_limit = _File(pids / "pids.max", os.O_WRONLY)
+        self._pids_now = _File(pids / "pids.current")
+        self._cpu = _File(cpu / "cpuacct.usage") if cpu else None
 
     def begin(self, limits: Limits) -> None:
         wanted = limits.max_memory_mb * MIB, limits.max_processes + INIT + BWRAP + STARTER + SETUP
         if wanted != self._set_to:
             self._set_to = None
-            (self._memory / "memory.limit_in_bytes").write_text(str(wanted[0]))
-            (self._pids / "pids.max").write_text(str(wanted[1]))
+            self._memory_limit.write(str(wanted[0]))
+            self._pids_limit.write(str(wanted[1]))
             self._set_to = wanted
-        (self._memory / "memory.max_usage_in_bytes").write_text("0")
+        self._memory_peak.write("0")
         self._cpu_before = self._cpu_nanoseconds()
         self._oom_before = self._all_oom_kills()
 
@@ -136,41 +168,50 @@ class SlotV1(Cgroup):
         """Nothing to do: it was started inside."""
 
     def usage(self) -> Usage:
-        processes = _number(self._pids / "pids.current") - INIT - BWRAP - STARTER
-        memory = max(_number(self._memory / "memory.usage_in_bytes") - self._file_bytes(), 0)
+        processes = self._pids_now.number() - INIT - BWRAP - STARTER
+        memory = max(self._memory_now.number() - self._file_bytes(), 0)
         return Usage(memory, self.cpu_seconds(), max(processes, 0))
 
     def cpu_seconds(self) -> float:
         return (self._cpu_nanoseconds() - self._cpu_before) / 1e9
 
     def _cpu_nanoseconds(self) -> int:
-        return _number(self._cpu / "cpuacct.usage") if self._cpu else 0
+        return self._cpu.number() if self._cpu else 0
 
     def peak_bytes(self) -> int | None:
-        return max(_number(self._memory / "memory.max_usage_in_bytes") - self._file_bytes(), 0)
+        return max(self._memory_peak.number() - self._file_bytes(), 0)
 
     def _file_bytes(self) -> int:
         """Pages of files on disk; those of folders in memory count as the job's."""
-        stat = self._memory / "memory.stat"
-        return max(_field(stat, "cache") - _field(stat, "shmem"), 0)
+        stat = self._memory_stat.fields()
+        return max(stat["cache"] - stat.get("shmem", 0), 0)
 
     def oom_kills(self) -> int:
         return self._all_oom_kills() - self._oom_before
 
     def _all_oom_kills(self) -> int:
-        return _field(self._memory / "memory.oom_control", "oom_kill")
+        return self._memory_events.fields().get("oom_kill", 0)
 
     def kill(self) -> None:
         """Version 1 cannot; the job's own init is killed, and the namespace with it."""
 
+    def needs_finish(self) -> bool:
+        return self._memory_now.number() > LEFT_IN_SLOT
+
     def finish(self) -> None:
         for _ in range(CLEANINGS):
-            if _number(self._memory / "memory.usage_in_bytes") <= LEFT_IN_SLOT:
+            if not self.needs_finish():
                 return
             with contextlib.suppress(OSError):  # busy: some of it is only now being written
-                (self._memory / "memory.force_empty").write_text("0")
-            if _number(self._memory / "memory.usage_in_bytes") > LEFT_IN_SLOT:
+                self._memory_empty.write("0")
+            if self.needs_finish():
                 time.sleep(CLEANING_PAUSE)
+
+    def close(self) -> None:
+        files = (self._memory_limit, self._memory_peak, self._memory_now, self._memory_stat, self._memory_events)
+        for file in (*files, self._memory_empty, self._pids_limit, self._pids_now, self._cpu):
+            if file:
+                file.close()
 
 
 class CgroupsV1(Cgroups):
@@ -188,7 +229,9 @@ class CgroupsV1(Cgroups):
         return self._slots[key]
 
     def close(self) -> None:
-        for slot in self._slots.values():
+        slots, self._slots = self._slots, {}
+        for slot in slots.values():
+            slot.close()
             for folder in slot.folders:
                 _remove(folder)
         for root in self._roots:

@@ -12,7 +12,7 @@ LEAST_FLOOD = 1024 * 1024
 
 
 class Capture:
-    """One stream of a job. `written` counts all of it; `done` is set when nobody can write any more."""
+    """One stream of a job, read when it is asked to. `written` counts all of it; `done` is set when nobody can write any more."""
 
     def __init__(
         self, pipe: int, file: Path, keep: int, wrote: Callable[[], None], flooded: Callable[[], None]
@@ -20,26 +20,32 @@ class Capture:
         """Takes over the reading end `pipe`. Raises OSError when the file cannot be made."""
         self.written = 0
         self.done = asyncio.Event()
-        self._pipe, self._keep, self._wrote, self._flooded = pipe, keep, wrote, flooded
+        self.pipe, self._keep, self._wrote, self._flooded = pipe, keep, wrote, flooded
         self._flood = max(keep * FLOOD_FACTOR, LEAST_FLOOD)
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._loop: asyncio.AbstractEventLoop | None = None
         os.set_blocking(pipe, False)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(pipe, self._read)
 
     @property
     def is_truncated(self) -> bool:
         return self.written > self._keep
 
-    def _read(self) -> None:
+    def listen(self) -> None:
+        """Read on the event loop from now on, whenever there is something. May be called again."""
+        if self._loop is None and not self.done.is_set():
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self.pipe, self.read)
+
+    def read(self) -> bool:
+        """Take what is there, at most a chunk; whether there may be more at once."""
         try:
-            data = os.read(self._pipe, CHUNK)
+            data = os.read(self.pipe, CHUNK)
         except BlockingIOError:
-            return
+            return False
         if not data:
-            self._loop.remove_reader(self._pipe)
+            self._stop_listening()
             self.done.set()
-            return
+            return False
         kept = data[: max(self._keep - self.written, 0)]
         self.written += len(data)
         if kept:
@@ -47,11 +53,17 @@ class Capture:
             self._wrote()
         if self.written > self._flood:
             self._flooded()
+        return True
 
     def close(self) -> None:
-        self._loop.remove_reader(self._pipe)
-        os.close(self._pipe)
+        self._stop_listening()
+        os.close(self.pipe)
         os.close(self._file)
+
+    def _stop_listening(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self.pipe)
+            self._loop = None
 
 
 def _write_all(file: int, data: bytes) -> None:

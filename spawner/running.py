@@ -7,6 +7,7 @@ import math
 import os
 import resource
 import subprocess
+import threading
 import time
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
@@ -31,6 +32,8 @@ CPU_SLACK = 5
 MEMORY_SLACK = 1.2
 """What a process may reserve for itself, to what it may use, where memory is only looked at."""
 DRAIN_TIMEOUT = 2.0  # seconds
+READS_AT_END = 4
+"""Of a pipe that nobody writes to any more, which holds a chunk or two: should somebody do so, it is read in turn with everything else."""
 CGROUP_POLL, DISK_POLL, DISK_POLL_NEAR_FULL = 0.1, 0.25, 0.02  # seconds
 DISK_BYTES_PER_SECOND = 1024 * MIB
 LOOKS_IN_VAIN = 3
@@ -125,10 +128,13 @@ class Run(ABC):
         """The process that we started; the job itself may be deeper inside."""
         self.reason: Reason | None = None
         self.detail: str | None = None
+        self._deciding = threading.Lock()
         self.started_at = datetime.now(UTC)
         self.peak_bytes = 0
         self.cpu_seconds = 0.0
         self.captures: tuple[Capture, ...] = ()
+        self.unwatched_seconds = 0.0
+        """For how long it has run when the watching begins."""
 
     @abstractmethod
     async def run(self) -> Outcome:
@@ -143,9 +149,10 @@ class Run(ABC):
         """The job's own processes."""
 
     def end(self, reason: Reason, detail: str | None = None) -> None:
-        """End the job for a reason; the first one stays."""
-        if self.reason is None:
-            self.reason, self.detail = reason, detail
+        """End the job for a reason; the first one stays. May be called from any thread."""
+        with self._deciding:
+            if self.reason is None:
+                self.reason, self.detail = reason, detail
         self.kill_now()
 
     def leave_nothing(self) -> None:
@@ -164,7 +171,7 @@ class Run(ABC):
     # --- its output
 
     def capture(self) -> tuple[int, int]:
-        """Begin to keep stdout and stderr; the writing ends for the job."""
+        """Get ready to keep stdout and stderr; the writing ends for the job."""
         ends = []
         for name in ("stdout", "stderr"):
             reading, writing = self.fds.pipe()
@@ -183,8 +190,20 @@ class Run(ABC):
         if self.reason is None:
             self.end(Reason.OUTPUT_LIMIT, "it wrote sixteen times as much as is kept of its output")
 
+    def listen(self) -> None:
+        """Read the job's output whenever there is some, from now on."""
+        for capture in self.captures:
+            capture.listen()
+
     async def drain(self) -> None:
         """Take what is still in the pipes. Bounded: a descriptor that somebody else holds must not hold us."""
+        for capture in self.captures:
+            for _ in range(READS_AT_END):
+                if not capture.read():
+                    break
+        if all(capture.done.is_set() for capture in self.captures):
+            return
+        self.listen()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 for capture in self.captures:
@@ -196,7 +215,6 @@ class Run(ABC):
         assert self.outer is not None
         ticks = tree.started_ticks(self.outer.pid) or 0
         marker = Marker(self.outer.pid, ticks, self.job.uid, self.cgroup.marker if self.cgroup else None)
-        self.started_at = datetime.now(UTC)
         self.watcher.started(marker)
 
     async def watch(self) -> None:
@@ -243,10 +261,11 @@ class Run(ABC):
     async def _watch_disk(self) -> None:
         """The less there is left of the folder's limit, the sooner the next look: a job writes at the disk's speed."""
         loop, most = asyncio.get_running_loop(), self.job.limits.max_disk_mb * MIB
-        left, took, hidden = most, 0.0, 0
+        left, took, hidden, unwatched = most, 0.0, 0, self.unwatched_seconds
         while self.reason is None:
             pause = min(max(left / DISK_BYTES_PER_SECOND, DISK_POLL_NEAR_FULL), DISK_POLL)
-            await asyncio.sleep(max(pause, took * BUSY_SHARE))
+            await asyncio.sleep(max(pause, took * BUSY_SHARE) - unwatched)
+            unwatched = 0.0
             began = time.monotonic()
             size = await loop.run_in_executor(self.machine.looking, self._disk)
             took, left = time.monotonic() - began, most - size.disk_bytes
@@ -320,10 +339,12 @@ def rlimits(limits: Limits, *, processes: int | None, is_counted: bool = True) -
 def limit(pid: int, limits: dict[int, tuple[int, int]]) -> None:
     """Raises OSError, or ProcessLookupError when it has ended."""
     for which, (soft, hard) in limits.items():
-        _soft, hard_now = resource.prlimit(pid, which)
-        # A limit that we have ourselves cannot be raised without privileges: the lower one holds.
-        most = hard if hard_now == resource.RLIM_INFINITY else min(hard, hard_now)
-        resource.prlimit(pid, which, (min(soft, most), most))
+        try:
+            resource.prlimit(pid, which, (soft, hard))
+        except (PermissionError, ValueError):
+            # A limit that we have ourselves cannot be raised without privileges: the lower one holds.
+            most = min(hard, resource.prlimit(pid, which)[1])
+            resource.prlimit(pid, which, (min(soft, most), most))
 
 
 def read_text(path: Path, most: int) -> str:

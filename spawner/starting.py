@@ -1,11 +1,12 @@
 """Starting a process as the uid of a job, without a moment as root and without stopping the event loop for long.
 
-Where spawner is root, every uid of the pool has a thread that has taken that uid for good: credentials belong to threads for the
-kernel, and what a thread starts has its credentials (and, in version 1, its cgroups). This saves the `setpriv` on the way, which
-costs as much as two bare processes. Where the system call numbers of the machine are not known here, `setpriv` it is.
+Each job has a thread of ours to itself, which starts its sandbox and waits for its end: with the event loop in between, each of the
+steps on the way would wait for its turn there. Where spawner is root the thread has taken the job's uid for good: credentials belong to
+threads for the kernel, and what a thread starts has its credentials (and, in version 1, its cgroups). This saves the `setpriv` on the
+way, which costs as much as two bare processes. Where the system call numbers of the machine are not known here, `setpriv` it is.
 
-The threads live as long as the launcher: the kernel takes the end of the thread that started bwrap for the end of its parent.
-For the same reason a pool of short-lived threads would not do.
+A thread outlives its job, and waits for the next of the same uid: the kernel takes the end of the thread that started bwrap for the
+end of its parent.
 """
 
 import asyncio
@@ -14,10 +15,11 @@ import ctypes
 import os
 import platform
 import queue
+import select
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +31,14 @@ SYSTEM_CALLS = {"x86_64": (116, 117, 119), "aarch64": (159, 147, 149)}
 Result = TypeVar("Result")
 PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_SET_KEEPCAPS = 38, 24, 8
 LAST_CAPABILITY = 63
+CLONE_NEWNS, MS_REC, MS_SLAVE, MNT_DETACH = 0x00020000, 0x4000, 0x80000, 2
+LEFT_BEHIND = frozenset(
+    (
+        *("cgroup", "cgroup2", "nsfs", "mqueue", "securityfs", "debugfs", "tracefs", "bpf", "pstore", "configfs"),
+        *("efivarfs", "fusectl", "binfmt_misc", "rpc_pipefs", "nfsd", "resctrl"),
+    )
+)
+"""Kinds of file systems by which the kernel is looked at or told what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +75,11 @@ def setpriv(uid: int, *more: str) -> list[str]:
     return ["setpriv", *ids, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *more, "--"]
 
 
-class UidThread(threading.Thread):
-    """Starts processes as one uid, inside one cgroup, and does for them what only their own uid may."""
+class Hand(threading.Thread):
+    """Does what is asked of it, one thing after the other, as one uid and inside one cgroup; as ourselves where `uid` is None."""
 
-    def __init__(self, uid: int, joins: Sequence[Path]) -> None:
-        super().__init__(name=f"starts-as-{uid}", daemon=True)
+    def __init__(self, uid: int | None, joins: Sequence[Path] = ()) -> None:
+        super().__init__(name=f"starts-as-{uid or 'ourselves'}", daemon=True)
         self._uid, self._joins = uid, joins
         self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._refused: OSError | None = None
@@ -78,14 +88,16 @@ class UidThread(threading.Thread):
         try:
             for file in self._joins:
                 file.write_text(str(threading.get_native_id()))
-            become(self._uid)
+            if self._uid is not None:
+                leave_mounts_behind()
+                become(self._uid)
         except OSError as refused:
             self._refused = refused
         while (work := self._asked.get()) is not None:
             work()
 
     async def call(self, function: Callable[[], Result]) -> Result:
-        """What `function` gives when this thread calls it. Raises its OSError, or that of taking on the uid."""
+        """What `function` gives when this thread calls it. Raises what it raises, or the OSError of taking on the uid."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
 
@@ -94,7 +106,7 @@ class UidThread(threading.Thread):
                 if self._refused:
                     raise self._refused
                 settle = partial(answer.set_result, function())
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - it is raised where it was asked for, and the thread goes on
                 settle = partial(answer.set_exception, error)
             with contextlib.suppress(RuntimeError):  # the loop has ended: what was started dies with its parent
                 loop.call_soon_threadsafe(settle)
@@ -105,6 +117,21 @@ class UidThread(threading.Thread):
     def stop(self) -> None:
         self._asked.put(None)
         self.join(5.0)
+
+
+def leave_mounts_behind() -> None:
+    """Give this thread mounts of its own, without those that no sandbox shows: bwrap copies all there are, and reads through them often.
+
+    Where that is not allowed, they stay.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None) != 0:
+        return  # without the second nothing may be unmounted: it would be unmounted for all
+    for line in reversed(Path("/proc/thread-self/mountinfo").read_text().splitlines()):
+        before, _, after = line.partition(" - ")
+        if after.split(" ", 1)[0] in LEFT_BEHIND:
+            where = before.split(" ")[4].encode().decode("unicode_escape").encode("latin-1")
+            libc.umount2(where, MNT_DETACH)
 
 
 def become(uid: int) -> None:
@@ -136,31 +163,71 @@ def _is_only(uid: int) -> bool:
 
 
 class Starters:
-    """Who starts the processes of which uid."""
+    """The threads that jobs are started from."""
 
     def __init__(self) -> None:
-        self._threads: dict[int, UidThread] = {}
-        self.has_threads = platform.machine() in SYSTEM_CALLS
+        self._idle: dict[int | None, list[Hand]] = {}
+        self._busy: set[Hand] = set()
+        self._takes_uids = platform.machine() in SYSTEM_CALLS
+        self._mounts: Mounts | None = None
 
-    async def start(self, start: Start, uid: int | None, cgroup: Cgroup | None) -> "subprocess.Popen[bytes]":
-        """Start it as the job's uid, or as ourselves where there is no pool. Raises OSError when it cannot be started."""
-        if uid is None:
-            return start.now()
-        if not self.has_threads:
-            return replace(start, argv=[*setpriv(uid), *start.argv]).now()
-        if uid not in self._threads:
-            self._threads[uid] = UidThread(uid, cgroup.threads_join if cgroup else ())
-            self._threads[uid].start()
-        return await self._threads[uid].call(start.now)
+    def argv(self, argv: list[str], uid: int | None) -> list[str]:
+        """What a hand for the uid has to start for `argv` to run as it."""
+        return argv if uid is None or self._takes_uids else [*setpriv(uid), *argv]
 
-    async def as_uid(self, uid: int | None, function: Callable[[], None]) -> None:
-        """Call a quick function with the rights of the uid: even root may not set another's limits without CAP_SYS_RESOURCE."""
-        if uid in self._threads:
-            await self._threads[uid].call(function)
-        else:
-            function()
+    @contextlib.contextmanager
+    def hand(self, uid: int | None, cgroup: Cgroup | None) -> Iterator[Hand]:
+        """A thread for one job that runs as `uid`, or as ourselves where there is no pool."""
+        if self._mounts is None:
+            self._mounts = Mounts()
+        if self._mounts.have_changed():
+            self._stop_idle()  # they may not see what is new
+        idle = self._idle.setdefault(uid, [])
+        hand = idle.pop() if idle else self._new(uid, cgroup)
+        self._busy.add(hand)
+        seen = self._mounts.changes
+        try:
+            yield hand
+        finally:
+            self._busy.discard(hand)
+            if self._mounts is not None and seen == self._mounts.changes:
+                idle.append(hand)
+            else:
+                hand.stop()
+
+    def _new(self, uid: int | None, cgroup: Cgroup | None) -> Hand:
+        takes_uid = uid is not None and self._takes_uids
+        hand = Hand(uid, cgroup.threads_join if cgroup else ()) if takes_uid else Hand(None)
+        hand.start()
+        return hand
+
+    def _stop_idle(self) -> None:
+        for hands in self._idle.values():
+            while hands:
+                hands.pop().stop()
 
     def close(self) -> None:
-        for thread in self._threads.values():
-            thread.stop()
-        self._threads.clear()
+        """End the threads, none of which may have a job; new ones are made where they are asked for again."""
+        self._stop_idle()
+        if self._mounts is not None:
+            self._mounts.close()
+            self._mounts = None
+
+
+class Mounts:
+    """Tells when something was mounted or unmounted on this machine."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self._file = os.open("/proc/self/mounts", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLPRI)
+
+    def have_changed(self) -> bool:
+        """Whether there was a change since the last time this was asked."""
+        has_changed = bool(self._poll.poll(0))
+        self.changes += has_changed
+        return has_changed
+
+    def close(self) -> None:
+        os.close(self._file)

@@ -227,6 +227,11 @@ class Pidfd:
         self.pid = pid
         self._fd: int | None = os.pidfd_open(pid)
 
+    def fileno(self) -> int:
+        """To be waited for: readable when the process has ended."""
+        assert self._fd is not None
+        return self._fd
+
     def kill(self) -> None:
         """SIGKILL; nothing when it has ended."""
         if self._fd is not None:

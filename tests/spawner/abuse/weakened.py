@@ -4,6 +4,7 @@ What is left out is what bwrap is told, the filter it loads, or what spawner loo
 """
 
 import os
+import resource
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ from spawner.job import Job
 from spawner.sandbox import System
 from spawner.tree import Usage
 
-real_options, real_rlimits, RealRun = boxed.options, boxed.rlimits, boxed.BoxedRun
+real_options, RealRun = boxed.options, boxed.BoxedRun
 ROOT_FOLDERS_OF_ITS_OWN = {"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "proc", "dev", "sys", "run", "job"}
 
 
@@ -65,13 +66,11 @@ class Run(RealRun):
         # with the machine's own /tmp, what lies there would count as the job's
         return Usage(0, 0.0, 0) if without(self.job) & {"mem", "fs"} else super().usage()
 
-    async def _limit(self) -> bool:
+    def limits(self) -> dict[int, tuple[int, int]]:
+        kept = super().limits()
         if "pids" in without(self.job):
-            boxed.rlimits = lambda limits, **more: real_rlimits(limits, **(more | {"processes": None}))
-        try:
-            return await super()._limit()
-        finally:
-            boxed.rlimits = real_rlimits
+            kept.pop(resource.RLIMIT_NPROC)
+        return kept
 
 
 boxed.options = options
