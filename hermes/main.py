@@ -1,5 +1,6 @@
 """hermes: models and tools, found, verified, kept."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,9 +11,16 @@ from config.clients.switch import SwitchClient
 from config.module_template import Ground, create_module_app
 from hermes.cli_routes import cli_router
 from hermes.clis.tools import Tools
+from hermes.downloads import Downloads
+from hermes.hub import Hub
 from hermes.jobs import Jobs
-from hermes.routes import jobs_router
+from hermes.openrouter import OpenRouter
+from hermes.registry import ModelRegistry
+from hermes.routes import jobs_router, models_router
+from hermes.search import Search
+from hermes.search_routes import search_router
 from hermes.settings import HermesSettings
+from hermes.store import ModelStore
 
 
 def create_app(settings: HermesSettings | None = None) -> FastAPI:
@@ -28,11 +36,18 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             closing.push_async_callback(registry.close)
             switch = SwitchClient(settings, ground.secrets, "hermes")
             closing.push_async_callback(switch.close)
+            hub = Hub(settings, registry)
+            closing.push_async_callback(hub.close)
             # Parts. One that has jobs offers their kind before they are resumed.
             state.jobs = jobs = Jobs(ground.db)
             closing.push_async_callback(jobs.close)
             state.tools = tools = Tools(settings, registry, switch)
             closing.push_async_callback(tools.close)
+            store = ModelStore(settings.hermes_models_dir or settings.state_dir / "models")
+            await asyncio.to_thread(store.open)
+            models = ModelRegistry(registry, switch)
+            state.downloads = Downloads(settings, store, hub, models, jobs)
+            state.search = Search(settings, hub, OpenRouter(settings), registry)
             await jobs.resume()
             await tools.open()
             yield
@@ -40,7 +55,7 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
     return create_module_app(
         "hermes",
         settings,
-        routers=[jobs_router, cli_router],
+        routers=[search_router, models_router, jobs_router, cli_router],
         lifespan=lifespan,
         operation_of=operation_of,
         description="Finds, fetches and verifies models, keeps house, and knows the command-line tools of this box.",

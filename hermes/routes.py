@@ -5,11 +5,28 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
+from config.auth import CallerDep
 from config.contracts.common import Job, Page, StatusEnum
-from config.errors import documented
+from config.contracts.hermes import DownloadRequest
+from config.errors import Conflict, IdempotencyConflict, StorageFull, documented
+from config.idempotency import KeyDep
 from config.pages import PageDep
 from config.sse import LastEventIdDep, event_stream
-from hermes.errors import JobNotFound
+from hermes.downloads import Downloads
+from hermes.errors import (
+    FileNotOnHub,
+    FileRefused,
+    FilesNotChosen,
+    GatedModel,
+    HubBroken,
+    HubRateLimited,
+    HubTokenRefused,
+    HubUnreachable,
+    JobNotFound,
+    ModelNotOnHub,
+    ModelTooLarge,
+    RevisionNotFound,
+)
 from hermes.jobs import Jobs
 
 
@@ -18,13 +35,47 @@ async def _jobs(request: Request) -> Jobs:
     return jobs
 
 
+async def _downloads(request: Request) -> Downloads:
+    downloads: Downloads = request.app.state.downloads
+    return downloads
+
+
 JobsDep = Annotated[Jobs, Depends(_jobs)]
+DownloadsDep = Annotated[Downloads, Depends(_downloads)]
 
 Documented = dict[int | str, dict[str, Any]]
 
+models_router = APIRouter(tags=["models"])
 jobs_router = APIRouter(tags=["jobs"])
 
 _EVENTS: Documented = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+
+@models_router.post(
+    "/download",
+    status_code=202,
+    summary="Fetch a model, as a job",
+    responses=documented(
+        HubTokenRefused,
+        GatedModel,
+        ModelNotOnHub,
+        RevisionNotFound,
+        FileNotOnHub,
+        IdempotencyConflict,
+        Conflict,
+        FilesNotChosen,
+        FileRefused,
+        ModelTooLarge,
+        HubRateLimited,
+        HubBroken,
+        HubUnreachable,
+        StorageFull,
+    ),
+)
+async def download(body: DownloadRequest, caller: CallerDep, downloads: DownloadsDep, key: KeyDep) -> Job:
+    """Every file is proved by the hub's own hash and read by the antivirus where there is one, before any of it can be seen; the job's
+    `result` is the registered Model. What is here already is told at once, and the same download under way is not begun twice."""
+    return await downloads.order(body, caller, key)
 
 
 @jobs_router.get("/jobs", summary="Jobs, newest first")

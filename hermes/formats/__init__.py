@@ -1,0 +1,1 @@
+"""What the files of models say of themselves. They come from anybody: every length is checked before it is believed."""
