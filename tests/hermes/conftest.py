@@ -25,6 +25,7 @@ from tests.fakes.hub import FakeHub, fake_hub
 from tests.fakes.openrouter import FakeOpenRouter, fake_openrouter
 
 PATIENCE_SECONDS = 60.0
+NOBODY = "http://127.0.0.1:1"
 QUIET: dict[str, Any] = {
     "hermes_search_interval": 0,
     "hermes_upkeep_interval": 0,
@@ -99,7 +100,9 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running(state_dir: Path, hub: FakeHub, openrouter: FakeOpenRouter, **settings: Any) -> AsyncIterator[Hermes]:
+async def running(
+    state_dir: Path, hub: FakeHub, openrouter: FakeOpenRouter, *, switch_url: str = NOBODY, **settings: Any
+) -> AsyncIterator[Hermes]:
     """Hermes and its registry on this state folder, asked as their owner."""
     from hermes.main import create_app  # not for tests of single parts
 
@@ -116,7 +119,7 @@ async def running(state_dir: Path, hub: FakeHub, openrouter: FakeOpenRouter, **s
                 "state_dir": state_dir,
                 "hermes_hub_url": hub.url,
                 "hermes_openrouter_url": openrouter.url,
-                "service_urls": {"hermes_db": db_url, "switch": "http://127.0.0.1:1"},
+                "service_urls": {"hermes_db": db_url, "switch": switch_url},
                 "connect_timeout": 30,
             }
             | settings,
