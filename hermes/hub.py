@@ -18,7 +18,6 @@ import structlog
 
 from config.clients.hermes_db import HermesDbClient
 from config.clock import utc_now
-from config.contracts.common import Wire
 from config.contracts.hermes import HUB_ID
 from config.errors import FleetError, NotFound
 from hermes.errors import (
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
 THREADS = 8
 """Questions to the hub at the same time."""
 TOKEN_SERVICE = "huggingface"
-TOKEN_SECONDS = 60.0
-"""How long a token that hermes_db gave is used before it is asked again."""
+TOKEN_SECONDS = 600.0
+"""How long a token that hermes_db gave is used before it is asked again: each time counts against its limit of a day."""
 LISTED: list[Any] = [
     "createdAt", "downloads", "gated", "gguf", "lastModified", "library_name", "likes", "pipeline_tag", "private", "sha", "tags",
 ]  # fmt: skip
@@ -53,10 +52,6 @@ Sort = Literal["downloads", "likes", "last_modified"]
 Reply = TypeVar("Reply")
 
 log = structlog.get_logger()
-
-
-class _TokenValue(Wire):
-    value: str
 
 
 class Hub:
@@ -90,8 +85,8 @@ class Hub:
         if self._token is not None and now - self._token[0] < TOKEN_SECONDS:
             return self._token[1]
         try:
-            kept = await self._hermes_db._get(f"/hermes_db/tokens/{TOKEN_SERVICE}/value", _TokenValue)
-            self._token = (now, kept.value)
+            kept = await self._hermes_db.token_value(TOKEN_SERVICE)
+            self._token = (now, kept.token.get_secret_value())
         except NotFound:
             self._token = (now, None)
         except FleetError as error:
