@@ -42,10 +42,13 @@ class Folders:
 
     def make(self, spawn_id: str, uid: int | None) -> tuple[Path, Path]:
         """New, empty folders for a job: its own and its spool. What an earlier attempt left is removed."""
-        self.remove(spawn_id)
         base = self._jobs / spawn_id
         job, spool = base / "job", base / "spool"
-        base.mkdir(mode=0o700)
+        try:
+            base.mkdir(mode=0o700)
+        except FileExistsError:
+            self.remove(spawn_id)
+            base.mkdir(mode=0o700)
         for folder in (job, spool):
             folder.mkdir(mode=0o700)
         if uid is not None:
@@ -63,6 +66,10 @@ class Folders:
 
     def spool(self, spawn_id: str) -> Path:
         return self._jobs / spawn_id / "spool"
+
+    def has_begun(self, spawn_id: str) -> bool:
+        """Whether anything of the job may have run: its output has a file before it has a process."""
+        return any((self.spool(spawn_id) / name).exists() for name in ("stdout", "stderr"))
 
     def ids(self) -> list[str]:
         """Every job that has a folder."""

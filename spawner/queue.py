@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from config.clock import utc_now
 from spawner.errors import QueueFull
 
 SLOWEST_RETRY_SECONDS = 60
@@ -39,6 +40,7 @@ class JobQueue:
         self._by_key: dict[str, _Waiting] = {}
         self._numbers = itertools.count()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._taken: dict[str, int] = {}
         self._counted, self._places = 0, places
         self._seconds_each = 1.0
         self._is_closed, self._is_paused = False, False
@@ -49,7 +51,7 @@ class JobQueue:
 
     @property
     def running(self) -> int:
-        return len(self._tasks)
+        return len(self._tasks) + len(self._taken)
 
     @property
     def places(self) -> int:
@@ -69,7 +71,29 @@ class JobQueue:
 
     def holds(self, key: str) -> bool:
         """Whether it waits or runs."""
-        return key in self._by_key or key in self._tasks
+        return key in self._by_key or key in self._tasks or key in self._taken
+
+    def take(self, key: str) -> bool:
+        """Take a place that is free while nobody waits, for a job that will soon `go` there or `leave` it; False if there is none."""
+        if not self._free or self._counted or self._by_key or self._is_closed or self._is_paused:
+            return False
+        self._taken[key] = heapq.heappop(self._free)
+        return True
+
+    def go(self, key: str, start: Start) -> bool:
+        """Let `start` run in the place that was taken; False when nothing starts any more."""
+        if self._is_closed:
+            self.leave(key)
+            return False
+        place = self._taken.pop(key)
+        one = _Waiting(0, utc_now(), next(self._numbers), key, start, is_counted=False)
+        self._tasks[key] = asyncio.create_task(self._run(one, place), name=key)
+        return True
+
+    def leave(self, key: str) -> None:
+        """The place that was taken is not needed after all."""
+        heapq.heappush(self._free, self._taken.pop(key))
+        self._dispatch()
 
     def reserve(self) -> None:
         """Take a seat for a job that is about to be put in. Raises QueueFull with the time after which to try again."""

@@ -141,6 +141,31 @@ class Turn:
     attempt: int
 
 
+def ended_record(record: SpawnRecord, ended: Ended, expires_at: datetime) -> SpawnRecord:
+    """The job as `record` would find it once `end` has been committed, for who has just done that."""
+    return record.model_copy(
+        update={
+            "status": ended.status,
+            "reason": ended.reason,
+            "exit_code": ended.exit_code,
+            "signal": ended.signal,
+            "detail": ended.detail,
+            "protections": ended.protections,
+            "stdout": ended.stdout,
+            "stderr": ended.stderr,
+            "stdout_bytes": ended.stdout_bytes,
+            "stderr_bytes": ended.stderr_bytes,
+            "truncated": ended.is_truncated,
+            "peak_memory_bytes": ended.peak_memory_bytes,
+            "cpu_seconds": ended.cpu_seconds,
+            "artifacts": ended.artifacts,
+            "started_at": ended.started_at,
+            "finished_at": ended.finished_at,
+            "expires_at": expires_at,
+        }
+    )
+
+
 async def begin(
     session: AsyncSession, spawn_id: str, at: datetime, protections: Mapping[str, Protections]
 ) -> Turn | None:
@@ -172,13 +197,20 @@ async def again(session: AsyncSession, spawn_id: str, attempt: int, detail: str)
     return await _change(session, spawn_id, OPEN, **values)
 
 
-async def end(session: AsyncSession, spawn_id: str, ended: Ended, *, only_waiting: bool = False) -> datetime | None:
+async def end(
+    session: AsyncSession,
+    spawn_id: str,
+    ended: Ended,
+    *,
+    asked: SpawnRequest | None = None,
+    only_waiting: bool = False,
+) -> datetime | None:
     """Write how a job went, and say when its folder goes; None, and nothing changed, when it has ended before (or, where asked for, when it
     does not wait).
 
-    What may be private or large of its request is forgotten.
+    What may be private or large of its request (`asked`, where it is at hand) is forgotten.
     """
-    asked = await request(session, spawn_id)
+    asked = asked or await request(session, spawn_id)
     if asked is None:
         return None
     expires_at = ended.finished_at + timedelta(seconds=asked.ttl_seconds)

@@ -26,6 +26,8 @@ from spawner.spool import head
 MARKED_AFTER_SECONDS = 0.25
 """A job that is over sooner need not be found again: its processes die with us."""
 FLUSHED_AFTER_SECONDS = 2.0
+READ_AT_ONCE_BYTES = 16 * 1024
+"""Of output that was written a moment ago: to read it takes less than to have a thread do so."""
 
 log = structlog.get_logger()
 
@@ -101,13 +103,16 @@ class Runs:
             outcome = replace(outcome, detail=run.killed)
         if request.artifacts:
             return await self.slow.do(self._ended, outcome, job, request.artifacts, admitted.protections)
-        return await asyncio.to_thread(self._ended, outcome, job, (), admitted.protections)
+        if outcome.stdout_bytes + outcome.stderr_bytes > READ_AT_ONCE_BYTES:
+            return await asyncio.to_thread(self._ended, outcome, job, (), admitted.protections)
+        return self._ended(outcome, job, (), admitted.protections)
 
     async def _prepared(
         self, spawn_id: str, request: SpawnRequest, admitted: Admitted, uid: int | None, run: _Run
     ) -> Job | None:
         """The job with its folder filled; None when it was killed before that was done."""
-        folder, spool = await asyncio.to_thread(self.folders.make, spawn_id, uid)
+        loop = asyncio.get_running_loop()
+        folder, spool = await loop.run_in_executor(None, self.folders.make, spawn_id, uid)
         if request.files or admitted.copies is not None:
             most_bytes = admitted.limits.max_disk_mb * MIB
             run.preparing = asyncio.ensure_future(
@@ -139,10 +144,17 @@ class Runs:
         )
 
     async def _launched(self, job: Job, run: _Run) -> Outcome:
+        loop = asyncio.get_running_loop()
+        marking: asyncio.TimerHandle | None = None
+
         def started(marker: Marker) -> None:
             run.has_begun = True
             if run.killed is not None:  # asked for while it was being started
                 self.launcher.kill(job.spawn_id)
+            nonlocal marking
+            marking = loop.call_later(MARKED_AFTER_SECONDS, mark, marker)
+
+        def mark(marker: Marker) -> None:
             task = asyncio.create_task(self._mark(job.spawn_id, marker))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -158,17 +170,18 @@ class Runs:
             return await self.launcher.run(job, Watcher(started, wrote, sampled))
         finally:
             run.has_begun = False
+            if marking is not None:
+                marking.cancel()
             self.folders.seal(job.spawn_id)
 
     async def _mark(self, spawn_id: str, marker: Marker) -> None:
-        await asyncio.sleep(MARKED_AFTER_SECONDS)
         run = self._runs.get(spawn_id)
         if run is not None and run.has_begun:
             async with self.db.write() as session:
                 await repository.mark(session, spawn_id, marker.as_json())
 
     def _ended(self, outcome: Outcome, job: Job, globs: Sequence[str], protections: Protections) -> Ended:
-        """Reads the output's beginning and the artifacts, so it runs in a thread."""
+        """Reads the output's beginning, and all of the artifacts: where that is much, it is for a thread."""
         if outcome.reason is Reason.REFUSED:
             return never_started(outcome.detail or "the machine cannot run jobs safely", may_run_again=True)
         found = self.collector.collect(job.folder, globs)
@@ -179,8 +192,8 @@ class Runs:
             exit_code=outcome.exit_code,
             signal=outcome.signal,
             protections=protections,
-            stdout=head(job.spool, "stdout"),
-            stderr=head(job.spool, "stderr"),
+            stdout=head(job.spool, "stdout") if outcome.stdout_bytes else "",
+            stderr=head(job.spool, "stderr") if outcome.stderr_bytes else "",
             stdout_bytes=outcome.stdout_bytes,
             stderr_bytes=outcome.stderr_bytes,
             is_truncated=outcome.is_truncated,

@@ -5,6 +5,8 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -37,6 +39,7 @@ from spawner.admission import Admission, Admitted
 from spawner.artifacts import open_regular
 from spawner.bells import Bells
 from spawner.ended import Ended, broken, killed_in_the_queue, never_started
+from spawner.endings import Endings
 from spawner.errors import ArtifactNotFound, LogsGone, SpawnNotFound
 from spawner.keeper import Keeper
 from spawner.leftovers import kill_leftovers, lost
@@ -50,11 +53,22 @@ NETWORK = "spawner:network"
 KILL_PATIENCE_SECONDS = 10.0
 HALT_PATIENCE_SECONDS = 4.0  # whoever asks us to end daughters, or everything, waits five
 EVENT_BYTES = 64 * 1024
+NOT_BEGUN = "spawner ended before it began; it was given another turn"
 OFFSET_BITS = 30  # of a position in either stream: the largest that may be kept is smaller
 
 Reply = TypeVar("Reply")
 AlsoWrite = Callable[[AsyncSession, SpawnRecord], Awaitable[None]]
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _AtOnce:
+    """A job that runs from the moment it was let in."""
+
+    record: SpawnRecord
+    admitted: Admitted
+    ended: "asyncio.Future[SpawnRecord | None]"
+    """The job as it ended, when that has been written down; None where it has to be looked up."""
 
 
 class Spawner:
@@ -81,6 +95,7 @@ class Spawner:
             for network in ("none", "full")
         }
         self._ended = Bells()
+        self._endings = Endings(db)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._working: set[str] = set()
         """Direct jobs that run here, or are just being begun; those of daughters are not among them."""
@@ -96,13 +111,21 @@ class Spawner:
         IdempotencyConflict, and FleetHalted for a new one while the fleet is halted: then nothing was kept.
         """
         # Its own task: a caller who goes away between the commit and the queue must not leave a job that nobody starts.
-        spawn_id = await self.apart(self._accept(request, caller, grant, key))
-        return await self._finished(spawn_id, request.wait_seconds)
+        accepted = await self.apart(self._accept(request, caller, grant, key))
+        if isinstance(accepted, str):
+            return await self._finished(accepted, request.wait_seconds)
+        if not accepted.ended.done() and request.wait_seconds > 0:
+            await asyncio.wait([accepted.ended], timeout=request.wait_seconds)
+        if accepted.ended.done() and (record := accepted.ended.result()) is not None:
+            return record
+        return await self._finished(accepted.record.spawn_id, 0)
 
-    async def _accept(self, request: SpawnRequest, caller: Caller, grant: str | None, key: str | None) -> str:
-        once = Idempotency.of(
-            SERVICE, caller.id, key, "spawn", request.model_dump(mode="json", exclude={"wait_seconds"})
-        )
+    async def _accept(
+        self, request: SpawnRequest, caller: Caller, grant: str | None, key: str | None
+    ) -> "str | _AtOnce":
+        """The id of a job that was there already, or that waits for its turn; or one that runs at once."""
+        body = request.model_dump(mode="json", exclude={"wait_seconds"}) if key is not None else None
+        once = Idempotency.of(SERVICE, caller.id, key, "spawn", body)
         if key is not None:
             async with self._db.read() as session:
                 earlier = await once.earlier(session)
@@ -117,7 +140,14 @@ class Spawner:
             params = {"command": request.command, "args": request.args, "network": request.network}
             granted = await self._gate.check(caller, NETWORK, params, grant, subject=f"spawn:{request.name}")
         record = new_record(request, admitted, caller.id)
-        self.queue.reserve()
+        spawn_id = record.spawn_id
+        runs_at_once = self.queue.take(spawn_id)
+        if runs_at_once:  # then it is written down as running, with one transaction less
+            now = {"status": StatusEnum.RUNNING, "started_at": utc_now(), "protections": admitted.protections}
+            record = record.model_copy(update=now)
+            self._expect(spawn_id)
+        else:
+            self.queue.reserve()
         is_kept = False
         try:
             async with self._db.write() as session:
@@ -127,14 +157,30 @@ class Spawner:
                 await halt.refuse_if_halted(session)
                 await self._gate.use(session, granted)
                 await repository.add(session, record, request)
-                await once.claim(session, record.spawn_id)
+                await once.claim(session, spawn_id)
                 await record_accepted(self._trail, session, record, admitted)
             is_kept = True
         finally:
-            if not is_kept:
+            if not is_kept and runs_at_once:
+                self._over(spawn_id)
+                self._tell(spawn_id)
+                self.queue.leave(spawn_id)
+            elif not is_kept:
                 self.queue.give_back()
-        self._enqueue(record.spawn_id, record.priority.rank, record.queued_at, is_reserved=True)
-        return record.spawn_id
+        if not runs_at_once:
+            self._enqueue(spawn_id, record.priority.rank, record.queued_at, is_reserved=True)
+            return spawn_id
+        at_once = _AtOnce(record, admitted, asyncio.get_running_loop().create_future())
+
+        async def start(place: int) -> bool:
+            turn = Turn(request, caller.id, record.attempt)
+            await self._see_through(spawn_id, turn, place, at_once)
+            return True
+
+        if not self.queue.go(spawn_id, start):  # we are about to end; the next start gives it another turn
+            self._over(spawn_id)
+            at_once.ended.set_result(None)
+        return at_once
 
     def _enqueue(self, spawn_id: str, priority: int, since: Any, *, is_reserved: bool = False) -> None:
         async def start(place: int) -> bool:
@@ -144,37 +190,62 @@ class Spawner:
 
     # --- working on them --------------------------------------------------------------------------------------------
 
-    async def _work(self, spawn_id: str, place: int) -> bool:
-        """One attempt at a job whose turn it is; False when the fleet is halted, and it waits on."""
+    def _expect(self, spawn_id: str) -> None:
+        """It runs now: from here on a kill or a halt reaches it. To be followed by `_over`."""
         self.runs.expect(spawn_id)
         self._working.add(spawn_id)
+
+    def _over(self, spawn_id: str) -> None:
+        self._working.discard(spawn_id)
+        self.runs.over(spawn_id)
+
+    async def _work(self, spawn_id: str, place: int) -> bool:
+        """One attempt at a job whose turn it is; False when the fleet is halted, and it waits on."""
+        self._expect(spawn_id)
+        turn: Turn | None = None
         try:
             async with self._db.write() as session:
                 if await halt.is_halted(session):  # before anybody told us
                     self.queue.pause()
                     return False
                 turn = await repository.begin(session, spawn_id, utc_now(), self._protections)
+        except Exception:  # as in `_see_through`
+            log.exception("job_broke", spawn_id=spawn_id)
+            await self.apart(self.close_job(spawn_id, broken()))
+        finally:
             if turn is None:
-                return True  # it was ended while it waited
-            self._changed.ring(spawn_id)
+                self._over(spawn_id)
+                self._tell(spawn_id)
+        if turn is not None:
+            await self._see_through(spawn_id, turn, place)
+        return True
+
+    async def _see_through(self, spawn_id: str, turn: Turn, place: int, at_once: "_AtOnce | None" = None) -> None:
+        """Run a job that is written down as running, and write down how it went."""
+        self._changed.ring(spawn_id)
+        record: SpawnRecord | None = None
+        try:
             started = time.monotonic()
-            ended = await self._attempt(spawn_id, turn, place)
+            ended = await self._attempt(spawn_id, turn, place, at_once.admitted if at_once else None)
             self.queue.took(time.monotonic() - started)
             may_run_again = ended.may_run_again and turn.attempt <= turn.request.retries
             if not (may_run_again and await self._again(spawn_id, turn.attempt, ended)):
-                await self.apart(self.close_job(spawn_id, ended))
+                expires_at = await self.apart(self.close_job(spawn_id, ended, asked=turn.request))
+                if at_once is not None and expires_at is not None:
+                    record = repository.ended_record(at_once.record, ended, expires_at)
         except Exception:  # the top of this job's own work: whatever happens, its record gets an end
             log.exception("job_broke", spawn_id=spawn_id)
             await self.apart(self.close_job(spawn_id, broken()))
         finally:
-            self._working.discard(spawn_id)
-            self.runs.over(spawn_id)
+            self._over(spawn_id)
             self._tell(spawn_id)
-        return True
+            if at_once is not None:
+                at_once.ended.set_result(record)
 
-    async def _attempt(self, spawn_id: str, turn: Turn, place: int) -> Ended:
+    async def _attempt(self, spawn_id: str, turn: Turn, place: int, admitted: Admitted | None) -> Ended:
+        """`admitted`: what was found a moment ago; who has waited is looked at anew."""
         try:
-            admitted = self.admission.admit(turn.request, turn.caller)
+            admitted = admitted or self.admission.admit(turn.request, turn.caller)
         except FleetError as refusal:  # the machine has changed while it waited
             return never_started(refusal.detail)
         return await self.runs.run(spawn_id, turn.request, admitted, place)
@@ -194,18 +265,26 @@ class Spawner:
         )
         return True
 
-    async def close_job(self, spawn_id: str, ended: Ended, also: AlsoWrite | None = None) -> None:
-        """Write down how a job went, and do not give up on that: nobody else knows. `also` writes in the same transaction."""
+    async def close_job(
+        self, spawn_id: str, ended: Ended, also: AlsoWrite | None = None, *, asked: SpawnRequest | None = None
+    ) -> datetime | None:
+        """Write down how a job went, and do not give up on that: nobody else knows. `also` writes in the same transaction.
+
+        When its folder goes; None when it had ended before.
+        """
         samples = self.runs.take_samples()
         failures = 0
         while True:
             try:
+                if also is None:
+                    expires_at = await self._endings.write(spawn_id, ended, asked, samples)
+                    break
                 async with self._db.write() as session:
-                    expires_at = await repository.end(session, spawn_id, ended)
+                    expires_at = await repository.end(session, spawn_id, ended, asked=asked)
                     if samples:
                         await repository.add_samples(session, samples)
-                    record = await repository.record(session, spawn_id) if also is not None else None
-                    if also is not None and record is not None:
+                    record = await repository.record(session, spawn_id)
+                    if record is not None:
                         await also(session, record)
                 break
             except (StorageFull, OperationalError) as error:
@@ -215,6 +294,7 @@ class Spawner:
         if expires_at is not None:
             self._keeper.add(expires_at, spawn_id)
         self._tell(spawn_id)
+        return expires_at
 
     def _tell(self, spawn_id: str) -> None:
         self._changed.ring(spawn_id)
@@ -234,6 +314,12 @@ class Spawner:
             if row.status == StatusEnum.PENDING and row.daughter_task_id is None:
                 self._enqueue(row.id, row.priority, row.queued_at)
                 continue
+            if row.daughter_task_id is None and not await asyncio.to_thread(self.runs.folders.has_begun, row.id):
+                # It was let in and given its place at once, but nothing of it ever ran: it waits for another.
+                async with self._db.write() as session:
+                    await repository.again(session, row.id, row.attempt, NOT_BEGUN)
+                self._enqueue(row.id, row.priority, row.queued_at)
+                continue
             await asyncio.to_thread(kill_leftovers, row, self.runs.job_uids)
             ended = await asyncio.to_thread(lost, row, self.runs.folders)
             retries = int(row.request.get("retries", 0)) if row.daughter_task_id is None else 0
@@ -251,6 +337,8 @@ class Spawner:
         for row in running:
             if row.daughter_task_id is None and row.attempt <= int(row.request.get("retries", 0)):
                 continue  # the next start sees to it
+            if row.daughter_task_id is None and not await asyncio.to_thread(self.runs.folders.has_begun, row.id):
+                continue
             await self.close_job(row.id, await asyncio.to_thread(lost, row, self.runs.folders))
 
     # --- telling about them -----------------------------------------------------------------------------------------
