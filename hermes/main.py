@@ -11,9 +11,11 @@ from config.clients.switch import SwitchClient
 from config.module_template import Ground, create_module_app
 from hermes.cli_routes import cli_router
 from hermes.clis.tools import Tools
-from hermes.downloads import Downloads
+from hermes.downloads import KIND, Downloads
 from hermes.hub import Hub
 from hermes.jobs import Jobs
+from hermes.kept import Models
+from hermes.maintenance import Maintenance
 from hermes.openrouter import OpenRouter
 from hermes.registry import ModelRegistry
 from hermes.routes import jobs_router, models_router
@@ -47,9 +49,16 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             await asyncio.to_thread(store.open)
             models = ModelRegistry(registry, switch)
             state.downloads = Downloads(settings, store, hub, models, jobs)
-            state.search = Search(settings, hub, OpenRouter(settings), registry)
+            state.models = kept = Models(settings, ground.gate, ground.trail, store, models, (registry, switch), jobs)
+            state.maintenance = maintenance = Maintenance(settings, store, models, kept, jobs)
+            wanted = {str(its.get("subject")) for its in await jobs.states(KIND)}
+            await asyncio.to_thread(store.sweep_parts, wanted)
+            state.search = Search(settings, hub, OpenRouter(settings), models)
             await jobs.resume()
             await tools.open()
+            closing.push_async_callback(stop, asyncio.create_task(kept.put_right(), name="put_right"))
+            if (pause := settings.hermes_upkeep_interval.total_seconds()) > 0:
+                closing.push_async_callback(stop, asyncio.create_task(maintenance.every(pause), name="upkeep"))
             yield
 
     return create_module_app(
@@ -62,6 +71,13 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
     )
 
 
+async def stop(task: asyncio.Task[None]) -> None:
+    """End what runs beside the requests."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def operation_of(method: str, path: str) -> str | None:
     """Removing models is decided at its gate (None): by a grant, or by a scope that names it; "" leaves a request at the rule."""
-    return None if method == "DELETE" and path.startswith("/hermes/models/") else ""
+    is_removal = method == "DELETE" and path.startswith("/hermes/models/")
+    return None if is_removal or path == "/hermes/maintenance" else ""

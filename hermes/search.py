@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from config.clients.hermes_db import HermesDbClient
 from config.clock import utc_now
 from config.contracts.hermes import (
     MOST_FILES,
     FoundModel,
+    ScoreParts,
     SearchFilters,
     SearchRequest,
     SearchResult,
@@ -17,7 +17,6 @@ from config.contracts.hermes import (
     SearchWarning,
     SortBy,
 )
-from config.contracts.hermes_db import Model
 from config.errors import FleetError, InvalidRequest
 from hermes import machine
 from hermes.errors import ModelNotOnHub
@@ -26,6 +25,7 @@ from hermes.hub_model import HubModel
 from hermes.machine import Room
 from hermes.openrouter import CatalogueModel, OpenRouter
 from hermes.ranking import parts_of, score_of
+from hermes.registry import SOURCE, ModelRegistry
 from hermes.settings import HermesSettings
 from hermes.specialties import is_of, specialty_of
 from hermes.versions import WEIGHTS, is_pickle, versions_of
@@ -44,8 +44,8 @@ Found = tuple[list[FoundModel], list[SearchWarning]]
 class Search:
     """Looks for models, and tells for each whether this machine has room for it."""
 
-    def __init__(self, settings: HermesSettings, hub: Hub, openrouter: OpenRouter, hermes_db: HermesDbClient) -> None:
-        self._hub, self._openrouter, self._hermes_db = hub, openrouter, hermes_db
+    def __init__(self, settings: HermesSettings, hub: Hub, openrouter: OpenRouter, registry: ModelRegistry) -> None:
+        self._hub, self._openrouter, self._registry = hub, openrouter, registry
         self._folder = settings.hermes_models_dir or settings.state_dir / "models"
 
     async def find(self, request: SearchRequest) -> SearchResult:
@@ -135,7 +135,7 @@ class Search:
     async def _with_kept(self, items: list[FoundModel]) -> tuple[list[FoundModel], list[SearchWarning]]:
         """The items, those marked that the registry has; unmarked, with a warning, where it cannot be asked."""
         try:
-            kept = {(model.source, model.model_id) for model in await kept_models(self._hermes_db)}
+            kept = {(model.source, model.model_id) for model in await self._registry.models()}
         except FleetError as error:
             return items, [_warning("hermes_db", error)]
         return [
@@ -149,16 +149,10 @@ class Search:
         of_type = [one for one in versions if one.format == versions[0].format]
         smallest = min(of_type, key=lambda one: (one.size_bytes is None, one.size_bytes or 0), default=None)
         size_bytes = smallest.size_bytes if smallest is not None else None
-        parts = parts_of(
-            downloads=model.downloads,
-            likes=model.likes,
-            tags=model.tags,
-            changed_at=model.last_modified,
-            now=utc_now(),
-        )
+        parts = parts_on_hub(model)
         return FoundModel(
             model_id=model.model_id,
-            source="huggingface",
+            source=SOURCE,
             score=score_of(parts),
             parts=parts,
             size_bytes=size_bytes,
@@ -179,6 +173,13 @@ class Search:
             fit=machine.fit_of(size_bytes, free, why_unknown=_why_no_size(model)),
             is_kept=False,
         )
+
+
+def parts_on_hub(model: HubModel) -> ScoreParts:
+    """The parts of the score of a model of the hub, now."""
+    return parts_of(
+        downloads=model.downloads, likes=model.likes, tags=model.tags, changed_at=model.last_modified, now=utc_now()
+    )
 
 
 def _of_catalogue(model: CatalogueModel, wanted: SearchFilters, free: Room) -> FoundModel:
@@ -219,18 +220,6 @@ _TASKS = {
     "rerank": "text-ranking",
 }
 """What a model of the catalogue makes, as the hub would call the task."""
-
-
-async def kept_models(hermes_db: HermesDbClient) -> list[Model]:
-    """All active models of the registry. Raises what its client raises."""
-    found: list[Model] = []
-    cursor: str | None = None
-    while True:
-        page = await hermes_db.models(limit=500, cursor=cursor)
-        found += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
 
 
 def order_of(sort_by: SortBy) -> Callable[[FoundModel], tuple[Any, ...]]:
