@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from hermes.antivirus import Antivirus
 from hermes.errors import FilesNotChosen, HubBroken, HubFileWrong, VirusFound
 from hermes.fetch import Fetch, Line, Wanted
 from hermes.formats.reading import facts_of
+from hermes.hashes import git_oid_of, sha256_of, sha256_of_list
 from hermes.hub import Hub
 from hermes.hub_model import HubModel
 from hermes.jobs import Assignment, Jobs
@@ -32,7 +34,6 @@ LARGEST_LIST_BYTES = 40 * 1024
 """Of the files' hashes in the registry, whose metadata may have 64 KiB."""
 LOOK_SECONDS = 0.25
 """How often a job's progress is looked at."""
-READ_BYTES = 1024 * 1024
 _NOT_A_NAME = re.compile(r"[^a-z0-9._-]+")
 
 Reply = TypeVar("Reply")
@@ -95,29 +96,46 @@ class Downloads:
 
     async def _fetch(self, job: Assignment) -> dict[str, Any]:
         """Fetch, prove, read, scan, place, register; each step finds what an earlier attempt left."""
-        state = job.state
-        subject, files = str(state["subject"]), state["files"]
+        state, subject = job.state, str(job.state["subject"])
         target = self._store.place_of(state["model_id"], state["revision"], state["label"])
         job.moved(0, state["size_bytes"])
-        if not await asyncio.to_thread(target.is_dir):
+        is_placed = bool(state.get("is_placing")) and await asyncio.to_thread(target.is_dir)
+        if not is_placed:  # otherwise a kill came between the place and the registry
+            record = await self._prepare(job, subject, target)
+        async with self._store.lock:
+            await job.settle()
+            await job.keep(is_placing=True)
+            if is_placed:
+                record = await asyncio.to_thread(self._store.record_of, target)
+            else:
+                await asyncio.to_thread(self._store.place, subject, target, record)
             try:
-                await self._bring(job, subject, files)
-                record = await self._read(job, subject, target)
-            except (VirusFound, HubFileWrong):
-                await asyncio.to_thread(self._store.discard, subject)
+                model = await self._registry.keep(record, is_name_chosen=state["is_name_chosen"])
+            except FleetError:
+                await asyncio.to_thread(self._store.take_back, target, subject)  # not visible without being known
                 raise
-            await job.settle()
-            await asyncio.to_thread(self._store.place, subject, target, record)
-        else:  # a kill came between the place and the registry
-            await job.settle()
-            record = await asyncio.to_thread(self._store.record_of, target)
-        try:
-            model = await self._registry.keep(record, is_name_chosen=state["is_name_chosen"])
-        except FleetError:
-            await asyncio.to_thread(self._store.take_back, target, subject)  # not visible without being known
-            raise
         job.moved(state["size_bytes"], state["size_bytes"])
         return model.model_dump(mode="json")
+
+    async def _prepare(self, job: Assignment, subject: str, target: Path) -> ModelNew:
+        """A whole download that waits to be placed, and what the registry will be told of it."""
+        try:
+            if await asyncio.to_thread(target.is_dir):
+                await self._take_back(job, subject, target)
+            await self._bring(job, subject, job.state["files"])
+            return await self._read(job, subject, target)
+        except (VirusFound, HubFileWrong):
+            await asyncio.to_thread(self._store.discard, subject)
+            raise
+
+    async def _take_back(self, job: Assignment, subject: str, target: Path) -> None:
+        """A model that is here and not in use: of its files, those that are still right need not be fetched."""
+        job.say("what is here of it is read again")
+        await asyncio.to_thread(self._store.discard, subject)
+        async with self._store.lock:
+            await asyncio.to_thread(self._store.take_back, target, subject)
+        await asyncio.to_thread(_remove_wrong, self._store.whole_of(subject), job.state["files"])
+        job.say("")
 
     async def _bring(self, job: Assignment, subject: str, files: list[dict[str, Any]]) -> None:
         """All files, proved, under `whole/`."""
@@ -256,18 +274,19 @@ def _record_of(state: dict[str, Any], files: list[dict[str, Any]], facts: dict[s
     )
 
 
-def sha256_of_list(files: list[dict[str, Any]]) -> str:
-    """One hash for several files: that of what `sha256sum` would print for them, sorted by name."""
-    lines = sorted(f"{file['sha256']}  {file['path']}\n" for file in files)
-    return hashlib.sha256("".join(sorted(lines, key=lambda line: line[66:])).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(READ_BYTES))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-    return digest.hexdigest()
+def _remove_wrong(folder: Path, files: list[dict[str, Any]]) -> None:
+    """Remove what is not as the hub lists it, and what it does not list."""
+    right = set[Path]()
+    for file in files:
+        path = folder / file["path"]
+        with suppress(OSError):
+            if path.is_file() and (
+                sha256_of(path) == file["sha256"] if file["sha256"] else git_oid_of(path) == file["git_oid"]
+            ):
+                right.add(path)
+    for path in folder.rglob("*"):
+        if path not in right and not path.is_dir():
+            path.unlink()
 
 
 async def _in_thread(

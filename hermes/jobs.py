@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.auth import Caller
 from config.clock import new_id, utc_now
@@ -126,14 +127,16 @@ class Jobs:
         state: dict[str, Any] | None = None,
         subject: str | None = None,
         result: dict[str, Any] | None = None,
+        also: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> Job:
         """A new job, or the one that this key stands for already.
 
         With a `subject`, an unfinished job of the same kind and subject is the answer: the same work is not done twice at once.
-        With a `result` there is nothing left to do, and the job is DONE as it begins. Raises IdempotencyConflict.
+        With a `result` there is nothing left to do, and the job is DONE as it begins. `also` is done in the transaction that makes a new
+        job. Raises IdempotencyConflict.
         """
         once = Idempotency.of("hermes", caller.id, key, kind, request)
-        async with self._db.write() as session:
+        async with self._db.write(durable=also is not None) as session:
             earlier = await once.earlier(session)
             if earlier is not None and earlier.resource_id is not None:
                 known = await repository.job(session, earlier.resource_id)
@@ -146,6 +149,8 @@ class Jobs:
                     await once.claim(session, same)
                     return self._as_shown(found)
             job = _new_job(kind, result)
+            if also is not None:
+                await also(session)
             await repository.add_job(session, job, request, (state or {}) | {"subject": subject}, caller.id)
             await once.claim(session, job.job_id)
         if not job.status.is_final:

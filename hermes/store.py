@@ -5,6 +5,7 @@ that were proved. A model becomes visible in one step, by the rename of that fol
 it. `.trash` holds what is being removed. One hermes owns the folder.
 """
 
+import asyncio
 import errno
 import os
 import shutil
@@ -30,10 +31,14 @@ class ModelStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._parts, self._trash = folder / ".parts", folder / ".trash"
+        self.lock = asyncio.Lock()
+        """Held while a model's folder and its row change together: placing and removing the same one must not cross."""
 
     def open(self) -> None:
+        """Make the folders; what was being removed when somebody stopped us goes."""
         for folder in (self.folder, self._parts, self._trash):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.empty_trash()
 
     # --- a download ------------------------------------------------------------------------------------------------
 
@@ -133,6 +138,9 @@ class ModelStore:
         self.empty_trash()
         self._forget_empty(folder.parent)
         return size
+
+    def size_of(self, folder: Path) -> int:
+        return _size_of(folder)
 
     def empty_trash(self) -> None:
         for left in self._trash.iterdir():
