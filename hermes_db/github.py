@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from config.auth import Caller
 from config.clock import Clock
 from config.contracts.common import StatusEnum
-from config.contracts.hermes_db import DeviceState, Link
+from config.contracts.hermes_db import DeviceState, Link, Token
 from config.errors import Conflict, FleetError, NotFound, UpstreamContractError, UpstreamUnavailable
 from hermes_db.settings import HermesDbSettings
 
@@ -52,7 +52,7 @@ class _Code(_Answer):
 
 
 class _Token(_Answer):
-    access_token: SecretStr | None = None
+    access_token: Token | None = None
     expires_in: int | None = Field(None, ge=1, le=10 * 365 * 86_400)
     interval: float | None = Field(None, ge=0.0, le=3600.0)
 

@@ -53,3 +53,43 @@ async def test_names_are_given_once_and_parents_must_exist(registry):
     assert body["errors"][0]["field"] == "body.parent"
     problem(await registry.post("/hermes_db/specialties", json={"name": "x", "parent": "x"}), 422, "invalid_request")
     problem(await registry.post("/hermes_db/specialties", json={"name": "Not A Name"}), 422, "invalid_request")
+
+
+async def test_a_specialty_is_shown_with_what_is_around_it(registry):
+    for name, parent in [("music", "audio"), ("music_mixing", "music"), ("speech", "audio")]:
+        await registry.post("/hermes_db/specialties", json={"name": name, "parent": parent})
+    music = (await registry.get("/specialties/music")).json()
+    assert (music["parent"], music["children"], music["ancestors"]) == ("audio", ["music_mixing"], ["audio"])
+    assert (await registry.get("/hermes_db/specialties/music_mixing")).json()["ancestors"] == ["music", "audio"]
+    assert (await registry.get("/hermes_db/specialties/audio")).json()["children"] == ["music", "speech"]
+    problem(await registry.get("/hermes_db/specialties/nothing"), 404, "not_found")
+
+
+async def test_a_specialty_moves_with_all_below_it_and_never_below_itself(registry):
+    for name, parent in [("music", "audio"), ("mixing", "music")]:
+        await registry.post("/hermes_db/specialties", json={"name": name, "parent": parent})
+    await registry.post("/hermes_db/models", json={"name": "m", "specialty": "mixing"})
+    for name, parent in [("audio", "audio"), ("audio", "music"), ("audio", "mixing"), ("music", "mixing")]:
+        answer = await registry.patch(f"/hermes_db/specialties/{name}", json={"parent": parent})
+        assert "narrower than itself" in problem(answer, 409, "conflict")["detail"]
+    problem(await registry.patch("/hermes_db/specialties/music", json={"parent": "x"}), 422, "invalid_request")
+    moved = (await registry.patch("/hermes_db/specialties/music", json={"parent": "vision", "priority": 4})).json()
+    assert (moved["ancestors"], moved["children"], moved["priority"]) == (["vision"], ["mixing"], 4)
+    assert (await registry.get("/hermes_db/models?specialty=vision")).json()["count"] == 1
+    assert (await registry.get("/hermes_db/models?specialty=audio")).json()["count"] == 0
+    top = (await registry.patch("/hermes_db/specialties/music", json={"parent": None})).json()
+    assert (top["parent"], top["ancestors"]) == (None, [])
+
+
+async def test_of_two_moves_at_once_that_would_close_a_circle_one_is_refused(registry):
+    answers = await asyncio.gather(
+        registry.patch("/hermes_db/specialties/audio", json={"parent": "code"}),
+        registry.patch("/hermes_db/specialties/code", json={"parent": "audio"}),
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_what_cannot_be_null_is_refused(registry):
+    for field in ("description", "related_fields", "priority"):
+        problem(await registry.patch("/hermes_db/specialties/audio", json={field: None}), 422, "invalid_request")
+    problem(await registry.patch("/hermes_db/specialties/nothing", json={}), 404, "not_found")

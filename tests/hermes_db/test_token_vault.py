@@ -1,6 +1,5 @@
 """Values of keys are nowhere to be read at rest, survive a rotation, and a lost key file is told, not hidden."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -163,4 +162,4 @@ async def test_a_fleet_without_keys_makes_no_key_file(hermes_db_at, state_dir):
     async with hermes_db_at() as hermes_db:
         check = (await hermes_db.http.get("/hermes_db/health")).json()["checks"]["tokens"]
         assert check == {"status": "ok", "detail": "none stored"}
-    assert not os.path.exists(key_file(state_dir))
+    assert not key_file(state_dir).exists()

@@ -92,8 +92,16 @@ async def test_a_days_limit_holds_whoever_asks_at_once_and_ends_with_the_day(her
 
 @pytest.mark.parametrize(
     ("address", "may"),
-    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("192.168.7.9", True), ("192.168.7.8", False), ("fd00::1", True)]
-    + [("127.0.0.1", False), ("not-an-address", False), ("fe80::1", False)],
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("192.168.7.9", True),
+        ("192.168.7.8", False),
+        ("fd00::1", True),
+        ("fe80::1", False),
+        ("127.0.0.1", False),
+        ("not-an-address", False),
+    ],
 )
 async def test_a_key_is_only_for_its_addresses(hermes_db, address, may):
     made = await stored(hermes_db, "homely", addresses=["10.9.9.9/8", "192.168.7.9", "fd00::/8"])
@@ -204,7 +212,7 @@ async def test_what_does_not_fit_is_refused_without_being_repeated(hermes_db):
     ]:
         answer = await hermes_db.http.post("/hermes_db/tokens", json={"service": "x", "token": VALUE} | fields)
         body = problem(answer, 422, "invalid_request")
-        assert list(fields)[0] in body["detail"]
+        assert next(iter(fields)) in body["detail"]
         assert VALUE not in answer.text
     for raw in (f'{{"service": "x", "token": "{VALUE}', f'"{VALUE}"', f'["{VALUE}"]', f'{{"token": "{VALUE}\\ud800"}}'):
         answer = await hermes_db.http.post(

@@ -161,3 +161,21 @@ async def test_statistics_add_up_by_module_model_tool_action_and_day(filled):
 async def test_a_span_that_makes_no_sense_is_refused(registry):
     for days in ["0", "-1", "abc", "99999", "1e3"]:
         problem(await registry.get(f"/hermes_db/stats?days={days}"), 422, "invalid_request")
+
+
+async def test_a_model_is_scored_by_how_its_uses_went(filled):
+    """From 0.5, which stands for ten uses: (0.5 * 10 + 3) / (10 + 4)."""
+    await filled.post("/hermes_db/usage", json=[use(model_id=1)] * 3 + [use(model_id=1, success=False)])
+    assert (await model(filled, 1))["performance_score"] == pytest.approx(8 / 14)
+    assert (await model(filled, 2))["performance_score"] == 0.5
+    await filled.post("/hermes_db/models/1/usage", json={"success": False})
+    assert (await model(filled, 1))["performance_score"] == pytest.approx(8 / 15)
+
+
+async def test_what_a_person_sets_as_score_is_where_it_goes_on_from(filled):
+    await filled.post("/hermes_db/usage", json=[use(model_id=1, success=False)] * 1000)
+    assert (await model(filled, 1))["performance_score"] < 0.01
+    await filled.patch("/hermes_db/models/1", json={"performance_score": 0.9})
+    assert (await model(filled, 1))["performance_score"] == 0.9
+    await filled.post("/hermes_db/models/1/usage", json={"success": False})
+    assert (await model(filled, 1))["performance_score"] == pytest.approx(90 / 101)
