@@ -3,10 +3,22 @@
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
+from pydantic import SecretStr
 
 from config.clients.hermes_db import HermesDbClient
-from config.contracts.hermes_db import CliFacts, CliNew, ModelChange, ModelNew, ModelUse, SpecialtyNew, Use
-from config.errors import Conflict, InvalidRequest, NotFound, UpstreamUnavailable
+from config.contracts.hermes_db import (
+    CliFacts,
+    CliNew,
+    ModelChange,
+    ModelKept,
+    ModelNew,
+    ModelUse,
+    SpecialtyChange,
+    SpecialtyNew,
+    TokenNew,
+    Use,
+)
+from config.errors import Conflict, InvalidRequest, NotFound, TooManyRequests, UpstreamUnavailable
 from hermes_db.main import create_app
 
 
@@ -42,6 +54,27 @@ async def test_tools_uses_and_statistics_go_round(client):
     assert (await client.record_uses([use, use])).recorded == 2
     stats = await client.stats(days=1)
     assert [(one.module, one.uses, one.failures) for one in stats.by_module] == [("switch", 3, 2)]
+
+
+async def test_kept_models_the_tree_and_keys_go_round(client):
+    made = await client.keep_model(ModelKept(name="m", path="/a"))
+    await client.deactivate_model(made.id)
+    kept = await client.keep_model(ModelKept(name="m", path="/b", is_active=True))
+    assert (kept.id, kept.path, kept.is_active) == (made.id, "/b", True)
+    await client.add_specialty(SpecialtyNew(name="music"))
+    moved = await client.change_specialty("music", SpecialtyChange(parent="audio"))
+    assert moved == await client.specialty("music")
+    assert moved.ancestors == ["audio"]
+    new = TokenNew(service="huggingface", token=SecretStr("hf_value"), limit_per_day=1)
+    told = await client.put_token(new, idempotency_key="k")
+    assert await client.put_token(new, idempotency_key="k") == told
+    assert (await client.tokens()).items == [told]
+    value = await client.token_value("huggingface")
+    assert value.token.get_secret_value() == "hf_value"
+    assert "hf_value" not in repr(value) + repr(new)
+    with pytest.raises(TooManyRequests, match="limit_per_day") as refusal:
+        await client.token_value("huggingface")
+    assert 0 < int(refusal.value.headers["Retry-After"]) <= 86_400
 
 
 async def test_refusals_come_back_as_our_errors(client, settings, secrets):

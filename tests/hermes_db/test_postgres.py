@@ -53,6 +53,31 @@ async def test_uses_and_statistics_add_up(registry):
     assert (await registry.get("/hermes_db/models/1")).json()["usage_count"] == 3
 
 
+async def test_keys_turns_and_the_tree_work_as_they_do_on_sqlite(registry, fleet_headers):
+    for limit in (1, 2):
+        body = {"service": "s", "token": "value", "limit_per_day": limit, "addresses": ["127.0.0.0/8"]}
+        assert (await registry.post("/hermes_db/tokens", json=body)).status_code == 200 + (limit == 1)
+        assert (await registry.get("/tokens/s/value", headers=fleet_headers)).json()["token"] == "value"
+    problem(await registry.get("/hermes_db/tokens/s/value", headers=fleet_headers), 429, "too_many_requests")
+    assert (await registry.post("/hermes_db/tokens/rotate")).json()["rotated"] == 1
+    assert len((await registry.get("/hermes_db/tokens/renewals?days=90")).json()["items"]) == 1
+    await registry.put("/hermes_db/clis/git", json={"max_concurrent": 2, "rate_limit_per_hour": 3})
+    for number in range(3):
+        lease = (await registry.post("/hermes_db/clis/git/leases")).json()
+        assert (await registry.delete(f"/hermes_db/clis/git/leases/{lease['lease_id']}")).status_code == 200, number
+    assert (
+        problem(await registry.post("/hermes_db/clis/git/leases"), 429, "too_many_requests")["limit"]
+        == "rate_limit_per_hour"
+    )
+    for name, parent in [("music", "audio"), ("mixing", "music")]:
+        await registry.post("/hermes_db/specialties", json={"name": name, "parent": parent})
+    assert (await registry.get("/hermes_db/specialties/mixing")).json()["ancestors"] == ["music", "audio"]
+    problem(await registry.patch("/hermes_db/specialties/audio", json={"parent": "mixing"}), 409, "conflict")
+    await registry.put("/hermes_db/models", json={"name": "m"})
+    await registry.post("/hermes_db/models/1/usage")
+    assert (await registry.get("/hermes_db/models/1")).json()["performance_score"] == pytest.approx(6 / 11)
+
+
 async def test_health_names_the_database(registry):
     health = (await registry.get("/hermes_db/health")).json()
     assert health["checks"]["database"] == {"status": "ok", "detail": "postgresql"}
