@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.contracts.madre import IntentName
+from config.contracts.madre import IntentName, IntentV2
 from madre.core.intents.catalog import RISKY
 from madre.core.parser import Reader
 from madre.training.corpus import Sentence, read_sentences, training_sentences
@@ -19,8 +19,12 @@ def of_language(language: str) -> list[Sentence]:
 
 
 @cache
+def readings(language: str, use_meaning: bool) -> tuple[Figures, list[IntentV2]]:
+    return measure(Reader(use_meaning=use_meaning), of_language(language))
+
+
 def figures(language: str, use_meaning: bool) -> Figures:
-    return measure(Reader(use_meaning=use_meaning), of_language(language))[0]
+    return readings(language, use_meaning)[0]
 
 
 def test_the_exam_is_large_and_the_reader_was_not_taught_with_it():
@@ -59,8 +63,8 @@ def test_without_the_embedding_model_fewer_are_answered_and_as_many_rightly(lang
 
 def test_every_risky_intent_is_read_at_all():
     """A guard that refused everything would pass the tests above."""
+    read = [pair for one in ("es", "en") for pair in zip(of_language(one), readings(one, True)[1], strict=True)]
     for name in RISKY:
-        orders = [sentence for sentence in [*of_language("es"), *of_language("en")] if sentence.intent is name]
-        reader = Reader()
-        assert sum(reader.read(sentence.text).name is name for sentence in orders) >= len(orders) / 2, name
+        found = [reading.name is name for sentence, reading in read if sentence.intent is name]
+        assert sum(found) >= len(found) / 2, name
     assert IntentName.UNCLEAR not in RISKY

@@ -1,38 +1,52 @@
 """A question that waits in a session: what answers it, what does not, and for how long it waits."""
 
+import uuid
+
+import httpx
 import pytest
 
+from tests.madre.conftest import Neighbours, Shared
 
-async def a_question(madre, message: str) -> None:
-    asked = (await madre.post("/madre/chat", json={"message": message, "session_id": "s"})).json()
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def neighbours(shared: Shared) -> Neighbours:
+    shared.neighbours.forget()
+    return shared.neighbours
+
+
+@pytest.fixture
+def madre(shared: Shared) -> httpx.AsyncClient:
+    return shared.madre
+
+
+@pytest.fixture
+def session() -> str:
+    return uuid.uuid4().hex
+
+
+async def a_question(madre, session: str, message: str) -> None:
+    asked = (await madre.post("/madre/chat", json={"message": message, "session_id": session})).json()
     assert asked["question"], asked
 
 
 @pytest.mark.parametrize("words", ["estos", "aquí tienes", "here they are", "toma"])
-async def test_files_with_few_words_answer_it(madre, shub, words):
-    await a_question(madre, "mezcla esto")
-    reply = {"message": words, "session_id": "s", "files": [shub.add("a"), shub.add("b")], "wait_seconds": 20}
+async def test_files_with_few_words_answer_it(madre, session, shub, words):
+    await a_question(madre, session, "mezcla esto")
+    reply = {"message": words, "session_id": session, "files": [shub.add("a"), shub.add("b")], "wait_seconds": 20}
     assert (await madre.post("/madre/chat", json=reply)).json()["plan"]["intent"]["name"] == "audio_mix"
 
 
-async def test_another_clear_request_is_not_taken_for_the_answer(madre, shub):
-    await a_question(madre, "borra ese archivo")
+async def test_another_clear_request_is_not_taken_for_the_answer(madre, session, shub):
+    await a_question(madre, session, "borra ese archivo")
     reply = {
         "message": "mezcla estos 3 stems a -14 LUFS",
-        "session_id": "s",
+        "session_id": session,
         "files": [shub.add(name) for name in "abc"],
     }
     body = (await madre.post("/madre/chat", json=reply | {"wait_seconds": 20})).json()
     assert (body["plan"]["intent"]["name"], body["status"]) == ("audio_mix", "DONE")
-
-
-async def test_it_waits_no_longer_than_the_setting_says(start_madre, shub):
-    async with start_madre(madre_question_ttl="PT0S") as madre:
-        await a_question(madre, "borra ese archivo")
-        reply = {"message": "estos", "session_id": "s", "files": [shub.add("a")]}
-        body = (await madre.post("/madre/chat", json=reply)).json()
-        assert body["plan"] is None
-        assert body["confirmation"] is None
 
 
 @pytest.mark.parametrize(
@@ -48,15 +62,15 @@ async def test_it_waits_no_longer_than_the_setting_says(start_madre, shub):
         ("haz lo del otro día con aquello", "olvídalo", "no hago nada"),
     ],
 )
-async def test_it_can_be_left(madre, asked, answer, said):
-    await a_question(madre, asked)
-    body = (await madre.post("/madre/chat", json={"message": answer, "session_id": "s"})).json()
+async def test_it_can_be_left(madre, session, asked, answer, said):
+    await a_question(madre, session, asked)
+    body = (await madre.post("/madre/chat", json={"message": answer, "session_id": session})).json()
     assert (body["status"], body["plan"], body["question"]) == ("DONE", None, None)
     assert said in body["response"]
-    assert "question" not in (await madre.get("/madre/sessions/s")).json()["context"]
+    assert "question" not in (await madre.get(f"/madre/sessions/{session}")).json()["context"]
 
 
-async def test_a_dry_run_of_leaving_it_leaves_nothing(madre):
-    await a_question(madre, "run a command")
-    await madre.post("/madre/chat", json={"message": "never mind", "session_id": "s", "dry_run": True})
-    assert "question" in (await madre.get("/madre/sessions/s")).json()["context"]
+async def test_a_dry_run_of_leaving_it_leaves_nothing(madre, session):
+    await a_question(madre, session, "run a command")
+    await madre.post("/madre/chat", json={"message": "never mind", "session_id": session, "dry_run": True})
+    assert "question" in (await madre.get(f"/madre/sessions/{session}")).json()["context"]
