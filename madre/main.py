@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from config.clients.hermes import HermesClient
 from config.clients.hermes_db import HermesDbClient
 from config.clients.shub import ShubClient
 from config.clients.spawner import SpawnerClient
@@ -81,6 +82,7 @@ def _delegation(settings: MadreSettings, ground: Ground) -> Delegation:
         shub=ShubClient(settings, ground.secrets, "madre"),
         switch=SwitchClient(settings, ground.secrets, "madre"),
         hermes_db=HermesDbClient(settings, ground.secrets, "madre"),
+        hermes=HermesClient(settings, ground.secrets, "madre"),
         spawner=SpawnerClient(settings, ground.secrets, "madre"),
     )
 

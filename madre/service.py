@@ -26,6 +26,8 @@ from madre.core import db as repository
 from madre.core.delegation import Delegation
 from madre.core.draft import Known
 from madre.core.intents.questions import declines
+from madre.core.model_knowledge import about_models
+from madre.core.model_plans import is_about_models
 from madre.core.models import (
     ChatRequest,
     ChatResponse,
@@ -236,9 +238,9 @@ class Madre:
         return Reading(_with_params(intent, request.params), request.message, list(request.files))
 
     async def _said_more(self, request: ChatRequest, waiting: dict[str, Any]) -> Reading | None:
-        """The order to run or end a process that waits for a particular, together with the answer; None for a request of its own."""
+        """The order about processes or models that waits for a particular, together with the answer; None for a request of its own."""
         asked = IntentV2.model_validate(waiting["intent"])
-        if asked.name not in (IntentName.RUN_PROCESS, IntentName.KILL_PROCESS):
+        if asked.name not in (IntentName.RUN_PROCESS, IntentName.KILL_PROCESS) and not is_about_models(asked):
             return None
         said = await self._parser.read(request.message, len(request.files), ask_switch=False)
         if said.name is not IntentName.UNCLEAR:
@@ -349,6 +351,8 @@ class Madre:
             plan = plan.model_copy(update={"response": words.say("dry_run", intent.language)})
         elif plan.status is StatusEnum.WAITING:
             text = words.confirmation_of(verdict.risk, plan.reason, plan.plan_id, intent.language)
+            if verdict.risk is not RiskLevel.HIGH:
+                text = draft.confirmation or text
             plan = plan.model_copy(update={"question": text, "response": text})
             if self._halt.halted:
                 plan = plan.model_copy(
@@ -374,7 +378,8 @@ class Madre:
         """What the planner needs to know besides the message; spawner is asked only where it matters which jobs there are."""
         whose = None if _sees_all(caller) else caller.id
         jobs = await self._delegation.open_jobs(whose) if intent.name is IntentName.KILL_PROCESS else None
-        return Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs)
+        known = Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs)
+        return await about_models(intent, known, self._delegation, self._settings.hermes_download_limit_bytes)
 
     async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:
         """Save the plan and the decisions about it; returns the token of a HIGH plan, which is kept only as its hash."""

@@ -82,6 +82,17 @@ class HermesClient(ServiceClient):
         params: dict[str, Any] = {"limit": limit} | ({"status": statuses} if statuses else {})
         return await self._get("/hermes/jobs", Page[Job], params=params)
 
+    async def unfinished_jobs(self) -> list[Job]:
+        """Every job that waits or runs, oldest last."""
+        found: list[Job] = []
+        params: dict[str, Any] = {"status": [StatusEnum.PENDING, StatusEnum.RUNNING], "limit": 200}
+        while True:
+            page = await self._get("/hermes/jobs", Page[Job], params=params)
+            found += page.items
+            if page.next_cursor is None:
+                return found
+            params["cursor"] = page.next_cursor
+
     async def cancel_job(self, job_id: str) -> Job:
         """Stop a job; a job that has ended stays as it is."""
         return await self._post(f"/hermes/jobs/{segment(job_id)}/cancel", None, Job)

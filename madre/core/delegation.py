@@ -4,20 +4,23 @@ A step's parameters may point at the result of an earlier step: `{"from": "s2", 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pydantic import ValidationError
 
 from config import grants
+from config.clients.hermes import HermesClient, HubUnreachable
 from config.clients.hermes_db import HermesDbClient
 from config.clients.service_client import ServiceClient
 from config.clients.shub import ShubClient
 from config.clients.spawner import DaughterNotFound, SpawnerClient, SpawnNotFound
 from config.clients.switch import SwitchClient
 from config.contracts.common import Check, HealthState, Job, StatusEnum
+from config.contracts.hermes import DownloadRequest, SearchRequest, SearchResult
+from config.contracts.hermes_db import Model
 from config.contracts.madre import Artifact
 from config.contracts.shub import MixRequest
 from config.contracts.spawner import SpawnSummary
@@ -32,6 +35,8 @@ POLL_SECONDS = 0.1
 SLOWEST_POLL_SECONDS = 1.0
 OPEN = [StatusEnum.PENDING, StatusEnum.RUNNING]
 MOST_OPEN_JOBS, MOST_JOBS_TOLD = 200, 10
+SEARCH_SECONDS = 45.0
+"""How long a search may take: somebody waits for what comes of it."""
 
 
 class JobFailed(FleetError):
@@ -55,6 +60,16 @@ class Order:
     progress: Progress
 
 
+class HasJobs(Protocol):
+    """A client of a service whose jobs are followed and cancelled."""
+
+    service: str
+
+    async def job(self, job_id: str) -> Job: ...
+    async def cancel_job(self, job_id: str) -> Job: ...
+    async def unfinished_jobs(self) -> list[Job]: ...
+
+
 class Delegation:
     """Madre's neighbours. `ask` carries a step out and returns its result."""
 
@@ -66,11 +81,13 @@ class Delegation:
         shub: ShubClient,
         switch: SwitchClient,
         hermes_db: HermesDbClient,
+        hermes: HermesClient,
         spawner: SpawnerClient,
     ) -> None:
         self._settings, self._secrets = settings, secrets
-        self._shub, self._switch, self._hermes_db, self._spawner = shub, switch, hermes_db, spawner
-        self._jobs: dict[str, asyncio.Future[Job]] = {}
+        self._shub, self._switch, self._spawner = shub, switch, spawner
+        self._hermes_db, self._hermes = hermes_db, hermes
+        self._jobs: dict[str, tuple[HasJobs, asyncio.Future[Job]]] = {}
         self._operations: dict[str, Callable[[Order], Awaitable[dict[str, Any]]]] = {
             "shub:inspect": self._inspect,
             "shub:mix": self._mix,
@@ -79,7 +96,10 @@ class Delegation:
             "shub:delete": self._delete,
             "switch:route": self._route,
             "hermes_db:models": self._models,
-            "hermes_db:clis": self._clis,
+            "hermes:search": self._search,
+            "hermes:download": self._download,
+            "hermes:delete_model": self._delete_model,
+            "hermes:clis": self._clis,
             "spawner:list": self._list_jobs,
             "spawner:status": self._job_status,
             "spawner:kill": self._kill,
@@ -95,6 +115,7 @@ class Delegation:
             "shub": self._shub,
             "switch": self._switch,
             "hermes_db": self._hermes_db,
+            "hermes": self._hermes,
             "spawner": self._spawner,
         }
 
@@ -110,13 +131,14 @@ class Delegation:
 
     async def abandon(self, key: str) -> None:
         """Cancel the job that the step with this Idempotency-Key started, if it started one."""
-        if (posted := self._jobs.pop(key, None)) is None:
+        if (begun := self._jobs.pop(key, None)) is None:
             return
+        client, posted = begun
         try:
             job = await posted
         except FleetError:
             return  # it never became a job
-        await self._cancel(job.job_id)
+        await self._cancel(client, job.job_id)
 
     async def open_jobs(self, caller: str | None) -> list[SpawnSummary] | None:
         """The processes of one caller, or of everybody, that wait or run; None when spawner cannot say."""
@@ -125,6 +147,24 @@ class Delegation:
         except (UpstreamUnavailable, UpstreamContractError) as exc:
             log.warning("jobs_unknown", error=str(exc))
             return None
+
+    async def find_models(self, request: SearchRequest) -> SearchResult:
+        """What there is to download. Raises what HermesClient raises; HubUnreachable where it takes longer than a person waits."""
+        try:
+            async with asyncio.timeout(SEARCH_SECONDS):
+                return await self._hermes.search(request)
+        except TimeoutError as exc:
+            raise HubUnreachable(f"no answer within {SEARCH_SECONDS:g} s") from exc
+
+    async def kept_models(self, specialty: str | None = None) -> list[Model]:
+        """All active models of the registry. Raises what HermesDbClient raises."""
+        found: list[Model] = []
+        cursor: str | None = None
+        while True:
+            page = await self._hermes_db.models(specialty=specialty, limit=500, cursor=cursor)
+            found += page.items
+            if (cursor := page.next_cursor) is None:
+                return found
 
     async def wake_spawner(self) -> str | None:
         """Tell spawner that a daughter waits; returns what is wrong where it does not hear: it looks by itself when it is back."""
@@ -144,9 +184,12 @@ class Delegation:
             log.warning("daughter_not_cancelled", daughter_id=daughter_id, error=str(exc))
 
     async def cancel_jobs(self) -> int:
-        """Cancel every job that runs anywhere, for a halt; returns how many of shub's there were. Daughters go on after the resume."""
-        cancelled, _ = await asyncio.gather(self._cancel_mixes(), self._kill_daughters())
-        return cancelled
+        """Cancel every job that runs anywhere, for a halt; returns how many of shub's and hermes's there were. Daughters go on after
+        the resume."""
+        mixes, downloads, _ = await asyncio.gather(
+            self._cancel_all(self._shub), self._cancel_all(self._hermes), self._kill_daughters()
+        )
+        return mixes + downloads
 
     async def _kill_daughters(self) -> None:
         try:
@@ -154,13 +197,13 @@ class Delegation:
         except FleetError as exc:
             log.warning("daughters_not_killed", error=str(exc))
 
-    async def _cancel_mixes(self) -> int:
+    async def _cancel_all(self, client: HasJobs) -> int:
         try:
-            running = await self._shub.unfinished_jobs()
+            running = await client.unfinished_jobs()
         except FleetError as exc:
-            log.warning("jobs_not_cancelled", service="shub", error=str(exc))
+            log.warning("jobs_not_cancelled", service=client.service, error=str(exc))
             return 0
-        await asyncio.gather(*(self._cancel(job.job_id) for job in running))
+        await asyncio.gather(*(self._cancel(client, job.job_id) for job in running))
         return len(running)
 
     async def close(self) -> None:
@@ -183,11 +226,20 @@ class Delegation:
 
     async def _mix(self, order: Order) -> dict[str, Any]:
         request = MixRequest.model_validate(order.params)
-        posted = asyncio.ensure_future(self._shub.mix(request, idempotency_key=order.key))
-        self._jobs[order.key] = posted
+        result = await self._job(order, self._shub, self._shub.mix(request, idempotency_key=order.key))
+        try:
+            Artifact.model_validate(result)
+        except ValidationError as exc:
+            raise UpstreamContractError("the result of the mix names no file") from exc
+        return result
+
+    async def _job(self, order: Order, client: HasJobs, asking: Coroutine[Any, Any, Job]) -> dict[str, Any]:
+        """Start a job with the step's key, or find the one it stands for, and follow it to its end."""
+        posted = asyncio.ensure_future(asking)
+        self._jobs[order.key] = client, posted
         try:
             # shielded: an interrupt between sending and hearing back must not lose sight of the job (see abandon)
-            result = await self._finish(await asyncio.shield(posted), order.progress)
+            result = await self._finish(client, await asyncio.shield(posted), order.progress)
         except (UpstreamUnavailable, UpstreamContractError):
             raise  # it may still run, and is asked for again; as after a cancellation it stays known, for abandon
         except FleetError:
@@ -217,11 +269,37 @@ class Delegation:
         )
         return reply.model_dump(mode="json")
 
-    async def _models(self, _order: Order) -> dict[str, Any]:
-        return {"items": [model.model_dump(mode="json") for model in (await self._hermes_db.models()).items]}
+    async def _models(self, order: Order) -> dict[str, Any]:
+        kept = await self.kept_models(order.params.get("specialty"))
+        return {"items": [model.model_dump(mode="json") for model in kept]}
+
+    async def _search(self, order: Order) -> dict[str, Any]:
+        found = await self.find_models(SearchRequest.model_validate(order.params))
+        return found.model_dump(mode="json", exclude={"items": {"__all__": {"files", "tags"}}})
+
+    async def _download(self, order: Order) -> dict[str, Any]:
+        request = DownloadRequest.model_validate(order.params["order"])
+        asking = self._hermes.download(request, idempotency_key=order.key)
+        result = await self._job(order, self._hermes, asking)
+        try:
+            model = Model.model_validate(result)
+        except ValidationError as exc:
+            raise UpstreamContractError("the result of the download is no model") from exc
+        return {"model": model.model_dump(mode="json"), "quantization": request.quantization}
+
+    async def _delete_model(self, order: Order) -> dict[str, Any]:
+        params = {"model_id": order.params["model_id"]}
+        grant = self._grant(order, params)
+        removed = await self._hermes.delete_model(params["model_id"], grant=grant, idempotency_key=order.key)
+        return removed.model_dump(mode="json")
 
     async def _clis(self, _order: Order) -> dict[str, Any]:
-        return {"items": [cli.model_dump(mode="json") for cli in (await self._hermes_db.clis()).items]}
+        """The tools of this box by hermes's last look; the registered ones while hermes does not answer."""
+        try:
+            return (await self._hermes.clis()).model_dump(mode="json")
+        except (UpstreamUnavailable, UpstreamContractError) as exc:
+            items = (await self._hermes_db.clis(limit=500)).items
+            return {"items": [cli.model_dump(mode="json") for cli in items], "unheard": exc.detail}
 
     async def _list_jobs(self, order: Order) -> dict[str, Any]:
         """Told even where spawner cannot be asked: the plans that are told with it are true all the same."""
@@ -253,24 +331,20 @@ class Delegation:
             self._secrets, plan_id=order.plan_id, step_id=order.step_id, operation=order.operation, params=params
         )
 
-    async def _finish(self, job: Job, progress: Progress) -> dict[str, Any]:
-        """Follow a job of shub to its end; a neighbour that goes away meanwhile is waited for by the step's retries."""
+    async def _finish(self, client: HasJobs, job: Job, progress: Progress) -> dict[str, Any]:
+        """Follow a job to its end; a neighbour that goes away meanwhile is waited for by the step's retries."""
         pause = POLL_SECONDS
         while not job.status.is_final:
             await asyncio.sleep(pause)  # the interval of a poll, not work
             pause = min(pause * 1.3, SLOWEST_POLL_SECONDS)
-            job = await self._shub.job(job.job_id)
+            job = await client.job(job.job_id)
             await progress(job.progress)
         if job.status is not StatusEnum.DONE or job.result is None:
             raise JobFailed(job.error or f"the job was {job.status.lower()}")
-        try:
-            Artifact.model_validate(job.result)
-        except ValidationError as exc:
-            raise UpstreamContractError(f"the result of job {job.job_id} names no file") from exc
         return job.result
 
-    async def _cancel(self, job_id: str) -> None:
+    async def _cancel(self, client: HasJobs, job_id: str) -> None:
         try:
-            await self._shub.cancel_job(job_id)
+            await client.cancel_job(job_id)
         except FleetError as exc:
-            log.warning("job_not_cancelled", job_id=job_id, error=str(exc))
+            log.warning("job_not_cancelled", service=client.service, job_id=job_id, error=str(exc))

@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from config.contracts.hermes import SearchResult
+from config.contracts.hermes_db import Model
 from config.contracts.spawner import SpawnSummary
-from config.errors import InvalidRequest
+from config.errors import FleetError, InvalidRequest
 from config.projects import Project
 from madre.core.models import IntentV2, StepType, StepV2
 
@@ -22,6 +24,13 @@ class Known:
     """The caller whose jobs are spoken of; None for one that sees everybody's."""
     jobs: Sequence[SpawnSummary] | None = None
     """Those of these jobs that wait or run, where they matter; None where spawner could not say."""
+    download_limit_bytes: int = 0
+    found: SearchResult | None = None
+    """What the hub has of what a download asks for."""
+    kept: Sequence[Model] | None = None
+    """The models of the registry, where one of them is to be deleted."""
+    unheard: FleetError | None = None
+    """Why `found` or `kept` could not be had."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,15 @@ class Draft:
     steps: list[StepV2] = field(default_factory=list)
     question: str | None = None
     missing: str | None = None
-    """What the question asks for: `files`, `command`, `job`."""
+    """What the question asks for: `files`, `command`, `job`, `model`."""
     refusal: str | None = None
     refusal_code: str = "not_in_fleet"
     warnings: list[str] = field(default_factory=list)
     takes_long: bool = False
     about: str | None = None
     """What exactly would be done: shown with the risk, so that a person knows what they confirm."""
+    confirmation: str | None = None
+    """How a MED plan asks for its yes, where it has words of its own."""
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

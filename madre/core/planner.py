@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from config.contracts.madre import MOST_FILES
 from config.contracts.shub import AssetId, MixRequest, StemRole
 from config.contracts.switch import RouteRequest
-from madre.core import processes, words
+from madre.core import model_plans, processes, words
 from madre.core.draft import Draft, Known, Planner, checked, step
 from madre.core.models import IntentName, IntentV2, ModeEnum, StepType
 
@@ -72,9 +72,11 @@ def _analyze(intent: IntentV2, _message: str, files: list[str], _known: Known) -
     return Draft([step(n, StepType.CALL_SHUB, "shub:analyze", {"asset_id": a}) for n, a in enumerate(wanted, start=1)])
 
 
-def _delete(intent: IntentV2, _message: str, files: list[str], _known: Known) -> Draft:
+def _delete(intent: IntentV2, message: str, files: list[str], known: Known) -> Draft:
+    if model_plans.names_a_model(intent) and not files:
+        return model_plans.remove(intent, message, files, known)
     if intent.target not in (None, "shub", "asset", "audio") and not _assets(intent, files):
-        return _not_in_fleet(intent, _message, files, _known)
+        return _not_in_fleet(intent, message, files, known)
     wanted = _assets(intent, files)
     if not wanted:
         return Draft(question=words.say("delete_what", intent.language), missing="files")
@@ -107,8 +109,10 @@ PLANNERS: dict[IntentName, Planner] = {
     IntentName.DELETE_RESOURCE: _delete,
     IntentName.CODE_QUESTION: _question("code"),
     IntentName.GENERAL_QUESTION: _question("text_generation"),
-    IntentName.LIST_MODELS: _one(StepType.CALL_HERMES_DB, "hermes_db:models"),
-    IntentName.LIST_CLIS: _one(StepType.CALL_HERMES_DB, "hermes_db:clis"),
+    IntentName.LIST_MODELS: model_plans.list_models,
+    IntentName.SEARCH_MODELS: model_plans.search,
+    IntentName.DOWNLOAD_MODEL: model_plans.download,
+    IntentName.LIST_CLIS: model_plans.list_clis,
     IntentName.FLEET_STATUS: _one(StepType.NOOP, "madre:health"),
     IntentName.RUN_PROCESS: processes.run,
     IntentName.PROCESS_STATUS: processes.status,

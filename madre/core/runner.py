@@ -29,7 +29,7 @@ from config.errors import (
 )
 from config.forensics import Trail
 from config.pages import PageQuery
-from madre.core import daughters, job_words, words
+from madre.core import daughters, job_words, model_words, words
 from madre.core import db as repository
 from madre.core.daughters import DaughterFailed
 from madre.core.delegation import Delegation, Order
@@ -456,6 +456,8 @@ class Runner:
     ) -> None:
         """End the plan with this error; `result` is what a process that failed left all the same."""
         key = "no_model" if error.code in ("no_model_reachable",) or _is_question_unanswered(plan, error) else "failed"
+        if response is None and step.operation.startswith("hermes:"):
+            response = model_words.trouble(plan.intent.language, error)
         response = response or words.say(key, plan.intent.language, detail=error.detail)
         failed = {"status": StatusEnum.ERROR, "error": error.detail, "finished_at": utc_now()}
         async with self._db.write() as session:
@@ -544,8 +546,9 @@ OWN_STEPS: dict[str, Callable[[Runner, PlanV2], Awaitable[dict[str, Any]]]] = {
     "madre:plans": Runner._own_plans,
     "madre:help": Runner._own_help,
 }
-JOBS = frozenset({"shub:mix"})
-ATTEMPTS = {"switch:route": 2, "spawner:status": 2}
+MIX = "shub:mix"
+JOBS = frozenset({MIX, "hermes:download"})
+ATTEMPTS = {"switch:route": 2, "spawner:status": 2, "hermes:search": 1}
 """Operations that are given up earlier: a person waits for the answer."""
 
 
@@ -581,7 +584,7 @@ def artifacts_of(steps: list[StepV2]) -> list[dict[str, Any]]:
     """The files that steps which make one have made."""
     made = []
     for step in steps:
-        if step.operation in JOBS and step.result:
+        if step.operation == MIX and step.result:
             asset = step.result
             made.append(
                 {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from madre.core import job_words
+from madre.core import job_words, model_words
 from madre.core.models import IntentName, IntentV2, RiskLevel, StepV2
 
 SAYINGS: dict[str, tuple[str, str]] = {
@@ -176,25 +176,45 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Halted: {name} starts again from its beginning after `vx11 resume`. You can cancel with "
         "POST /madre/plans/{plan_id}/cancel.",
     ),
+    "which_search": (
+        "¿Qué modelo busco? Dime para qué (código, visión, traducción…) o su nombre.",
+        "Which model shall I look for? Tell me what for (code, vision, translation…), or its name.",
+    ),
+    "which_model_to_download": (
+        "¿Qué modelo descargo? Dime su nombre (dueño/modelo) o para qué lo quieres (código, visión, traducción…).",
+        "Which model shall I download? Tell me its name (owner/model), or what it is for (code, vision, translation…).",
+    ),
+    "which_of_models": ("Hay varios: {what}. ¿Cuál?", "There are several: {what}. Which one?"),
+    "which_version": (
+        "{name} no tiene {said}. Tiene: {what}. ¿Cuál descargo?",
+        "{name} has no {said}. It has: {what}. Which one shall I download?",
+    ),
+    "which_model_to_delete": (
+        "¿Qué modelo borro? Dime su nombre completo o su id: {what}. No borro nada que no esté claro.",
+        "Which model shall I delete? Tell me its full name or its id: {what}. I delete nothing that is not clear.",
+    ),
+    "no_license": ("licencia no declarada", "no licence declared"),
+    "gated": (
+        "Pide aceptar antes su licencia en {url}; sin eso, la descarga se niega.",
+        "It wants its licence accepted first at {url}; the download is refused without.",
+    ),
+    "does_not_fit": ("Puede que no funcione en esta máquina: {detail}", "It may not run on this machine: {detail}"),
+    "is_kept": ("Ya hay una versión de {name} en esta máquina.", "A version of {name} is on this machine already."),
     "deleted": ("Borrado: {what}.", "Deleted: {what}."),
     "no_models": ("No hay ningún modelo registrado.", "No model is registered."),
-    "models": ("Modelos registrados: {what}.", "Registered models: {what}."),
-    "no_clis": (
-        "No hay ninguna herramienta registrada todavía.",
-        "No command-line tool is registered yet.",
-    ),
-    "clis": ("Herramientas registradas: {what}.", "Registered command-line tools: {what}."),
     "plans_none": ("No hay nada en marcha.", "Nothing is running."),
     "plans": ("En marcha o a la espera: {what}.", "Running or waiting: {what}."),
     "all_well": ("Toda la flota responde: {what}.", "The whole fleet answers: {what}."),
     "unwell": ("Hay problemas: {what}.", "There are problems: {what}."),
     "help": (
         "Puedo mezclar stems («mezcla estos 3 stems a -14 LUFS»), analizar audio, contestar preguntas con el modelo local o los que "
-        "configures, listar modelos y herramientas, decirte cómo está la flota y qué hay en marcha, y, si lo confirmas, ejecutar un "
-        "programa en un sandbox («ejecuta `python3 -c 'print(6*7)'`»), detenerlo o borrar un audio. Envía los archivos en `files`.",
+        "configures, listar, buscar y bajar modelos («busca un modelo pequeño de código y descárgalo»), decirte qué herramientas hay, "
+        "cómo está la flota y qué hay en marcha, y, si lo confirmas, ejecutar un programa en un sandbox («ejecuta `python3 -c "
+        "'print(6*7)'`»), detenerlo, o borrar un audio o un modelo. Envía los archivos en `files`.",
         'I can mix stems ("mix these 3 stems to -14 LUFS"), analyse audio, answer questions with the local model or those you '
-        "configure, list models and tools, tell how the fleet is and what is running, and, once you confirm it, run a program in a "
-        "sandbox (\"run `python3 -c 'print(6*7)'`\"), stop it, or delete an audio file. Send files in `files`.",
+        'configure, list, find and fetch models ("download the best small coding model"), tell which tools there are, how the fleet '
+        "is and what is running, and, once you confirm it, run a program in a sandbox (\"run `python3 -c 'print(6*7)'`\"), stop it, or "
+        "delete an audio file or a model. Send files in `files`.",
     ),
 }
 WHAT: dict[IntentName, tuple[str, str]] = {
@@ -202,8 +222,6 @@ WHAT: dict[IntentName, tuple[str, str]] = {
     IntentName.AUDIO_MASTER: ("masterizar", "master a track"),
     IntentName.AUDIO_EXPORT: ("exportar audio", "export audio"),
     IntentName.AUDIO_UNDO: ("deshacer un cambio de audio", "undo an audio change"),
-    IntentName.SEARCH_MODELS: ("buscar modelos", "search for models"),
-    IntentName.DOWNLOAD_MODEL: ("descargar un modelo", "download a model"),
     IntentName.SCAN_SYSTEM: ("examinar el sistema", "scan the system"),
     IntentName.AUDIT_DRIFT: ("auditar cambios de configuración", "audit drift"),
     IntentName.REPAIR_MODULE: ("reparar un módulo", "repair a module"),
@@ -270,15 +288,9 @@ def _answer(_language: str, results: list[dict[str, Any]]) -> str:
 
 
 def _deleted(language: str, results: list[dict[str, Any]]) -> str:
+    if any("freed_bytes" in one for one in results):
+        return model_words.removed(language, results)
     return say("deleted", language, what=", ".join(str(one.get("name") or one.get("asset_id")) for one in results))
-
-
-def _names(kind: str) -> Any:
-    def tell(language: str, results: list[dict[str, Any]]) -> str:
-        names = [str(item["name"]) for item in results[0].get("items", [])]
-        return say(kind, language, what=", ".join(names)) if names else say(f"no_{kind}", language)
-
-    return tell
 
 
 def _status(language: str, results: list[dict[str, Any]]) -> str:
@@ -323,8 +335,10 @@ _REPORTS: dict[IntentName, Any] = {
     IntentName.GENERAL_QUESTION: _answer,
     IntentName.CODE_QUESTION: _answer,
     IntentName.DELETE_RESOURCE: _deleted,
-    IntentName.LIST_MODELS: _names("models"),
-    IntentName.LIST_CLIS: _names("clis"),
+    IntentName.LIST_MODELS: model_words.kept,
+    IntentName.SEARCH_MODELS: model_words.found,
+    IntentName.DOWNLOAD_MODEL: model_words.downloaded,
+    IntentName.LIST_CLIS: model_words.tools,
     IntentName.RUN_PROCESS: lambda language, results: job_words.ended(language, results[0]),
     IntentName.PROCESS_STATUS: _status,
     IntentName.KILL_PROCESS: lambda language, results: job_words.killed(language, [one["spawn"] for one in results]),

@@ -9,6 +9,20 @@ import httpx
 
 from config.clock import utc_now
 from config.contracts.common import Health, HealthState, Job, StatusEnum
+from config.contracts.hermes import (
+    CliScan,
+    DownloadRequest,
+    Fit,
+    FoundCli,
+    FoundModel,
+    HubFile,
+    ModelRemoved,
+    ScoreParts,
+    SearchRequest,
+    SearchResult,
+    VersionState,
+)
+from config.contracts.hermes_db import Cli, Model
 from config.contracts.shub import Asset, AssetDeleted, AudioAnalysis, MixRequest
 from config.contracts.switch import RouteReply, RouteRequest
 
@@ -168,7 +182,126 @@ class FakeSwitch(Fake):
 
 @dataclass
 class FakeHermesDb(Fake):
-    """One model, one tool."""
+    """The models that are registered in it, and one tool."""
+
+    models: list[Model] = field(default_factory=list)
+
+    def add(self, name: str, **more: Any) -> Model:
+        facts = {
+            "id": len(self.models) + 1,
+            "name": name,
+            "model_id": f"hub/{name}",
+            "source": "huggingface",
+            "size_bytes": 398_000_000,
+        }
+        model = Model.model_validate(
+            dict.fromkeys(Model.model_fields)
+            | {"tags": [], "adjacent_fields": [], "performance_score": 0.5, "usage_count": 0, "is_active": True, "metadata": {}}
+            | facts | {"license": "apache-2.0", "specialty": "code", "added_at": utc_now()} | more
+        )  # fmt: skip
+        self.models.append(model)
+        return model
 
     async def work(self, request: httpx.Request) -> httpx.Response:
-        return answer({"items": [], "next_cursor": None})
+        if request.url.path == "/hermes_db/models":
+            specialty = request.url.params.get("specialty")
+            found = [one.model_dump(mode="json") for one in self.models if specialty in (None, one.specialty)]
+            return answer({"items": found, "next_cursor": None})
+        cli = dict.fromkeys(Cli.model_fields) | {
+            "id": 1,
+            "name": "git",
+            "added_at": utc_now(),
+            "metadata": {},
+        }
+        cli |= {
+            "description": "",
+            "token_required": False,
+            "answers_prompts": False,
+            "usage_count": 0,
+            "is_active": True,
+        }
+        return answer({"items": [cli], "next_cursor": None})
+
+
+@dataclass
+class FakeHermes(Fake):
+    """Models to be found, downloads as jobs that end when `finish` is set, removals that are counted."""
+
+    found: list[FoundModel] = field(default_factory=list)
+    searches: list[SearchRequest] = field(default_factory=list)
+    downloads: dict[str, DownloadRequest] = field(default_factory=dict)
+    """The orders by their Idempotency-Keys."""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    finish: asyncio.Event = field(default_factory=asyncio.Event)
+    asked_for: asyncio.Event = field(default_factory=asyncio.Event)
+    job_error: str | None = None
+    removed: list[int] = field(default_factory=list)
+    grants: list[str] = field(default_factory=list)
+    registry: FakeHermesDb = field(default_factory=FakeHermesDb)
+
+    def __post_init__(self) -> None:
+        self.finish.set()
+
+    def add(self, model_id: str, *versions: tuple[str, int], **more: Any) -> FoundModel:
+        """A model with these quantisations and sizes."""
+        files = [
+            HubFile(path=f"m-{name}.gguf", size_bytes=size, sha256="0" * 64, format="gguf", quantization=name)
+            for name, size in versions
+        ]
+        smallest = min((size for _, size in versions), default=None)
+        fit = Fit(
+            is_fitting=True, needs_disk_bytes=smallest, free_disk_bytes=10**12, needs_memory_bytes=smallest,
+            free_memory_bytes=10**12, detail="",
+        )  # fmt: skip
+        facts = dict.fromkeys(FoundModel.model_fields) | {
+            "model_id": model_id, "source": "huggingface", "score": 0.5, "files": files, "fit": fit, "license": "apache-2.0",
+            "parts": ScoreParts(popularity=0.5, like_ratio=0.5, quality_tags=0.5, recency=0.5), "size_bytes": smallest,
+            "quantizations": [name for name, _ in versions], "is_gated": False, "is_kept": False, "tags": [], "revision": "a" * 40,
+        }  # fmt: skip
+        self.found.append(FoundModel.model_validate(facts | more))
+        return self.found[-1]
+
+    async def work(self, request: httpx.Request) -> httpx.Response:
+        path, parts = request.url.path, request.url.path.strip("/").split("/")
+        if path == "/hermes/search":
+            self.searches.append(SearchRequest.model_validate_json(request.content))
+            return answer(SearchResult(items=self.found, warnings=[]))
+        if path == "/hermes/download":
+            return answer(self._download(request), 202)
+        if path == "/hermes/clis":
+            tool = FoundCli(
+                name="git", kind="vcs", answers_prompts=False, is_present=True, path="/bin/git", version="2.47",
+                version_state=VersionState.KNOWN,
+            )  # fmt: skip
+            gone = tool.model_copy(update={"name": "gone", "is_present": False})
+            return answer(CliScan(items=[tool, gone], present=1, pending=0, scanned_at=utc_now(), took_ms=1.0))
+        if parts[1] == "models":
+            self.grants.append(request.headers["x-vx11-grant"])
+            self.removed.append(int(parts[2]))
+            return answer(ModelRemoved(model_id=int(parts[2]), name="removed", freed_bytes=398_000_000))
+        if path == "/hermes/jobs":
+            wanted = request.url.params.get_list("status")
+            found = [job.model_dump(mode="json") for job in self.jobs.values() if job.status in wanted]
+            return answer({"items": found, "next_cursor": None})
+        return answer(self._job(parts[2], parts[-1] == "cancel"))
+
+    def _download(self, request: httpx.Request) -> Job:
+        key = request.headers["idempotency-key"]
+        if key not in self.downloads:
+            self.downloads[key] = DownloadRequest.model_validate_json(request.content)
+            self.jobs[key] = Job(job_id=key, kind="download", status=StatusEnum.RUNNING, created_at=utc_now())
+        self.asked_for.set()
+        return self.jobs[key]
+
+    def _job(self, key: str, is_cancelled: bool) -> Job:
+        job = self.jobs[key]
+        if is_cancelled and not job.status.is_final:
+            job = job.model_copy(update={"status": StatusEnum.CANCELLED})
+        elif self.finish.is_set() and not job.status.is_final:
+            ended: dict[str, Any] = {"status": StatusEnum.ERROR, "error": self.job_error}
+            if self.job_error is None:
+                made = self.registry.add(self.downloads[key].model_id.partition("/")[2].lower(), sha256="ab" * 32)
+                ended = {"status": StatusEnum.DONE, "progress": 1.0, "result": made.model_dump(mode="json")}
+            job = job.model_copy(update=ended)
+        self.jobs[key] = job
+        return job

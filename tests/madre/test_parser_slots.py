@@ -110,3 +110,30 @@ def test_the_target_is_who_owns_the_thing(message: str, target: str):
 )
 def test_the_language_of_the_message_is_known(message: str, language: str):
     assert read(message).language == language
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "wanted"),
+    [
+        ("busca un modelo pequeño de código", "search_models", {"query": "code", "specialty": "code", "size_max": 10**9}),
+        ("busca un modelo pequeño de código y descárgalo", "download_model", {"query": "code", "size_max": 10**9}),
+        ("find a small coding model and download it", "download_model", {"query": "code", "size_max": 10**9}),
+        ("download the best small coding model", "download_model", {"query": "code", "size_max": 10**9}),
+        ("busca un modelo de código y no lo descargues", None, {}),
+        ("find a model and don't download it", None, {}),
+        ("descarga Qwen/Qwen2.5-0.5B-Instruct-GGUF Q4_K_M", "download_model",
+         {"models": ["Qwen/Qwen2.5-0.5B-Instruct-GGUF"], "quantization": "Q4_K_M", "query": None, "model_type": None}),
+        ("find models for translation under 2,5 GB with apache license", "search_models",
+         {"query": "translation", "size_max": 2_500_000_000, "license": "apache-2.0"}),
+        ("busca modelos de menos de 500 MiB en onnx", "search_models", {"size_max": 500 * 2**20, "model_type": "onnx"}),
+        ("busca en openrouter modelos de visión", "search_models", {"source": "openrouter", "specialty": "vision"}),
+        ("busca los modelos más descargados de poesía medieval", "search_models",
+         {"query": "poesia medieval", "sort_by": "downloads", "specialty": None}),
+        ("borra el modelo 3", "delete_resource", {"number": 3}),
+        ("qué modelos de código tengo", "list_models", {"specialty": "code", "query": None}),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_models_is_read(message: str, name: str | None, wanted: dict[str, Any]):
+    reading = read(message)
+    assert reading.name == name or (name is None and reading.name != "download_model")
+    assert {key: reading.params.get(key) for key in wanted} == wanted

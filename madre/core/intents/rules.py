@@ -9,6 +9,14 @@ _HELLO = r"(?:(?:hey|hi|hello|hola|oye|madre|please|porfa|por favor|ok|vale),? )
 _TRACKS = r"(?:stems?|pistas?|tracks?|multitrack)"
 _THESE = r"(?:(?:estos|estas|esos|esas|los|las|mis|todos los|todas las|these|those|the|my|all|all the) )?(?:\d+ |\w+ )?"
 _LAST = r"(?:that|it|eso|lo ultimo|the last (?:change|one|effect|step)|el ultimo (?:cambio|efecto|paso))"
+_MODEL = r"(?:[\w.+-]+ ){0,4}?(?:models?|modelos?)\b"
+_FETCH = r"(?:descargame|descarga|bajame|bajate|baja|download|fetch)"
+_FETCH_IT = (
+    r"(?:(?:descarg|baj|instal)a(?:me|te)?l[oa]s?|(?:me |te )?l[oa]s? (?:descargas|bajas|instalas)|"
+    + _FETCH
+    + r"(?: (?:it|them|one|me"
+    r"|(?:the|el|la) (?:best|first|smallest|mejor|primero|primera|mas pequeno)(?: one)?))?|(?:install|get) (?:it|them))"
+)
 _RULES: tuple[tuple[str, IntentName], ...] = (
     (rf"(?:mezcla(?:me)?|mezclar|mix) {_THESE}{_TRACKS}\b(?!.*\?).*", IntentName.AUDIO_MIX),
     (r"(?:mezcla(?:l[oa]s?)?|mix)(?: (?:esto|eso|this|these|it|them|todo|everything))?[!. ]*", IntentName.AUDIO_MIX),
@@ -24,6 +32,15 @@ _RULES: tuple[tuple[str, IntentName], ...] = (
     ),
     (r"/?(?:help|ayuda)[!?. ]*", IntentName.HELP),
     (r"(?:what can you do|que (?:sabes|puedes) hacer)(?: for me| por mi)?[?]*", IntentName.HELP),
+    (  # "busca un modelo pequeño de código y descárgalo": what is wanted in the end is the model, and that asks first
+        rf"(?:busca(?:me)?|encuentra(?:me)?|search(?: for)?|find(?: me)?|look for) {_MODEL}[^?]{{0,100}}?,? (?:y|and)"
+        rf"(?: (?:then|luego|despues|please|porfa|por favor))? {_FETCH_IT}[!. ]*",
+        IntentName.DOWNLOAD_MODEL,
+    ),
+    (
+        rf"{_FETCH} (?:me )?(?:the |a |el |un )?(?:best|mejor|smallest|mas pequeno|small|good|buen) {_MODEL}[^?]{{0,60}}",
+        IntentName.DOWNLOAD_MODEL,
+    ),
     (rf"(?:undo|deshaz|deshacer|ctrl[+-]?z)(?: {_LAST})?[!. ]*", IntentName.AUDIO_UNDO),
     (r"list (?:the |my |all |all the )?(?:installed |local )?models", IntentName.LIST_MODELS),
     (r"lista (?:los |mis )?modelos(?: instalados| locales)?", IntentName.LIST_MODELS),

@@ -6,6 +6,7 @@ from typing import Any
 from config.contracts.madre import IntentName
 from madre.core.intents.catalog import SERVICES
 from madre.core.intents.commands import project_in, quotes_in
+from madre.core.intents.model_slots import model_slots
 from madre.core.intents.numbers import number, spoken_to_digits
 from madre.core.intents.text import clean, plain
 
@@ -141,6 +142,13 @@ _NAMES_FILES = _AUDIO | {
 _NAMES_MODELS = frozenset(
     {IntentName.DOWNLOAD_MODEL, IntentName.SEARCH_MODELS, IntentName.LIST_MODELS, IntentName.DELETE_RESOURCE}
 )
+_WANTED = ("query", "specialty", "size_max", "license", "model_type", "source", "sort_by", "number")
+_SAID_OF_MODELS = {
+    IntentName.SEARCH_MODELS: _WANTED,
+    IntentName.DOWNLOAD_MODEL: ("quantization", *_WANTED),
+    IntentName.LIST_MODELS: ("specialty",),
+    IntentName.DELETE_RESOURCE: ("number",),
+}
 _NAMES_PROCESSES = frozenset({IntentName.PROCESS_STATUS, IntentName.KILL_PROCESS, IntentName.RUN_PROCESS})
 _NAMES_SERVICES = frozenset(
     {IntentName.FLEET_STATUS, IntentName.REPAIR_MODULE, IntentName.AUDIT_DRIFT, IntentName.SCAN_SYSTEM}
@@ -260,7 +268,9 @@ def _models(name: IntentName, message: str) -> dict[str, Any]:
     said = re.sub(r"https?://(?:www\.)?huggingface\.co/", "", clean(message))
     models = [hit[1] for hit in _HUB_NAME.finditer(said)] if name is not IntentName.DELETE_RESOURCE else []
     models += [hit[1].rstrip(".:-") for hit in _MODEL.finditer(said) if not any(hit[1] in known for known in models)]
-    return {"models": list(dict.fromkeys(models))} if models else {}
+    named = list(dict.fromkeys(models))
+    more = model_slots(message, named)
+    return ({"models": named} if named else {}) | {key: more[key] for key in _SAID_OF_MODELS[name] if key in more}
 
 
 def _processes(name: IntentName, message: str, text: str) -> dict[str, Any]:
