@@ -12,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from config.clients.hermes import HermesClient
 from config.clients.hermes_db import HermesDbClient
 from config.clients.shub import ShubClient
 from config.clients.spawner import SpawnerClient
@@ -23,7 +24,7 @@ from madre.engine import DbosEngine
 from madre.main import create_app
 from madre.settings import MadreSettings
 from tests.conftest import client_in
-from tests.fakes.neighbours import FakeHermesDb, FakeShub, FakeSwitch
+from tests.fakes.neighbours import FakeHermes, FakeHermesDb, FakeShub, FakeSwitch
 from tests.fakes.spawner import FakeSpawner
 
 
@@ -50,17 +51,30 @@ class Neighbours:
     shub: FakeShub = field(default_factory=FakeShub)
     switch: FakeSwitch = field(default_factory=FakeSwitch)
     hermes_db: FakeHermesDb = field(default_factory=FakeHermesDb)
+    hermes: FakeHermes = field(default_factory=FakeHermes)
     spawner: FakeSpawner = field(default_factory=FakeSpawner)
 
     def forget(self) -> None:
         """What they were asked."""
-        for one in (self.shub, self.switch, self.hermes_db, self.spawner):
+        for one in (self.shub, self.switch, self.hermes_db, self.hermes, self.spawner):
             one.asked.clear()
 
 
 @pytest.fixture
 def neighbours() -> Neighbours:
-    return Neighbours()
+    found = Neighbours()
+    found.hermes.registry = found.hermes_db
+    return found
+
+
+@pytest.fixture
+def hermes(neighbours: Neighbours) -> FakeHermes:
+    return neighbours.hermes
+
+
+@pytest.fixture
+def hermes_db(neighbours: Neighbours) -> FakeHermesDb:
+    return neighbours.hermes_db
 
 
 @pytest.fixture
@@ -91,6 +105,7 @@ async def running(state_dir: Path, neighbours: Neighbours, **settings: Any) -> A
             shub=ShubClient(mine, ground.secrets, "madre", transport=neighbours.shub),
             switch=SwitchClient(mine, ground.secrets, "madre", transport=neighbours.switch),
             hermes_db=HermesDbClient(mine, ground.secrets, "madre", transport=neighbours.hermes_db),
+            hermes=HermesClient(mine, ground.secrets, "madre", transport=neighbours.hermes),
             spawner=SpawnerClient(mine, ground.secrets, "madre", transport=neighbours.spawner),
         )
 
