@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 
@@ -13,6 +14,8 @@ from hermes.cli_routes import cli_router
 from hermes.clis.tools import Tools
 from hermes.downloads import KIND, Downloads
 from hermes.hub import Hub
+from hermes.improvement_routes import improvements_router
+from hermes.improvements import Improving
 from hermes.jobs import Jobs
 from hermes.kept import Models
 from hermes.maintenance import Maintenance
@@ -54,17 +57,22 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             wanted = {str(its.get("subject")) for its in await jobs.states(KIND)}
             await asyncio.to_thread(store.sweep_parts, wanted)
             state.search = Search(settings, hub, OpenRouter(settings), models)
+            state.improving = improving = Improving(
+                settings, hub, state.search, models, registry, state.downloads, ground.db, jobs
+            )
             await jobs.resume()
             await tools.open()
             closing.push_async_callback(stop, asyncio.create_task(kept.put_right(), name="put_right"))
             if (pause := settings.hermes_upkeep_interval.total_seconds()) > 0:
                 closing.push_async_callback(stop, asyncio.create_task(maintenance.every(pause), name="upkeep"))
+            if settings.hermes_search_interval > timedelta(0):
+                closing.push_async_callback(stop, asyncio.create_task(improving.run(), name="improvements"))
             yield
 
     return create_module_app(
         "hermes",
         settings,
-        routers=[search_router, models_router, jobs_router, cli_router],
+        routers=[search_router, improvements_router, models_router, jobs_router, cli_router],
         lifespan=lifespan,
         operation_of=operation_of,
         description="Finds, fetches and verifies models, keeps house, and knows the command-line tools of this box.",

@@ -16,9 +16,9 @@ POPULARITY, LIKE_RATIO, QUALITY_TAGS, RECENCY = 0.4, 0.2, 0.2, 0.2
 MOST_DOWNLOADS = 10_000_000
 """A month's downloads of the most wanted models: the end of the scale."""
 LIKES_OF_THE_BEST = 0.1
-"""Likes per download; few models have more."""
-FEW_DOWNLOADS = 100
-"""Added below the ratio, so that one like of two downloads is no verdict."""
+"""Likes (of all time) per download (of the last month, which is what the hub counts); few models have more."""
+FEW_DOWNLOADS = 1000
+"""Added below the ratio, so that a few likes of a few downloads are no verdict."""
 HALF_LIFE_DAYS = 180.0
 """After half a year without a change, recency counts half."""
 UNKNOWN = 0.5

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
@@ -77,6 +77,23 @@ async def change_job(session: AsyncSession, job_id: str, **values: Any) -> bool:
     )
     assert isinstance(changed, CursorResult)
     return changed.rowcount == 1
+
+
+async def last_done(session: AsyncSession, kind: str) -> Job | None:
+    """The newest job of a kind that came to a good end."""
+    query = select(HermesJobRow).where(HermesJobRow.kind == kind, HermesJobRow.status == StatusEnum.DONE)
+    row = (await session.execute(query.order_by(HermesJobRow.id.desc()).limit(1))).scalar_one_or_none()
+    return _job(row) if row else None
+
+
+async def forget_older(session: AsyncSession, kind: str, *, keep: int) -> None:
+    """Remove the ended jobs of a kind but for the newest `keep`, and the last one that came to a good end."""
+    ended = select(HermesJobRow.id).where(HermesJobRow.kind == kind, HermesJobRow.status.not_in(UNFINISHED))
+    newest = ended.order_by(HermesJobRow.id.desc())
+    good = newest.where(HermesJobRow.status == StatusEnum.DONE).limit(1)
+    kept = {*(await session.execute(newest.limit(keep))).scalars(), *(await session.execute(good)).scalars()}
+    gone = [job_id for job_id in (await session.execute(ended)).scalars() if job_id not in kept]
+    await session.execute(delete(HermesJobRow).where(HermesJobRow.id.in_(gone)))
 
 
 def _job(row: HermesJobRow) -> Job:

@@ -5,7 +5,7 @@ Names come from whoever uploaded the model: one that is not safe to make a path 
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from posixpath import basename, dirname, splitext
 
@@ -16,6 +16,7 @@ LONGEST_NAME_BYTES = 255
 WEIGHTS = ("gguf", "safetensors", "onnx")
 """Formats that hold data alone, best first: where a model has several, the first is the one this box runs."""
 TEXT = "text"
+PREFERRED = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q4_0", "Q6_K", "Q8_0")
 
 _TEXT_SUFFIXES = frozenset({".json", ".txt", ".md", ".jinja", ".tiktoken"})
 _TEXT_NAMES = frozenset({"license", "licence", "notice", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})
@@ -102,6 +103,15 @@ def versions_of(files: Iterable[HubFile]) -> list[Version]:
     largest = 2**63
     found.sort(key=lambda one: (WEIGHTS.index(one.format), largest if one.size_bytes is None else one.size_bytes))
     return found
+
+
+def preferred(versions: Sequence[Version]) -> Version:
+    """The one to take where nobody chose: the best known balance of size and quality that there is, else the smallest.
+
+    Source: llama.cpp's own tables of perplexity by quantisation, where Q4_K_M is the recommended one. Raises IndexError without any.
+    """
+    by_name = {one.quantization: one for one in versions}
+    return next((by_name[name] for name in PREFERRED if name in by_name), versions[0])
 
 
 def _stem(path: str) -> str:

@@ -59,6 +59,10 @@ class HermesClient(ServiceClient):
     async def improvements(self) -> Improvements:
         return await self._get("/hermes/improvements", Improvements)
 
+    async def search_improvements(self, *, idempotency_key: str | None = None) -> Job:
+        """Look for them now; the job's `result` is an Improvements."""
+        return await self._post("/hermes/improvements/search", None, Job, idempotency_key=idempotency_key)
+
     async def clis(self) -> CliScan:
         """The tools of this box, by what was found last."""
         return await self._get("/hermes/clis", CliScan)

@@ -54,7 +54,7 @@ async def test_a_found_model_tells_its_files_sizes_hashes_licence_and_the_parts_
     )
     parts = item["parts"]
     assert parts["popularity"] == pytest.approx(0.7143, abs=1e-3)  # log(100001) / log(10000001)
-    assert parts["like_ratio"] == pytest.approx(2_000 / 100_100 / 0.1, abs=1e-3)
+    assert parts["like_ratio"] == pytest.approx(2_000 / 101_000 / 0.1, abs=1e-3)
     assert parts["quality_tags"] == 0.75  # a paper, its data, its licence; no evaluation
     assert parts["recency"] == pytest.approx(1.0, abs=0.01)
     weighted = 0.4 * parts["popularity"] + 0.2 * (parts["like_ratio"] + parts["quality_tags"] + parts["recency"])
