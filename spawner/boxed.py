@@ -14,8 +14,10 @@ import resource
 import select
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from config.contracts.spawner import Reason
 from spawner import tree
@@ -32,7 +34,7 @@ LONGEST_WAIT_FOR_MAIN = 5.0  # seconds
 LOOKS_FOR_MAIN = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # seconds between them
 OUTPUT_WAITS = 0.003
 """Seconds that output may wait for the job's end, which has it read in one go, before it is read as it comes."""
-UNWATCHED = 0.02  # seconds
+UNWATCHED, SETTING_UP = 0.02, 0.002  # seconds
 SIGNALLED = 128
 """bwrap gives the end of its command by signal n as exit code 128 + n, as shells do."""
 BWRAP_FAILED = 1
@@ -52,7 +54,7 @@ class BoxedRun(Run):
         self._init: Pidfd | None = None
         self._main: Pidfd | None = None
         self._status = b""
-        self._has_failed = self._is_released = self._is_disk_full = self._is_over = False
+        self._has_failed = self._is_set_up = self._is_released = self._is_disk_full = self._is_over = False
         self._watching_soon: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
         self._orphans: set[int] = set()
@@ -64,11 +66,11 @@ class BoxedRun(Run):
         try:
             if self.cgroup and self.cgroup.finishing and not self.cgroup.finishing.done():
                 await asyncio.wait([asyncio.wrap_future(self.cgroup.finishing)])
-            start, status, release = self._prepared()
             await self._begin_counting()
             if self.reason is not None:
                 return self._not_started()
             with self.machine.starters.hand(self.job.uid, self.cgroup) as hand:
+                start, status, release = self._prepared(hand.root)
                 if self.cgroup and not self.cgroup.threads_join:
                     await hand.call(partial(self._set_up, start, status))
                     await self._join()
@@ -115,13 +117,13 @@ class BoxedRun(Run):
             else:
                 return
 
-    def _prepared(self) -> tuple[Start, int, int]:
+    def _prepared(self, root: Path | None) -> tuple[Start, int, int]:
         """What is to be started; the descriptors to read bwrap's status from and to release the job with."""
         status, status_end = self.fds.pipe()
         block_end, release = self.fds.pipe()
         os.set_blocking(status, False)
         stdin, (stdout, stderr) = self.stdin(), self.capture()
-        words = options(self.job, self._system, has_proc=self._has_proc)
+        words = options(self.job, replace(self._system, prepared=root), has_proc=self._has_proc)
         args = self.fds.holding("args", packed(words))
         seccomp = self.fds.holding("filter", self._seccomp) if self._seccomp else None
         argv = command_line(
@@ -247,6 +249,7 @@ class BoxedRun(Run):
         heard.register(release, 0)  # the other end is closed when bwrap has heard the word: the command starts then
         heard.register(self.outer.fileno(), select.POLLIN)
         heard.poll(LONGEST_WAIT_FOR_MAIN * 1000)
+        self._is_set_up = True
         for pause in LOOKS_FOR_MAIN:
             for pid in tree.children(self._init.pid)[:1]:
                 with contextlib.suppress(OSError):
@@ -296,13 +299,19 @@ class BoxedRun(Run):
         if self._is_over:
             return
         self.told_started()
-        if self.cgroup:  # the kernel holds the limits: who is quick need not be looked at
-            self.unwatched_seconds = UNWATCHED
-            self._watching_soon = asyncio.get_running_loop().call_later(UNWATCHED, self._watch)
-        else:
-            self._watch()
+        self._watch_soon()
+
+    def _watch_soon(self) -> None:
+        """Where a cgroup holds the limits, who is quick need not be looked at; and nobody while bwrap, which hides, still sets up."""
+        self._watching_soon = asyncio.get_running_loop().call_later(
+            UNWATCHED if self.cgroup else SETTING_UP, self._watch
+        )
 
     def _watch(self) -> None:
+        if not self._is_set_up:
+            self._watch_soon()
+            return
+        self.unwatched_seconds = UNWATCHED if self.cgroup else SETTING_UP
         self._watching = asyncio.create_task(self.watch())
 
     def _listen(self) -> None:

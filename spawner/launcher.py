@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,11 +17,13 @@ from spawner import cgroup, probe, sandbox, seccomp, tree
 from spawner.bare import BareRun
 from spawner.boxed import BoxedRun
 from spawner.job import Job, Launcher, Mount, Outcome, Watcher
+from spawner.mounts import make_root
 from spawner.rungs import RUNGS, Rung
 from spawner.running import Machine, Run
 from spawner.starting import Starters
 
 log = structlog.get_logger()
+MOUNT_POINT = "root"
 LOOKERS = 16  # two for each of eight jobs: one that counts a large folder must not keep another from being looked at
 
 
@@ -141,7 +144,8 @@ async def find_launcher(settings: LauncherSettings) -> tuple[Launcher, Protectio
     for rung in RUNGS:
         looking = ThreadPoolExecutor(LOOKERS, thread_name_prefix="looks-at-jobs")
         of_rung = cgroups if rung.uses_cgroup else None
-        machine = Machine(Starters(), looking, of_rung, settings.poll_seconds, settings.sample_seconds)
+        starters = Starters(partial(_make_root, settings.work_root, system) if rung.is_boxed else None)
+        machine = Machine(starters, looking, of_rung, settings.poll_seconds, settings.sample_seconds)
         launcher = LocalLauncher(rung, _starter(rung, system, machine), machine)
         report = await probe.probe(rung, launcher, obstacles, settings.work_root, uid)
         reports.append(report)
@@ -179,7 +183,8 @@ def _prepare(settings: LauncherSettings) -> tuple[sandbox.System, str | None]:
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o711)
     bin_folder, etc = root / "bin", root / "etc"
-    bin_folder.mkdir(exist_ok=True)
+    for folder in (bin_folder, bin_folder / MOUNT_POINT):
+        folder.mkdir(exist_ok=True)
     missing = None
     try:
         bwrap = settings.bwrap or sandbox.install_bwrap(bin_folder)
@@ -189,6 +194,13 @@ def _prepare(settings: LauncherSettings) -> tuple[sandbox.System, str | None]:
         bwrap, missing = bin_folder / "bwrap", str(error)
     sandbox.make_etc(etc)
     return sandbox.look_at_system(bwrap, etc, settings.system_mounts), missing
+
+
+def _make_root(work_root: Path, system: sandbox.System) -> Path:
+    """Called by each thread that takes on a uid, in mounts of its own."""
+    at = work_root / "bin" / MOUNT_POINT
+    make_root(at, system.root, system.etc)
+    return at
 
 
 def _starter(rung: Rung, system: sandbox.System, machine: Machine) -> Callable[[Job, Watcher], Run]:

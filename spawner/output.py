@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHUNK = 64 * 1024
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 FLOOD_FACTOR = 16
 LEAST_FLOOD = 1024 * 1024
 """Bytes that a job may always write before it counts as a flood, however little of it is kept."""
@@ -17,12 +18,12 @@ class Capture:
     def __init__(
         self, pipe: int, file: Path, keep: int, wrote: Callable[[], None], flooded: Callable[[], None]
     ) -> None:
-        """Takes over the reading end `pipe`. Raises OSError when the file cannot be made."""
+        """Takes over the reading end `pipe`. The file is made when there is something to keep."""
         self.written = 0
         self.done = asyncio.Event()
         self.pipe, self._keep, self._wrote, self._flooded = pipe, keep, wrote, flooded
         self._flood = max(keep * FLOOD_FACTOR, LEAST_FLOOD)
-        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._path, self._file = file, -1
         self._loop: asyncio.AbstractEventLoop | None = None
         os.set_blocking(pipe, False)
 
@@ -49,6 +50,8 @@ class Capture:
         kept = data[: max(self._keep - self.written, 0)]
         self.written += len(data)
         if kept:
+            if self._file < 0:
+                self._file = os.open(self._path, NEW_FILE, 0o600)
             _write_all(self._file, kept)
             self._wrote()
         if self.written > self._flood:
@@ -58,7 +61,8 @@ class Capture:
     def close(self) -> None:
         self._stop_listening()
         os.close(self.pipe)
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
 
     def _stop_listening(self) -> None:
         if self._loop is not None:

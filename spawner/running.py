@@ -348,6 +348,9 @@ def limit(pid: int, limits: dict[int, tuple[int, int]]) -> None:
 
 
 def read_text(path: Path, most: int) -> str:
-    """The beginning of a file, for a message."""
-    with path.open("rb") as file:
-        return file.read(most).decode(errors="replace").strip()
+    """The beginning of a file, for a message; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most).decode(errors="replace").strip()
+    except FileNotFoundError:
+        return ""

@@ -39,6 +39,8 @@ class System:
     mounts: tuple[Mount, ...] = ()
     counts_userns: bool = True
     """Whether bwrap can set how many user namespaces a job may make (to none); else the filter of system calls alone refuses them."""
+    prepared: Path | None = None
+    """Where the system's part of a sandbox is put together already, as `mounts.make_root` does; None: bwrap does all of it."""
 
 
 def look_at_system(bwrap: Path, etc: Path, mounts: tuple[Mount, ...] = (), *, root: Path = Path("/")) -> System:
@@ -88,21 +90,45 @@ def options(job: Job, system: System, *, has_proc: bool) -> list[str]:
 
     They go through `--args`: on the command line any user of this machine could read the job's environment.
     """
+    has_own_mounts = job.has_network or job.mounts or system.mounts  # for which there is no place in what is prepared
     return [
         *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *(() if job.has_network else ("--unshare-net",)),
         *(("--disable-userns",) if system.counts_userns else ()),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *("--hostname", "job", "--uid", INSIDE_ID, "--gid", INSIDE_ID),
+        *(
+            _from_nothing(job, system, has_proc=has_proc)
+            if system.prepared is None or has_own_mounts
+            else _on_top(job, system.prepared, has_proc=has_proc)
+        ),
+        *("--chdir", "/job", "--remount-ro", "/", "--clearenv"),
+        *_environment(ENVIRONMENT | dict(job.env)),
+    ]
+
+
+def _from_nothing(job: Job, system: System, *, has_proc: bool) -> list[str]:
+    return [
         *system.root,
         *("--ro-bind", str(system.etc), "/etc"),
         *_network(job),
-        *_kernel_folders(job, has_proc=has_proc),
+        *_proc(has_proc=has_proc),
+        *("--dev", "/dev", *_shared_memory(job), "--remount-ro", "/dev"),
+        *_temporary(job),
         *("--symlink", "../tmp", "/var/tmp"),
         *("--bind", str(job.folder), "/job"),
         *_mounts((*system.mounts, *job.mounts)),
-        *("--chdir", "/job", "--remount-ro", "/", "--clearenv"),
-        *_environment(ENVIRONMENT | dict(job.env)),
+    ]
+
+
+def _on_top(job: Job, prepared: Path, *, has_proc: bool) -> list[str]:
+    """What is the job's own, on top of the rest. `--dev-bind` leaves the flags as they are there: read-only, and locked."""
+    return [
+        *("--dev-bind", str(prepared), "/"),
+        *_proc(has_proc=has_proc),
+        *_shared_memory(job),
+        *_temporary(job),
+        *("--bind", str(job.folder), "/job"),
     ]
 
 
@@ -113,15 +139,21 @@ def _network(job: Job) -> Iterator[str]:
             yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
 
 
-def _kernel_folders(job: Job, *, has_proc: bool) -> list[str]:
-    half_of_memory = str(job.limits.max_memory_mb * MIB // 2)
+def _proc(*, has_proc: bool) -> tuple[str, ...]:
     # All of /proc read-only, not /proc/sys alone: no job writes there but to do harm.
-    proc = ("--proc", "/proc", "--remount-ro", "/proc") if has_proc else ("--dir", "/proc")
-    return [
-        *proc,
-        *("--dev", "/dev", "--size", half_of_memory, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
-        *("--size", half_of_memory, "--tmpfs", "/tmp", "--size", str(RUN_BYTES), "--tmpfs", "/run"),
-    ]
+    return ("--proc", "/proc", "--remount-ro", "/proc") if has_proc else ("--dir", "/proc")
+
+
+def _shared_memory(job: Job) -> tuple[str, ...]:
+    return ("--size", _half_of_memory(job), "--tmpfs", "/dev/shm")
+
+
+def _temporary(job: Job) -> tuple[str, ...]:
+    return ("--size", _half_of_memory(job), "--tmpfs", "/tmp", "--size", str(RUN_BYTES), "--tmpfs", "/run")
+
+
+def _half_of_memory(job: Job) -> str:
+    return str(job.limits.max_memory_mb * MIB // 2)
 
 
 def _mounts(mounts: tuple[Mount, ...]) -> Iterator[str]:

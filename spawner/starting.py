@@ -24,21 +24,19 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
+from spawner import mounts
 from spawner.cgroup import Cgroup
 
 SYSTEM_CALLS = {"x86_64": (116, 117, 119), "aarch64": (159, 147, 149)}
 """setgroups, setresuid, setresgid: the C library's own functions of these names change all threads."""
 Result = TypeVar("Result")
+MakeRoot = Callable[[], Path]
 PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_SET_KEEPCAPS = 38, 24, 8
 LAST_CAPABILITY = 63
-CLONE_NEWNS, MS_REC, MS_SLAVE, MNT_DETACH = 0x00020000, 0x4000, 0x80000, 2
-LEFT_BEHIND = frozenset(
-    (
-        *("cgroup", "cgroup2", "nsfs", "mqueue", "securityfs", "debugfs", "tracefs", "bpf", "pstore", "configfs"),
-        *("efivarfs", "fusectl", "binfmt_misc", "rpc_pipefs", "nfsd", "resctrl"),
-    )
-)
-"""Kinds of file systems by which the kernel is looked at or told what to do."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,11 @@ def setpriv(uid: int, *more: str) -> list[str]:
 class Hand(threading.Thread):
     """Does what is asked of it, one thing after the other, as one uid and inside one cgroup; as ourselves where `uid` is None."""
 
-    def __init__(self, uid: int | None, joins: Sequence[Path] = ()) -> None:
+    def __init__(self, uid: int | None, joins: Sequence[Path] = (), make_root: MakeRoot | None = None) -> None:
         super().__init__(name=f"starts-as-{uid or 'ourselves'}", daemon=True)
-        self._uid, self._joins = uid, joins
+        self._uid, self._joins, self._make_root = uid, joins, make_root
+        self.root: Path | None = None
+        """Where this thread, and what it starts, has the system's part of a sandbox put together; None where it has not (yet)."""
         self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._refused: OSError | None = None
 
@@ -89,12 +89,22 @@ class Hand(threading.Thread):
             for file in self._joins:
                 file.write_text(str(threading.get_native_id()))
             if self._uid is not None:
-                leave_mounts_behind()
+                root = self._mounts()
                 become(self._uid)
+                self.root = root
         except OSError as refused:
             self._refused = refused
         while (work := self._asked.get()) is not None:
             work()
+
+    def _mounts(self) -> Path | None:
+        if not mounts.of_this_thread() or self._make_root is None:
+            return None
+        try:
+            return self._make_root()
+        except OSError as refused:  # then each job has it put together by bwrap
+            log.info("no_prepared_root", error=str(refused))
+            return None
 
     async def call(self, function: Callable[[], Result]) -> Result:
         """What `function` gives when this thread calls it. Raises what it raises, or the OSError of taking on the uid."""
@@ -117,21 +127,6 @@ class Hand(threading.Thread):
     def stop(self) -> None:
         self._asked.put(None)
         self.join(5.0)
-
-
-def leave_mounts_behind() -> None:
-    """Give this thread mounts of its own, without those that no sandbox shows: bwrap copies all there are, and reads through them often.
-
-    Where that is not allowed, they stay.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None) != 0:
-        return  # without the second nothing may be unmounted: it would be unmounted for all
-    for line in reversed(Path("/proc/thread-self/mountinfo").read_text().splitlines()):
-        before, _, after = line.partition(" - ")
-        if after.split(" ", 1)[0] in LEFT_BEHIND:
-            where = before.split(" ")[4].encode().decode("unicode_escape").encode("latin-1")
-            libc.umount2(where, MNT_DETACH)
 
 
 def become(uid: int) -> None:
@@ -165,7 +160,9 @@ def _is_only(uid: int) -> bool:
 class Starters:
     """The threads that jobs are started from."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_root: MakeRoot | None = None) -> None:
+        """`make_root`: puts together, as root and in mounts of the thread's own, what all sandboxes have in common; says where."""
+        self._make_root = make_root
         self._idle: dict[int | None, list[Hand]] = {}
         self._busy: set[Hand] = set()
         self._takes_uids = platform.machine() in SYSTEM_CALLS
@@ -197,7 +194,7 @@ class Starters:
 
     def _new(self, uid: int | None, cgroup: Cgroup | None) -> Hand:
         takes_uid = uid is not None and self._takes_uids
-        hand = Hand(uid, cgroup.threads_join if cgroup else ()) if takes_uid else Hand(None)
+        hand = Hand(uid, cgroup.threads_join if cgroup else (), self._make_root) if takes_uid else Hand(None)
         hand.start()
         return hand
 

@@ -96,7 +96,8 @@ class Bench:
     async def run(self, job: Job, started: Callable[[Marker], None] | None = None) -> Ran:
         told = Told()
         outcome = await self.launcher.run(job, told.watcher(started))
-        texts = [(job.spool / name).read_text(errors="replace") for name in ("stdout", "stderr")]
+        files = [job.spool / name for name in ("stdout", "stderr")]
+        texts = [one.read_text(errors="replace") if one.exists() else "" for one in files]
         return Ran(outcome, texts[0], texts[1], job.folder, told)
 
     async def sh(self, script: str, **more: Any) -> Ran:
