@@ -31,7 +31,7 @@ GENESIS = "0" * 64
 COLUMNS = ("service", "seq", "event", "subject", "caller", "details", "at", "prev_hash")
 LONGEST = {"event": 64, "subject": 200, "caller": 200}
 """Characters that the columns hold; longer names are cut."""
-BLOCK_BYTES = 64 * 1024
+BLOCK_BYTES = 4 * 1024
 APPEND_SECONDS = 2.0
 """How long `verify` waits for a running service to append what it has just committed."""
 TABLES: dict[str, Table] = {

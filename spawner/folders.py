@@ -42,19 +42,19 @@ class Folders:
 
     def make(self, spawn_id: str, uid: int | None) -> tuple[Path, Path]:
         """New, empty folders for a job: its own and its spool. What an earlier attempt left is removed."""
-        base = self._jobs / spawn_id
-        job, spool = base / "job", base / "spool"
+        base = os.path.join(self._jobs, spawn_id)  # every job comes by: Path would take longer than the kernel
+        job, spool = f"{base}/job", f"{base}/spool"
         try:
-            base.mkdir(mode=0o700)
+            os.mkdir(base, 0o700)
         except FileExistsError:
             self.remove(spawn_id)
-            base.mkdir(mode=0o700)
+            os.mkdir(base, 0o700)
         for folder in (job, spool):
-            folder.mkdir(mode=0o700)
+            os.mkdir(folder, 0o700)
         if uid is not None:
             os.chown(job, uid, uid)
-            base.chmod(0o711)
-        return job, spool
+            os.chmod(base, 0o711)
+        return Path(job), Path(spool)
 
     def seal(self, spawn_id: str) -> None:
         """The job has ended: the next job that runs as the same user must not find its files."""
@@ -68,8 +68,8 @@ class Folders:
         return self._jobs / spawn_id / "spool"
 
     def has_begun(self, spawn_id: str) -> bool:
-        """Whether anything of the job may have run: its output has a file before it has a process."""
-        return any((self.spool(spawn_id) / name).exists() for name in ("stdout", "stderr"))
+        """Whether anything of the job may have run: its folders are made before it is started."""
+        return (self._jobs / spawn_id).exists()
 
     def ids(self) -> list[str]:
         """Every job that has a folder."""

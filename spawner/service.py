@@ -28,6 +28,7 @@ from config.contracts.spawner import (
     SpawnSummary,
 )
 from config.database import Database
+from config.db_schema import SpawnRow
 from config.errors import FleetError, InvalidRequest, StorageFull
 from config.forensics import Trail
 from config.grants import Gate
@@ -124,7 +125,7 @@ class Spawner:
         self, request: SpawnRequest, caller: Caller, grant: str | None, key: str | None
     ) -> "str | _AtOnce":
         """The id of a job that was there already, or that waits for its turn; or one that runs at once."""
-        body = request.model_dump(mode="json", exclude={"wait_seconds"}) if key is not None else None
+        body = None if key is None else request.model_dump(mode="json", exclude={"wait_seconds"})
         once = Idempotency.of(SERVICE, caller.id, key, "spawn", body)
         if key is not None:
             async with self._db.read() as session:
@@ -314,7 +315,7 @@ class Spawner:
             if row.status == StatusEnum.PENDING and row.daughter_task_id is None:
                 self._enqueue(row.id, row.priority, row.queued_at)
                 continue
-            if row.daughter_task_id is None and not await asyncio.to_thread(self.runs.folders.has_begun, row.id):
+            if await self._never_began(row):
                 # It was let in and given its place at once, but nothing of it ever ran: it waits for another.
                 async with self._db.write() as session:
                     await repository.again(session, row.id, row.attempt, NOT_BEGUN)
@@ -337,9 +338,15 @@ class Spawner:
         for row in running:
             if row.daughter_task_id is None and row.attempt <= int(row.request.get("retries", 0)):
                 continue  # the next start sees to it
-            if row.daughter_task_id is None and not await asyncio.to_thread(self.runs.folders.has_begun, row.id):
+            if await self._never_began(row):
                 continue
             await self.close_job(row.id, await asyncio.to_thread(lost, row, self.runs.folders))
+
+    async def _never_began(self, row: SpawnRow) -> bool:
+        """Whether a direct job that is written down as running was never started."""
+        if row.daughter_task_id is not None or row.marker is not None:
+            return False
+        return not await asyncio.to_thread(self.runs.folders.has_begun, row.id)
 
     # --- telling about them -----------------------------------------------------------------------------------------
 
