@@ -34,8 +34,8 @@ API = "api"
 """The type of a model that only runs elsewhere."""
 MOST_CANDIDATES = 100
 """Models of the hub that are looked at for one search."""
-FILES_SECONDS = 30.0
-"""How long the sizes of files may take all together; then what is not known stays unknown."""
+FILES_SECONDS = 15.0
+"""For how long sizes of files are asked for; then what is not known stays unknown. Who searches waits a minute at most."""
 _HUB_SORTS: dict[SortBy, Sort] = {SortBy.LIKES: "likes", SortBy.RECENCY: "last_modified"}
 
 Found = tuple[list[FoundModel], list[SearchWarning]]
