@@ -25,6 +25,14 @@ async def fetched(hermes: Hermes, **body: Any) -> dict[str, Any]:
     return model
 
 
+def content_of(path: str | Path) -> bytes:
+    return Path(path).read_bytes()
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
 def models_dir(hermes: Hermes) -> Path:
     return hermes.settings.state_dir / "models"
 
@@ -34,14 +42,8 @@ async def test_a_quantisation_is_fetched_with_its_texts_proved_and_registered(he
     repository = hub.add("acme/Tiny-GGUF", {"tiny.Q4_K_M.gguf": small, "tiny.Q8_0.gguf": large, **CARD}, tags=["code"])
     model = await fetched(hermes, model_id="acme/Tiny-GGUF", quantization="q4_k_m")
     path = Path(model["path"])
-    assert path.read_bytes() == small
-    assert sorted(one.name for one in path.parent.iterdir()) == [
-        ".vx11.json",
-        "LICENSE",
-        "README.md",
-        "config.json",
-        "tiny.Q4_K_M.gguf",
-    ]
+    assert content_of(path) == small
+    assert names_in(path.parent) == [".vx11.json", "LICENSE", "README.md", "config.json", "tiny.Q4_K_M.gguf"]
     assert path.parent == models_dir(hermes) / "acme--Tiny-GGUF" / f"{repository.sha}-Q4_K_M"
     assert model["sha256"] == hashlib.sha256(small).hexdigest()
     assert (model["name"], model["model_type"], model["license"]) == ("tiny-q4_k_m", "gguf", "apache-2.0")
@@ -149,7 +151,7 @@ async def test_a_newer_revision_is_another_model_with_a_name_of_its_own(hermes, 
     sha = hub.commit("acme/moving", {"a.gguf": gguf(seed=9)})
     second = await fetched(hermes, model_id="acme/moving")
     assert (first["name"], second["name"], second["revision"]) == ("moving", f"moving-{sha[:7]}", sha)
-    assert Path(first["path"]).exists()
+    assert content_of(first["path"]) != content_of(second["path"])
     told = problem(
         await hermes.http.post("/hermes/download", json={"model_id": "acme/moving", "revision": "v9"}),
         404,
