@@ -1,10 +1,12 @@
 """The fleet as a client sees it: HTTP to the gateway with a token, and its errors as sentences."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -15,6 +17,11 @@ FINAL = frozenset({"DONE", "ERROR", "CANCELLED"})
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 WAITING = httpx.Timeout(90.0, connect=5.0)
 """For answers that madre may hold back for up to a minute, and for uploads."""
+
+
+PASSING = frozenset({502, 503, 504})
+MOST_FAILURES = 30
+"""In a row and a second apart, before a job whose service is gone is given up."""
 
 
 class ApiError(CommandFailed):
@@ -43,8 +50,11 @@ class Api:
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         return self._ask("GET", path, params={name: value for name, value in params.items() if value is not None})
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        return self._ask("POST", path, json=body if body is not None else {}, timeout=WAITING)
+    def post(
+        self, path: str, body: dict[str, Any] | None = None, *, timeout_seconds: float | None = None
+    ) -> dict[str, Any]:
+        timeout = WAITING if timeout_seconds is None else httpx.Timeout(timeout_seconds, connect=5.0)
+        return self._ask("POST", path, json=body if body is not None else {}, timeout=timeout)
 
     def delete(self, path: str) -> dict[str, Any]:
         return self._ask("DELETE", path)
@@ -93,6 +103,24 @@ class Api:
                 if name in ("stdout", "stderr"):
                     wrote(name, data["text"])
             job = self.get(f"/spawner/spawn/{spawn_id}/status")
+            if job["status"] in FINAL:
+                return job
+
+    def ended_work(self, module: str, job_id: str, told: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """A module's job once it has ended; `told` gets each of its states as it comes. A module that starts again is waited for."""
+        path, seen, failures = f"/{module}/jobs/{quote(job_id, safe='')}", "", 0
+        while True:
+            try:
+                for number, _, job in self._named_events(f"{path}/events", after=seen):
+                    seen, failures = number or seen, 0
+                    told(job)
+                job = self.get(path)
+            except ApiError as exc:
+                failures += 1
+                if exc.status not in PASSING or failures > MOST_FAILURES:
+                    raise
+                time.sleep(1.0)
+                continue
             if job["status"] in FINAL:
                 return job
 

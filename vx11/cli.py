@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Commands:
     """Adds commands to a parser; each has a function, a line of help, and arguments given by who adds it."""
 
-    def __init__(self, parser: argparse.ArgumentParser, title: str) -> None:
-        self._commands = parser.add_subparsers(title=title, metavar="COMMAND", required=True)
+    def __init__(self, parser: argparse.ArgumentParser, title: str, *, is_required: bool = True) -> None:
+        self._commands = parser.add_subparsers(title=title, metavar="COMMAND", required=is_required)
 
     def add(self, name: str, command: Command, text: str, *, talks: bool = False) -> argparse.ArgumentParser:
         """`talks` adds where the gateway is and which token to show it."""
@@ -52,8 +52,11 @@ class _Commands:
             parser.add_argument("--token", help="token to show; default: VX11_TOKEN, then the owner's token file")
         return parser
 
-    def group(self, name: str, text: str) -> "_Commands":
-        return _Commands(self._commands.add_parser(name, help=text, description=text), "commands")
+    def group(self, name: str, text: str, *, otherwise: Command | None = None) -> "_Commands":
+        """Commands under a name; `otherwise` is what the name alone means."""
+        parser = self._commands.add_parser(name, help=text, description=text)
+        parser.set_defaults(command=otherwise, url=None, token=None, all=False)
+        return _Commands(parser, "commands", is_required=otherwise is None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_fleet_commands(commands)
     _add_talk_commands(commands)
     _add_job_commands(commands)
+    _add_model_commands(commands.group("models", "find, fetch, check and remove models", otherwise=_models_list))
+    _add_cli_commands(commands.group("clis", "see the command-line tools of this box", otherwise=_clis_list))
     _add_token_commands(commands.group("token", "make, list and revoke client tokens"))
     audit = commands.group("audit", "look after the audit trail")
     audit.add(
@@ -136,6 +141,45 @@ def _add_job_commands(commands: _Commands) -> None:
     commands.add("kill", _kill, "end a job and all its processes", talks=True).add_argument("job")
 
 
+def _add_model_commands(models: _Commands) -> None:
+    models.add("list", _models_list, "list the models of this box", talks=True)
+    search = models.add("search", _models_search, "look for models on the hub and in the catalogue", talks=True)
+    search.add_argument("query", nargs="+")
+    search.add_argument("--source", choices=("huggingface", "openrouter", "all"), default="all")
+    search.add_argument("--size-max", type=_bytes, metavar="500MB", help="most bytes of its smallest version")
+    search.add_argument("--specialty", help="code, vision, embedding, …")
+    search.add_argument("--license", help="such as apache-2.0")
+    search.add_argument("--type", dest="model_type", choices=("gguf", "safetensors", "onnx", "api"))
+    search.add_argument("--sort", dest="sort_by", choices=("score", "downloads", "likes", "recency", "size"))
+    search.add_argument("-n", "--limit", type=int, default=10, help="how many (default 10)")
+    download = models.add("download", _models_download, "fetch a model, verify and register it", talks=True)
+    download.add_argument("model", help="its id on the hub: owner/name")
+    download.add_argument("-q", "--quantization", metavar="Q4_K_M", help="which version of it")
+    download.add_argument("--revision", help="commit, branch or tag; default: the newest")
+    download.add_argument("--name", help="what to call it here")
+    models.add("follow", _models_follow, "show how far a download is, to its end", talks=True).add_argument("job")
+    models.add("cancel", _models_cancel, "stop a download and drop what it fetched", talks=True).add_argument("job")
+    models.add("verify", _models_verify, "read all its files again", talks=True).add_argument("model", metavar="ID")
+    remove = models.add("remove", _models_remove, "have a model removed; madre asks first", talks=True)
+    remove.add_argument("model", metavar="ID", help="its id or its name")
+    remove.add_argument("-y", "--yes", action="store_true", help="confirm it at once")
+    upkeep = models.add("upkeep", _models_upkeep, "remove models beyond the limits; madre asks first", talks=True)
+    upkeep.add_argument("--dry-run", action="store_true", help="only show what would go")
+    upkeep.add_argument("-y", "--yes", action="store_true", help="confirm it at once")
+    models.add("improvements", _models_improvements, "show better models than those kept", talks=True)
+
+
+def _add_cli_commands(clis: _Commands) -> None:
+    for name, command, text in (
+        ("list", _clis_list, "list the tools as they were found last"),
+        ("scan", _clis_scan, "look for the tools again"),
+    ):
+        clis.add(name, command, text, talks=True).add_argument("--all", action="store_true", help="those not here too")
+    discover = clis.add("discover", _clis_discover, "look for how to install a tool; nothing is run", talks=True)
+    discover.add_argument("name")
+    discover.add_argument("--method", choices=("registry", "browser"), default="registry")
+
+
 def _add_token_commands(tokens: _Commands) -> None:
     create = tokens.add("create", _token_create, "make a client token; it is shown once", talks=True)
     create.add_argument("--name", help="what it is for; default: its scopes")
@@ -154,6 +198,13 @@ def _seconds(text: str) -> int:
     if found is None or int(found[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a length of time: write 90s, 15m, 12h, 30d or 4w")
     return int(found[1]) * SECONDS_OF[found[2]]
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMG]?)B?", text, re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write 500MB or 2GB")
+    return int(float(found[1]) * 1000 ** " KMG".index(found[2].upper() or " "))
 
 
 def _settings() -> "FleetSettings":
@@ -326,6 +377,93 @@ def _kill(asked: argparse.Namespace) -> int:
 
     with _api(asked) as api:
         return jobs.kill(api, asked.job)
+
+
+def _models_list(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.show(api)
+
+
+def _models_search(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    filters = {name: getattr(asked, name) for name in ("size_max", "specialty", "license", "model_type", "sort_by")}
+    with _api(asked) as api:
+        return models.search(api, " ".join(asked.query), source=asked.source, limit=asked.limit, filters=filters)
+
+
+def _models_download(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.download(
+            api, asked.model, quantization=asked.quantization, revision=asked.revision, name=asked.name
+        )
+
+
+def _models_follow(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.follow(api, asked.job)
+
+
+def _models_cancel(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.cancel(api, asked.job)
+
+
+def _models_verify(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.verify(api, asked.model)
+
+
+def _models_remove(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.remove(api, asked.model, yes=asked.yes)
+
+
+def _models_upkeep(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.upkeep(api, dry_run=asked.dry_run, yes=asked.yes)
+
+
+def _models_improvements(asked: argparse.Namespace) -> int:
+    from vx11 import models
+
+    with _api(asked) as api:
+        return models.improvements(api)
+
+
+def _clis_list(asked: argparse.Namespace) -> int:
+    from vx11 import clis
+
+    with _api(asked) as api:
+        return clis.show(api, all_known=asked.all)
+
+
+def _clis_scan(asked: argparse.Namespace) -> int:
+    from vx11 import clis
+
+    with _api(asked) as api:
+        return clis.scan(api, all_known=asked.all)
+
+
+def _clis_discover(asked: argparse.Namespace) -> int:
+    from vx11 import clis
+
+    with _api(asked) as api:
+        return clis.discover(api, asked.name, method=asked.method)
 
 
 def _token_create(asked: argparse.Namespace) -> int:

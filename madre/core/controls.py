@@ -16,6 +16,7 @@ CONTROLS: dict[tuple[str, str], IntentName] = {
     ("hermes", "search"): IntentName.SEARCH_MODELS,
     ("hermes", "download"): IntentName.DOWNLOAD_MODEL,
     ("hermes", "delete_model"): IntentName.DELETE_RESOURCE,
+    ("hermes", "maintenance"): IntentName.DELETE_RESOURCE,
     ("hermes", "list_models"): IntentName.LIST_MODELS,
     ("hermes", "list_clis"): IntentName.LIST_CLIS,
     ("hermes_db", "list_models"): IntentName.LIST_MODELS,

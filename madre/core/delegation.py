@@ -19,7 +19,7 @@ from config.clients.shub import ShubClient
 from config.clients.spawner import DaughterNotFound, SpawnerClient, SpawnNotFound
 from config.clients.switch import SwitchClient
 from config.contracts.common import Check, HealthState, Job, StatusEnum
-from config.contracts.hermes import DownloadRequest, SearchRequest, SearchResult
+from config.contracts.hermes import DownloadRequest, SearchRequest, SearchResult, Upkeep
 from config.contracts.hermes_db import Model
 from config.contracts.madre import Artifact
 from config.contracts.shub import MixRequest
@@ -99,6 +99,7 @@ class Delegation:
             "hermes:search": self._search,
             "hermes:download": self._download,
             "hermes:delete_model": self._delete_model,
+            "hermes:maintenance": self._keep_house,
             "hermes:clis": self._clis,
             "spawner:list": self._list_jobs,
             "spawner:status": self._job_status,
@@ -155,6 +156,10 @@ class Delegation:
                 return await self._hermes.search(request)
         except TimeoutError as exc:
             raise HubUnreachable(f"no answer within {SEARCH_SECONDS:g} s") from exc
+
+    async def planned_upkeep(self) -> Upkeep:
+        """What keeping house would do now. Raises what HermesClient raises."""
+        return await self._hermes.maintenance(dry_run=True)
 
     async def kept_models(self, specialty: str | None = None) -> list[Model]:
         """All active models of the registry. Raises what HermesDbClient raises."""
@@ -292,6 +297,10 @@ class Delegation:
         grant = self._grant(order, params)
         removed = await self._hermes.delete_model(params["model_id"], grant=grant, idempotency_key=order.key)
         return removed.model_dump(mode="json")
+
+    async def _keep_house(self, order: Order) -> dict[str, Any]:
+        done = await self._hermes.maintenance(dry_run=False, grant=self._grant(order, {}))
+        return done.model_dump(mode="json")
 
     async def _clis(self, _order: Order) -> dict[str, Any]:
         """The tools of this box by hermes's last look; the registered ones while hermes does not answer."""

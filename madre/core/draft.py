@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from config.contracts.hermes import SearchResult
+from config.contracts.hermes import SearchResult, Upkeep
 from config.contracts.hermes_db import Model
 from config.contracts.spawner import SpawnSummary
 from config.errors import FleetError, InvalidRequest
@@ -29,8 +29,10 @@ class Known:
     """What the hub has of what a download asks for."""
     kept: Sequence[Model] | None = None
     """The models of the registry, where one of them is to be deleted."""
+    upkeep: Upkeep | None = None
+    """What keeping house would remove, where it is asked for."""
     unheard: FleetError | None = None
-    """Why `found` or `kept` could not be had."""
+    """Why `found`, `kept` or `upkeep` could not be had."""
 
 
 @dataclass(frozen=True)

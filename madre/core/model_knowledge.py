@@ -20,6 +20,8 @@ async def about_models(intent: IntentV2, known: Known, delegation: Delegation, l
             request = model_plans.search_of(intent, limit_bytes=limit_bytes)
             found = None if request is None else await delegation.find_models(request)
             return replace(known, found=found, download_limit_bytes=limit_bytes)
+        if intent.action == model_plans.UPKEEP:
+            return replace(known, upkeep=await delegation.planned_upkeep())
         if model_plans.names_a_model(intent):
             return replace(known, kept=await delegation.kept_models())
     except FleetError as error:

@@ -23,6 +23,8 @@ PREFERRED = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q4_K_L", "Q5_K_S", "Q4_0", "Q4_1", "
 """Versions of a GGUF, the one that is proposed first: four to five bits lose little and take a third of the memory."""
 WEIGHTS = ("gguf", "safetensors", "onnx")
 OTHERS_SHOWN = 2
+UPKEEP = "maintenance"
+"""The action of a structured request to keep house."""
 FILTERS = ("size_max", "specialty", "license", "model_type", "sort_by")
 
 
@@ -232,6 +234,8 @@ def _other_versions(intent: IntentV2, found: FoundModel) -> Draft:
 def remove(intent: IntentV2, message: str, _files: list[str], known: Known) -> Draft:
     """The removal of the one registered model that is named. Never a guess: what is not clear is asked."""
     language = intent.language
+    if intent.action == UPKEEP:
+        return _keep_house(intent, known)
     if known.kept is None:
         return _unheard(intent, known.unheard)
     if not known.kept:
@@ -246,6 +250,18 @@ def remove(intent: IntentV2, message: str, _files: list[str], known: Known) -> D
     params = {"model_id": model.id, "name": model.name}
     about = f"{model.name} ({model_words.size(model.size_bytes, language)}, id {model.id})"
     return Draft([step(1, StepType.CALL_HERMES, "hermes:delete_model", params)], about=about)
+
+
+def _keep_house(intent: IntentV2, known: Known) -> Draft:
+    """The removal of what upkeep would remove now; what is told is a dry run of it."""
+    if known.upkeep is None:
+        return _unheard(intent, known.unheard)
+    if not known.upkeep.removed:
+        return Draft(refusal=words.say("nothing_to_remove", intent.language), refusal_code="nothing_to_do")
+    about = ", ".join(
+        f"{one.name} ({model_words.size(one.size_bytes, intent.language)}, id {one.id})" for one in known.upkeep.removed
+    )
+    return Draft([step(1, StepType.CALL_HERMES, "hermes:maintenance", {})], about=about)
 
 
 def names_a_model(intent: IntentV2) -> bool:

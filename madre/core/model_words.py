@@ -166,8 +166,13 @@ def downloaded(language: str, results: list[dict[str, Any]]) -> str:
 
 
 def removed(language: str, results: list[dict[str, Any]]) -> str:
+    """What went: single models, or what keeping house took."""
     es = language == "es"
-    told = [f"{one['name']} ({size(one['freed_bytes'], language)} {'liberados' if es else 'freed'})" for one in results]
+    gone = [(one["name"], one["freed_bytes"]) for one in results if "freed_bytes" in one]
+    gone += [(one["name"], one["size_bytes"]) for upkeep in results for one in upkeep.get("removed", [])]
+    if not gone:
+        return "No había nada que quitar." if es else "Nothing had to go."
+    told = [f"{name} ({size(freed_bytes, language)} {'liberados' if es else 'freed'})" for name, freed_bytes in gone]
     return f"{'Borrado' if es else 'Deleted'}: {', '.join(told)}."
 
 

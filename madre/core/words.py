@@ -193,6 +193,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "¿Qué modelo borro? Dime su nombre completo o su id: {what}. No borro nada que no esté claro.",
         "Which model shall I delete? Tell me its full name or its id: {what}. I delete nothing that is not clear.",
     ),
+    "nothing_to_remove": (
+        "No hay ningún modelo que quitar: todo está dentro de los límites, o protegido.",
+        "No model has to go: all is within the limits, or protected.",
+    ),
     "no_license": ("licencia no declarada", "no licence declared"),
     "gated": (
         "Pide aceptar antes su licencia en {url}; sin eso, la descarga se niega.",
@@ -288,7 +292,7 @@ def _answer(_language: str, results: list[dict[str, Any]]) -> str:
 
 
 def _deleted(language: str, results: list[dict[str, Any]]) -> str:
-    if any("freed_bytes" in one for one in results):
+    if any("freed_bytes" in one or "removed" in one for one in results):
         return model_words.removed(language, results)
     return say("deleted", language, what=", ".join(str(one.get("name") or one.get("asset_id")) for one in results))
 

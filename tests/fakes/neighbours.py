@@ -17,9 +17,11 @@ from config.contracts.hermes import (
     FoundModel,
     HubFile,
     ModelRemoved,
+    Removal,
     ScoreParts,
     SearchRequest,
     SearchResult,
+    Upkeep,
     VersionState,
 )
 from config.contracts.hermes_db import Cli, Model
@@ -237,6 +239,8 @@ class FakeHermes(Fake):
     job_error: str | None = None
     removed: list[int] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
+    to_go: list[int] = field(default_factory=list)
+    """Models that upkeep would remove."""
     registry: FakeHermesDb = field(default_factory=FakeHermesDb)
 
     def __post_init__(self) -> None:
@@ -268,6 +272,17 @@ class FakeHermes(Fake):
             return answer(SearchResult(items=self.found, warnings=[]))
         if path == "/hermes/download":
             return answer(self._download(request), 202)
+        if path == "/hermes/maintenance":
+            is_dry = request.url.params["dry_run"] == "true"
+            if not is_dry:
+                self.grants.append(request.headers["x-vx11-grant"])
+            gone = [Removal(id=one, name=f"model {one}", size_bytes=10**9, reason="least used") for one in self.to_go]
+            return answer(
+                Upkeep(
+                    is_dry_run=is_dry, models_before=9, bytes_before=10, most_models=8, budget_bytes=10, removed=gone, kept=[],
+                    is_within_limits=True, warnings=[],
+                )
+            )  # fmt: skip
         if path == "/hermes/clis":
             tool = FoundCli(
                 name="git", kind="vcs", answers_prompts=False, is_present=True, path="/bin/git", version="2.47",

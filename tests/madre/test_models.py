@@ -277,3 +277,21 @@ async def test_an_answer_off_the_contract_is_not_believed(madre, hermes, coder):
     await say(madre, "sí", wait_seconds=0)
     await madre.post(f"/madre/plans/{asked['plan_id']}/cancel")
     assert (await madre.get(f"/madre/plans/{asked['plan_id']}")).json()["status"] == "CANCELLED"
+
+
+async def test_keeping_house_says_what_would_go_and_is_done_only_when_confirmed(madre, hermes, secrets):
+    async def asked_for() -> httpx.Response:
+        body = {"target": "hermes", "action": "maintenance", "params": {}, "wait_seconds": 30}
+        return await madre.post("/madre/control", json=body)
+
+    nothing = (await asked_for()).json()
+    assert (nothing["status"], "No model has to go" in nothing["response"]) == ("ERROR", True)
+    hermes.to_go = [3, 5]
+    asked = (await asked_for()).json()
+    assert (asked["risk"], "model 3 (1.0 GB, id 3), model 5" in asked["reason"]) == ("HIGH", True)
+    assert hermes.grants == []
+    await madre.post(f"/madre/plans/{asked['plan_id']}/confirm", json={"confirm_token": asked["confirm_token"]})
+    plan = await finished(madre, asked["plan_id"])
+    assert "model 5 (1.0 GB freed)" in plan["response"]
+    granted = grants.read(secrets, hermes.grants[0])
+    assert (granted.operation, granted.params_hash) == ("hermes:maintenance", grants.params_hash({}))
