@@ -2,10 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from config.contracts.hermes import CliScan
+from config.auth import CallerDep
+from config.contracts.common import Job
+from config.contracts.hermes import CliScan, DiscoverRequest
+from config.errors import IdempotencyConflict, documented
+from config.idempotency import KeyDep
 from hermes.clis.tools import Tools
+from hermes.discover.discoveries import Discoveries
+from hermes.discover.errors import BrowserMissing
 
 
 async def _tools(request: Request) -> Tools:
@@ -13,7 +19,13 @@ async def _tools(request: Request) -> Tools:
     return tools
 
 
+async def _discoveries(request: Request) -> Discoveries:
+    discoveries: Discoveries = request.app.state.discoveries
+    return discoveries
+
+
 ToolsDep = Annotated[Tools, Depends(_tools)]
+DiscoveriesDep = Annotated[Discoveries, Depends(_discoveries)]
 PresentQuery = Annotated[bool | None, Query(description="Only tools that are here, or only those that are not")]
 KindQuery = Annotated[str | None, Query(max_length=50, description="Only tools of this kind")]
 PromptsQuery = Annotated[bool | None, Query(description="Only tools that answer prompts, or only those that do not")]
@@ -35,3 +47,22 @@ async def scan_clis(
 ) -> CliScan:
     """Answers at once. What changed is then written into the registry, and switch is told."""
     return await tools.scan(present=present, kind=kind, answers_prompts=answers_prompts)
+
+
+@cli_router.post(
+    "/cli/discover",
+    status_code=202,
+    summary="Look for how a tool is installed",
+    responses={200: {"model": Job, "description": "It ended within `wait_seconds`"}}
+    | documented(BrowserMissing, IdempotencyConflict),
+)
+async def discover_cli(
+    body: DiscoverRequest, response: Response, caller: CallerDep, discoveries: DiscoveriesDep, key: KeyDep
+) -> Job:
+    """`registry` asks the package indexes of the machine's own pip and npm; `browser` looks at pages with a real Chromium.
+
+    The job's `result` says what they say, where, and how far that is to be believed. Nothing of it is run.
+    """
+    job = await discoveries.discover(body, caller, key)
+    response.status_code = 200 if job.status.is_final else 202
+    return job

@@ -12,6 +12,7 @@ from config.clients.switch import SwitchClient
 from config.module_template import Ground, create_module_app
 from hermes.cli_routes import cli_router
 from hermes.clis.tools import Tools
+from hermes.discover.discoveries import Discoveries
 from hermes.downloads import KIND, Downloads
 from hermes.hub import Hub
 from hermes.improvement_routes import improvements_router
@@ -48,6 +49,7 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             closing.push_async_callback(jobs.close)
             state.tools = tools = Tools(settings, registry, switch)
             closing.push_async_callback(tools.close)
+            state.discoveries = Discoveries(settings, jobs)
             store = ModelStore(settings.hermes_models_dir or settings.state_dir / "models")
             await asyncio.to_thread(store.open)
             models = ModelRegistry(registry, switch)
