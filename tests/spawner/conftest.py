@@ -18,13 +18,66 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from config.contracts.spawner import RungReport
 from config.db_schema import AuditRow
 from config.secrets import FleetSecrets, load_secrets
+from spawner import probe, sandbox
 from spawner.main import create_app
+from spawner.rungs import Rung
 from spawner.settings import SpawnerSettings
 
 PATIENCE_SECONDS = 60.0
 FINAL = ("DONE", "ERROR", "CANCELLED")
+
+
+class Found:
+    """What was found to work on this machine, by running it once in this process, and the /etc that was made for jobs.
+
+    Every spawner after the first is told of that: it would take each of them a second.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.is_looked_for_anew = False
+        self._reports: dict[tuple[str, probe.Obstacles, bool], RungReport] = {}
+        self._really, self._really_make, self._etc = probe.probe, sandbox.make_etc, folder / "etc"
+
+    async def report(
+        self, rung: Rung, launcher: probe.Runs, obstacles: probe.Obstacles, root: Path, uid: int | None
+    ) -> RungReport:
+        if self.is_looked_for_anew:
+            return await self._really(rung, launcher, obstacles, root, uid)
+        key = rung.name, obstacles, uid is None
+        if key not in self._reports:
+            self._reports[key] = await self._really(rung, launcher, obstacles, root, uid)
+        return self._reports[key]
+
+    def make_etc(self, folder: Path, source: Path | None = None) -> None:
+        if self.is_looked_for_anew or source is not None:
+            return self._really_make(folder, *([source] if source else []))
+        if not self._etc.exists():
+            self._really_make(self._etc)
+        if not folder.exists():
+            folder.symlink_to(self._etc)
+
+
+@pytest.fixture(scope="session")
+def found() -> Iterator[Found]:
+    with reachable_folder() as folder:
+        yield Found(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _found_once(found: Found) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(probe, "probe", found.report)
+        patched.setattr(sandbox, "make_etc", found.make_etc)
+        yield
+
+
+@pytest.fixture
+def found_anew(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the finding itself: each spawner tries every rung."""
+    monkeypatch.setattr(found, "is_looked_for_anew", True)
 
 
 @dataclass

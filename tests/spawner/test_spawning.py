@@ -154,6 +154,7 @@ async def test_what_a_job_uses_is_measured_while_it_runs(spawner_at):
         assert max(one["memory_bytes"] for one in rest.json()["items"]) > 40_000_000
 
 
+@pytest.mark.usefixtures("found_anew")
 async def test_health_and_protections_tell_what_works_here(spawner_at):
     async with spawner_at() as spawner:
         health = (await spawner.http.get("/health")).json()

@@ -76,7 +76,7 @@ async def any_bench(bench_on: object, request: pytest.FixtureRequest) -> Bench:
 
 async def test_the_deadline_ends_daemons_orphans_and_those_who_ignore_signals(any_bench: Bench) -> None:
     mark = f"mark-{os.urandom(8).hex()}"
-    running, _spawn_id = await stubborn(any_bench, mark, timeout_seconds=4)
+    running, _spawn_id = await stubborn(any_bench, mark, timeout_seconds=2)
 
     ran = await running
 

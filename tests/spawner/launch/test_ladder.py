@@ -17,6 +17,7 @@ from spawner.rungs import RUNGS
 from tests.spawner.launch.conftest import FIRST_UID, IS_ROOT, SHELL, Bench
 
 BenchOn = Callable[..., Awaitable[Bench]]
+pytestmark = pytest.mark.usefixtures("found_anew")
 
 
 async def test_every_rung_is_reported_with_what_it_gives_or_why_it_does_not_work(bench: Bench) -> None:

@@ -209,9 +209,9 @@ async def test_what_one_job_leaves_in_the_caches_neither_refuses_the_next_of_its
 ) -> None:
     """A cgroup of version 1 is used again, and pages of the files that a job wrote stay charged to it until they are given back."""
     bench = await bench_on("S3")
-    for _ in range(4):
-        await bench.sh("head -c 150m /dev/zero > file", limits={"max_memory_mb": 256})
-        for small_mb in (16, 256):
+    for _ in range(2):
+        await bench.sh("head -c 60m /dev/zero > file", limits={"max_memory_mb": 96})
+        for small_mb in (16, 96):
             bench.jobs -= 1
             ran = await bench.sh("true", limits={"max_memory_mb": small_mb})
 
@@ -219,7 +219,7 @@ async def test_what_one_job_leaves_in_the_caches_neither_refuses_the_next_of_its
             assert ran.outcome.peak_memory_bytes is not None
             assert ran.outcome.peak_memory_bytes < 8 * MIB
             bench.jobs -= 1
-            await bench.sh("head -c 150m /dev/zero > file", limits={"max_memory_mb": 256})
+            await bench.sh("head -c 60m /dev/zero > file", limits={"max_memory_mb": 96})
 
 
 async def test_pages_of_files_that_are_still_there_are_not_told_as_memory(
@@ -227,7 +227,7 @@ async def test_pages_of_files_that_are_still_there_are_not_told_as_memory(
 ) -> None:
     bench = await bench_on("S3")
 
-    ran = await bench.sh("head -c 100m /dev/zero > file", limits={"max_memory_mb": 256})
+    ran = await bench.sh("head -c 50m /dev/zero > file", limits={"max_memory_mb": 96})
 
     assert ran.outcome.peak_memory_bytes is not None
     assert ran.outcome.peak_memory_bytes < 24 * MIB
