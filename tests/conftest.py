@@ -24,8 +24,14 @@ __all__ = ["migrated_postgres", "postgres", "postgres_url"]
 for name in [name for name in os.environ if name.startswith("VX11_")]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 
-TOGETHER = ("tests/e2e/", "tests/spawner/abuse/", "tests/switch/test_light_model.py")
-"""Tests that go to one worker: they share a fleet, a service or a model, and two at a time would starve or kill each other."""
+TOGETHER = (
+    "tests/e2e/",
+    "tests/spawner/abuse/",
+    "tests/switch/test_light_model.py",
+    "tests/contract/",
+    "tests/madre/test_parser_held_out.py",
+)
+"""Tests that go to one worker: they share what is dear to make (a fleet, a model, an exam), or would starve or kill each other."""
 
 
 @pytest.hookimpl(optionalhook=True)

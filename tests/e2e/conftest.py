@@ -1,20 +1,43 @@
 """A real fleet: processes started by `vx11 up`, reached through the gateway."""
 
+import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.fakes.hub import FakeHub, fake_hub
 from vx11.trial import TrialFleet
 
 NewFleet = Callable[..., TrialFleet]
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialFleet]:
-    """A fleet that runs for all tests; leave it healthy and not halted."""
-    running = TrialFleet(tmp_path_factory.mktemp("fleet") / "data")
+def project() -> Iterator[Path]:
+    """A folder that any user can reach, as pytest's own cannot be: jobs do not run as the fleet's user where that is root."""
+    with tempfile.TemporaryDirectory(prefix="vx11-project-") as made:
+        folder = Path(made)
+        (folder / "check.py").write_text("import sys; print('checked', sys.argv[1])\n")
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[FakeHub]:
+    """The model hub that the fleet of all tests asks."""
+    with fake_hub() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory, project: Path, hub: FakeHub) -> Iterator[TrialFleet]:
+    """A fleet that runs for all tests, with a project called demo; leave it healthy and not halted."""
+    recipes = {"tests": {"command": "python3", "args": ["/project/check.py", "all"]}}
+    projects = json.dumps({"demo": {"path": str(project), "recipes": recipes}})
+    folder = tmp_path_factory.mktemp("fleet") / "data"
+    running = TrialFleet(folder, VX11_PROJECTS=projects, VX11_HERMES_HUB_URL=hub.url)
     running.up()
     try:
         yield running

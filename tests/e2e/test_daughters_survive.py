@@ -1,40 +1,13 @@
-"""Madre's daughters through kills and halts, and a project's recipe: real processes in a fleet that has a project."""
+"""Madre's daughters through kills and halts, and a project's recipe: real processes."""
 
-import json
 import os
 import signal
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.test_real_work import final, wait_until
 from tests.e2e.test_spawned_jobs import confirmed
-from vx11.trial import TrialFleet
-
-
-@pytest.fixture(scope="module")
-def project() -> Iterator[Path]:
-    """A folder that any user can reach, as pytest's own cannot be: jobs do not run as the fleet's user where that is root."""
-    with tempfile.TemporaryDirectory(prefix="vx11-project-") as made:
-        folder = Path(made)
-        (folder / "check.py").write_text("import sys; print('checked', sys.argv[1])\n")
-        folder.chmod(0o755)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[TrialFleet]:
-    recipes = {"tests": {"command": "python3", "args": ["/project/check.py", "all"]}}
-    projects = json.dumps({"demo": {"path": str(project), "recipes": recipes}})
-    running = TrialFleet(tmp_path_factory.mktemp("daughters") / "data", VX11_PROJECTS=projects)
-    running.up()
-    try:
-        yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture(autouse=True)
