@@ -132,7 +132,7 @@ class Hub:
             from hermes import hub_client
 
             try:
-                with hub_client.deadline(seconds):
+                with hub_client.asking(self.url, seconds):
                     return ask(hub_client.HfApi(endpoint=self.url, token=False), token or False)
             except FleetError:
                 raise

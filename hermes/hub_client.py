@@ -25,7 +25,7 @@ __all__ = [
     "OfflineModeIsEnabled",
     "TooLate",
     "TooMuch",
-    "deadline",
+    "asking",
     "httpx2",
 ]
 
@@ -47,9 +47,9 @@ class Failed(Exception):
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """All requests of this thread end by then, or raise TooLate."""
-    _call.until = time.monotonic() + seconds
+def asking(url: str, seconds: float) -> Iterator[None]:
+    """All requests of this thread end within so many seconds, or raise TooLate, and show the token to that address alone."""
+    _call.until, _call.home = time.monotonic() + seconds, httpx2.URL(url)
     try:
         yield
     finally:
@@ -81,9 +81,12 @@ class _Bounded(httpx2.SyncByteStream):
 
 
 def _begin(request: httpx2.Request) -> None:
-    """Before each request, those after a redirect as well."""
+    """Before each request: those after a redirect as well, and those for the next page, which can be anywhere."""
     if constants.is_offline_mode():
         raise OfflineModeIsEnabled
+    home = _call.home
+    if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
+        request.headers.pop("authorization", None)
     request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), _left())
 
 

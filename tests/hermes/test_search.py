@@ -379,6 +379,21 @@ async def test_the_token_that_hermes_db_keeps_is_used_where_no_setting_has_one(h
     assert {one.headers.get("authorization") for one in hub.asked} == {f"Bearer {GOOD_TOKEN}"}
 
 
+async def test_the_token_is_shown_to_no_other_host_by_a_redirect_or_a_next_page(hermes_at, hub, openrouter):
+    hub.add("lab/code", {"a-Q4_0.gguf": SMALL})
+    away = f"{hub.cdn_url}/api/models"
+    for fault in (
+        {"status": 307, "headers": {"Location": away}},
+        {"status": 200, "body": b"[]", "headers": {"Link": f'<{away}>; rel="next"'}},
+    ):
+        hub.inject("/api/models", "status", **fault, times=1)
+        async with hermes_at(hermes_hub_token=GOOD_TOKEN) as hermes:
+            answer = await hermes.http.post("/hermes/search", json={"query": "code", "source": "huggingface"})
+        problem(answer, 502, "hub_broken")
+    assert [one.server for one in hub.requests("/api/models")] == ["hub", "cdn"] * 2
+    assert hub.leaked == []
+
+
 async def test_nothing_but_questions_about_models_reaches_the_hub_and_without_a_token_none_is_shown(
     hermes, hub, openrouter, monkeypatch
 ):
