@@ -1,6 +1,6 @@
 """Which models go when there are too many. Pure: what is kept in, what goes and what stays out.
 
-Least recently used and worst performing first: models are ordered by the sum of their places in both lists.
+Least recently used and worst performing first: models are ordered by the sum of their places in both lists, equal ones sharing a place.
 """
 
 from collections import Counter
@@ -78,9 +78,13 @@ def decide(
 def in_turn(held: Iterable[Held]) -> list[Held]:
     """The first to go first."""
     models = list(held)
-    by_use = {model.id: place for place, model in enumerate(sorted(models, key=lambda one: one.last_needed_at))}
-    by_score = {model.id: place for place, model in enumerate(sorted(models, key=lambda one: one.score))}
-    return sorted(models, key=lambda one: (by_use[one.id] + by_score[one.id], by_use[one.id]))
+    by_use = {when: place for place, when in enumerate(sorted({one.last_needed_at for one in models}))}
+    by_score = {score: place for place, score in enumerate(sorted({one.score for one in models}))}
+
+    def turn(one: Held) -> tuple[int, int, int]:
+        return by_use[one.last_needed_at] + by_score[one.score], by_use[one.last_needed_at], one.id
+
+    return sorted(models, key=turn)
 
 
 def _protection(model: Held, of_specialty: int, now: datetime) -> str | None:
