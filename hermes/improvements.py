@@ -43,7 +43,7 @@ OWN_CALLER = Caller("hermes", frozenset({"hermes:*"}), is_service=True)
 """In whose name models are looked for and fetched when nobody asks."""
 LOOKED_AT = 8
 """Models that are looked at for each specialty, the most wanted."""
-LONGEST_WAIT = timedelta(days=1)
+LONGEST_WAIT = timedelta(hours=6)
 """However often it failed, it is tried again after that long."""
 FIRST_WAIT = timedelta(minutes=1)
 """After a start, before a search that is due."""
@@ -106,10 +106,10 @@ class Improving:
         """One search, unless there is no network. False where it failed."""
         try:
             await self._hub.search("", limit=1, sort="downloads")
-        except HubUnreachable as error:
-            if not self._is_offline:
-                log.warning("periodic_search_off", detail=error.detail)
-            self._is_offline = True
+        except FleetError as error:
+            was_offline, self._is_offline = self._is_offline, isinstance(error, HubUnreachable)
+            if not was_offline:
+                log.warning("periodic_search_put_off", code=error.code, detail=error.detail)
             return False
         self._is_offline = False
         job = await self.order(OWN_CALLER, None)
@@ -260,7 +260,7 @@ class Improving:
 
 
 def wait_after(failures: int, interval: timedelta) -> timedelta:
-    """How long until the next search: the interval, twice as long with each failure in a row, up to a day or the interval."""
+    """How long until the next search: the interval, twice as long with each failure in a row, up to LONGEST_WAIT or the interval."""
     longest = max(LONGEST_WAIT, interval)
     return min(longest, interval * (1 << min(failures, 20)))
 

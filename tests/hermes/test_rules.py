@@ -136,14 +136,14 @@ def test_a_price_is_a_number_that_can_be_one(told, expected):
     assert price(told) == expected
 
 
-def test_the_wait_doubles_with_each_failure_and_ends_at_a_day():
+def test_the_wait_doubles_with_each_failure_and_ends_at_six_hours():
     hour = timedelta(hours=1)
     assert [wait_after(failures, hour) for failures in (0, 1, 2, 9, 10_000)] == [
         hour,
         2 * hour,
         4 * hour,
-        timedelta(days=1),
-        timedelta(days=1),
+        timedelta(hours=6),
+        timedelta(hours=6),
     ]
     assert wait_after(3, timedelta(days=7)) == timedelta(days=7)
 
