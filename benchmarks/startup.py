@@ -3,7 +3,8 @@
 `python benchmarks/startup.py [--rounds 3] [--seconds 20]`: real fleets in state folders of their own. Time runs from the start of
 `vx11 up --detach` to its return, when all services are healthy; the first start migrates and verifies the model as well. CPU time and
 proportional set size are the kernel's, of the supervisor, the services and all they started. The limit of memory was 250 MiB for five
-services; the sixth, spawner, adds the 40 that one costs.
+services; the sixth and seventh, spawner and hermes, add the 40 that one costs. hermes looks for better models once an hour; what that
+needs is loaded then, and is not part of this.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from vx11.process import Footprint, footprint
 from vx11.trial import TrialFleet
 
-LIMITS = {"start to all healthy (s)": 6.0, "idle CPU (% of one core)": 3.0, "memory (MiB PSS)": 290.0}
+LIMITS = {"start to all healthy (s)": 6.0, "idle CPU (% of one core)": 3.0, "memory (MiB PSS)": 330.0}
 SETTLE_SECONDS = 60.0  # a worker that shub keeps ready leaves after 45 s without work
 
 

@@ -15,7 +15,8 @@ def size(size_bytes: int | None) -> str:
         return "-"
     for least, unit in ((1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")):
         if size_bytes >= least:
-            return f"{size_bytes / least:.1f} {unit}" if unit == "GB" else f"{size_bytes / least:.0f} {unit}"
+            many = size_bytes / least
+            return f"{many:.1f} {unit}" if unit == "GB" or many < 10 else f"{many:.0f} {unit}"
     return f"{size_bytes} B"
 
 
@@ -32,7 +33,7 @@ class Progress:
         """Show where the job is, if that says more than was said before."""
         line = self._line(job)
         # Elsewhere than in a terminal a line stays: one for each tenth, and for each new reason to wait.
-        mark = line if self._is_terminal else f"{int(job['progress'] * TENTHS)} {job['status']} {job['detail']}"
+        mark = line if self._is_terminal else f"{int(job['progress'] * TENTHS)} {job['detail']}"
         if mark == self._told:
             return
         self._told = mark

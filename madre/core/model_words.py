@@ -75,12 +75,12 @@ def size(size_bytes: int | None, language: str) -> str:
     """Bytes as people say them, in powers of ten: 398 MB, 1.3 GB (1,3 GB)."""
     if size_bytes is None:
         return "tamaño desconocido" if language == "es" else "size unknown"
-    if size_bytes >= 1_000_000_000:
-        told = f"{size_bytes / 1e9:.1f} GB"
-    elif size_bytes >= 1_000_000:
-        told = f"{size_bytes / 1e6:.0f} MB"
-    else:
-        told = f"{size_bytes / 1e3:.0f} kB" if size_bytes >= 1000 else f"{size_bytes} B"
+    told = f"{size_bytes} B"
+    for least, unit in ((1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")):
+        if size_bytes >= least:
+            many = size_bytes / least
+            told = f"{many:.1f} {unit}" if unit == "GB" or many < 10 else f"{many:.0f} {unit}"
+            break
     return told.replace(".", ",") if language == "es" else told
 
 
