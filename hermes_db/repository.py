@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
+from pydantic_core import from_json
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Float,
+    Integer,
     Select,
     Table,
+    Text,
     Update,
     bindparam,
     case,
@@ -23,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import cast as cast_in_sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.contracts.common import Wire
@@ -40,6 +46,7 @@ from config.contracts.hermes_db import (
     Use,
     Uses,
 )
+from config.database import connection_of
 from config.db_schema import CliRow, ModelRow, SpecialtyRow, UsageStatRow
 
 MODELS = cast(Table, ModelRow.__table__)
@@ -47,6 +54,7 @@ CLIS = cast(Table, CliRow.__table__)
 SPECIALTIES = cast(Table, SpecialtyRow.__table__)
 USAGE = cast(Table, UsageStatRow.__table__)
 
+ESCAPE = "\\"
 LONGEST_RANKING = 500
 """Most entries of one list in the statistics."""
 
@@ -92,22 +100,22 @@ class CliFilter:
 
 async def models(session: AsyncSession, wanted: ModelFilter, window: Window) -> tuple[list[Model], int]:
     """The models of one window, and how many fit the filter in all."""
-    where = _active(MODELS, wanted.active)
-    if wanted.specialty is not None:
-        where.append(MODELS.c.specialty.in_(_specialty_and_below(wanted.specialty)))
-    if wanted.source is not None:
-        where.append(func.lower(MODELS.c.source) == wanted.source.lower())
-    if wanted.model_type is not None:
-        where.append(MODELS.c.model_type == wanted.model_type)
-    if wanted.tag is not None:
-        where.append(_contains(session, MODELS.c.tags, wanted.tag))
-    if wanted.max_size_bytes is not None:
-        where.append(MODELS.c.size_bytes <= wanted.max_size_bytes)
-    if wanted.search is not None:
-        where.append(
-            or_(*(column.icontains(wanted.search, autoescape=True) for column in (MODELS.c.name, MODELS.c.model_id)))
-        )
-    return await _window(session, MODELS, where, window, Model)
+    asked = {name: value for name, value in vars(wanted).items() if value is not None and name != "active"}
+    listing = _models_listing(_dialect(session), wanted.active, frozenset(asked))
+    return await _window(session, listing, asked, window, Model)
+
+
+@lru_cache(maxsize=512)
+def _models_listing(dialect: str, active: Active, asked: frozenset[str]) -> "_Listing":
+    conditions = {
+        "specialty": MODELS.c.specialty.in_(_specialty_and_below(bindparam("specialty"))),
+        "source": func.lower(MODELS.c.source) == func.lower(bindparam("source")),
+        "model_type": MODELS.c.model_type == bindparam("model_type"),
+        "tag": _contains(dialect, MODELS.c.tags, bindparam("tag")),
+        "max_size_bytes": MODELS.c.size_bytes <= bindparam("max_size_bytes"),
+        "search": or_(_holds(MODELS.c.name), _holds(MODELS.c.model_id)),
+    }
+    return _Listing.of(MODELS, _active(MODELS, active) + [conditions[name] for name in sorted(asked)])
 
 
 async def model(session: AsyncSession, model_id: int) -> Model | None:
@@ -140,14 +148,18 @@ async def change_model(session: AsyncSession, model_id: int, values: Mapping[str
 
 async def clis(session: AsyncSession, wanted: CliFilter, window: Window) -> tuple[list[Cli], int]:
     """The tools of one window, and how many fit the filter in all."""
-    where = _active(CLIS, wanted.active)
-    if wanted.kind is not None:
-        where.append(CLIS.c.kind == wanted.kind)
-    if wanted.answers_prompts is not None:
-        where.append(CLIS.c.answers_prompts.is_(wanted.answers_prompts))
-    if wanted.search is not None:
-        where.append(CLIS.c.name.icontains(wanted.search, autoescape=True))
-    return await _window(session, CLIS, where, window, Cli)
+    asked = {name: value for name, value in vars(wanted).items() if value is not None and name != "active"}
+    return await _window(session, _clis_listing(wanted.active, frozenset(asked)), asked, window, Cli)
+
+
+@lru_cache(maxsize=64)
+def _clis_listing(active: Active, asked: frozenset[str]) -> "_Listing":
+    conditions = {
+        "kind": CLIS.c.kind == bindparam("kind"),
+        "answers_prompts": CLIS.c.answers_prompts == bindparam("answers_prompts"),
+        "search": _holds(CLIS.c.name),
+    }
+    return _Listing.of(CLIS, _active(CLIS, active) + [conditions[name] for name in sorted(asked)])
 
 
 async def cli_named(session: AsyncSession, name: str) -> Cli | None:
@@ -172,7 +184,8 @@ async def specialties(session: AsyncSession, window: Window) -> tuple[list[Speci
     """The specialties of one window with their active models counted, and how many there are in all."""
     query = _specialties().where(SPECIALTIES.c.id > window.after).order_by(SPECIALTIES.c.id).limit(window.most)
     rows = (await session.execute(query)).mappings()
-    return [Specialty.model_validate(dict(row)) for row in rows], await _count(session, SPECIALTIES, [])
+    count = await session.scalar(select(func.count()).select_from(SPECIALTIES))
+    return [Specialty.model_validate(dict(row)) for row in rows], count or 0
 
 
 async def specialty_named(session: AsyncSession, name: str) -> Specialty | None:
@@ -298,14 +311,29 @@ def _active(table: Table, wanted: Active) -> list[ColumnElement[bool]]:
     return [] if wanted is Active.ALL else [table.c.is_active.is_(wanted is Active.ACTIVE)]
 
 
-def _contains(session: AsyncSession, column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+def _dialect(session: AsyncSession) -> str:
+    return session.get_bind().dialect.name
+
+
+def _contains(dialect: str, column: ColumnElement[Any], value: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether a JSON list of strings holds the value."""
-    each = func.json_array_elements_text if session.get_bind().dialect.name == "postgresql" else func.json_each
+    each = func.json_array_elements_text if dialect == "postgresql" else func.json_each
     items = each(column).table_valued("value")
     return exists(select(literal(1)).select_from(items).where(items.c.value == value))
 
 
-def _specialty_and_below(name: str) -> Select[str]:
+def _holds(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a text holds the parameter `search`, in any case."""
+    return column.icontains(bindparam("search"), escape=ESCAPE)
+
+
+def _escaped(text: str) -> str:
+    for special in (ESCAPE, "%", "_"):
+        text = text.replace(special, ESCAPE + special)
+    return text
+
+
+def _specialty_and_below(name: ColumnElement[str]) -> Select[str]:
     """The names of a specialty and of all narrower ones."""
     tree = select(SPECIALTIES.c.id, SPECIALTIES.c.name).where(SPECIALTIES.c.name == name).cte("tree", recursive=True)
     below = select(SPECIALTIES.c.id, SPECIALTIES.c.name).join(tree, SPECIALTIES.c.parent_id == tree.c.id)
@@ -330,16 +358,40 @@ async def _one(session: AsyncSession, query: Select[Any], shape: type[Shape]) ->
     return None if row is None else shape.model_validate(dict(row))
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """Two statements for one combination of filters. They are kept: to build and to compile them takes longer than to run them."""
+
+    page: Select[Any]
+    """The rows with an id above `after`, at most `most`; each with `in_all`, how many there are without regard to that. JSON comes as text:
+    Pydantic reads it in a third of the time, and it is most of what a long page costs."""
+    count: Select[int]
+    json: tuple[str, ...]
+    """The columns that hold JSON."""
+
+    @classmethod
+    def of(cls, table: Table, where: list[ColumnElement[bool]]) -> "_Listing":
+        count = select(func.count()).select_from(table).where(*where)
+        json = tuple(column.name for column in table.c if isinstance(column.type, JSON))
+        columns = [
+            cast_in_sql(column, Text).label(column.name) if column.name in json else column for column in table.c
+        ]
+        rows = select(*columns, count.scalar_subquery().label("in_all")).where(table.c.id > bindparam("after"), *where)
+        return cls(rows.order_by(table.c.id).limit(bindparam("most", type_=Integer())), count, json)
+
+
 async def _window(
-    session: AsyncSession, table: Table, where: list[ColumnElement[bool]], window: Window, shape: type[Shape]
+    session: AsyncSession, listing: _Listing, asked: dict[str, Any], window: Window, shape: type[Shape]
 ) -> tuple[list[Shape], int]:
-    query = select(table).where(table.c.id > window.after, *where).order_by(table.c.id).limit(window.most)
-    rows = (await session.execute(query)).mappings()
-    return [shape.model_validate(dict(row)) for row in rows], await _count(session, table, where)
-
-
-async def _count(session: AsyncSession, table: Table, where: list[ColumnElement[bool]]) -> int:
-    return int(await session.scalar(select(func.count()).select_from(table).where(*where)) or 0)
+    connection = await connection_of(session)
+    if "search" in asked:
+        asked = asked | {"search": _escaped(asked["search"])}
+    places = {"after": window.after, "most": window.most}
+    rows = (await connection.execute(listing.page, asked | places)).mappings().all()
+    if rows:
+        read = [{**row, **{name: from_json(row[name]) for name in listing.json}} for row in rows]
+        return [shape.model_validate(row) for row in read], rows[0]["in_all"]
+    return [], 0 if window.after == 0 else await connection.scalar(listing.count, asked) or 0
 
 
 def _active_and_not(table: Table) -> tuple[ColumnElement[int], ColumnElement[int]]:
