@@ -117,11 +117,15 @@ class Trail:
         """Append those rows that the file does not hold; False, and nothing done, if that would leave a gap before them."""
         if not rows:
             return True
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._file(table).open("ab+") as out:
+        try:
+            file = self._file(table).open("ab+")
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = self._file(table).open("ab+")
+        with file as out:
             fcntl.flock(out, fcntl.LOCK_EX)
             _cut_half_line(out)
-            written = _last_seq(self._file(table))
+            written = _last_seq_in(out)
             rows = [row for row in rows if row["seq"] > written]
             if rows and rows[0]["seq"] != written + 1 and not gaps:
                 return False
@@ -316,11 +320,15 @@ def _last_seq(file: Path) -> int:
     if not file.exists():
         return 0
     with file.open("rb") as content:
-        for line in _backwards(content):
-            try:
-                return int(json.loads(line)["seq"])
-            except (ValueError, KeyError, TypeError):
-                continue
+        return _last_seq_in(content)
+
+
+def _last_seq_in(content: BinaryIO) -> int:
+    for line in _backwards(content):
+        try:
+            return int(json.loads(line)["seq"])
+        except (ValueError, KeyError, TypeError):
+            continue
     return 0
 
 

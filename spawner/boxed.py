@@ -23,7 +23,7 @@ from config.contracts.spawner import Reason
 from spawner import tree
 from spawner.folder_size import folder_size
 from spawner.job import Job, Outcome, Watcher
-from spawner.running import MIB, Machine, Run, limit, read_text, rlimits
+from spawner.running import CGROUP_POLL, MIB, Machine, Run, limit, read_text, rlimits
 from spawner.sandbox import IN_MEMORY, System, command_line, options, packed
 from spawner.starting import Start
 from spawner.tree import Pidfd, Usage
@@ -34,7 +34,7 @@ LONGEST_WAIT_FOR_MAIN = 5.0  # seconds
 LOOKS_FOR_MAIN = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # seconds between them
 OUTPUT_WAITS = 0.003
 """Seconds that output may wait for the job's end, which has it read in one go, before it is read as it comes."""
-UNWATCHED, SETTING_UP = 0.02, 0.002  # seconds
+SETTING_UP = 0.002  # seconds
 SIGNALLED = 128
 """bwrap gives the end of its command by signal n as exit code 128 + n, as shells do."""
 BWRAP_FAILED = 1
@@ -183,11 +183,11 @@ class BoxedRun(Run):
             self._status += data
 
     def _said(self, name: str) -> int | None:
+        wanted = f'"{name}"'.encode()
         for line in self._status.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # cut off by its end
-                value = json.loads(line).get(name)
-                if value is not None:
-                    return int(value)
+            if wanted in line:
+                with contextlib.suppress(json.JSONDecodeError):  # cut off by its end
+                    return int(json.loads(line)[name])
         return None
 
     def limits(self) -> dict[int, tuple[int, int]]:
@@ -303,15 +303,13 @@ class BoxedRun(Run):
 
     def _watch_soon(self) -> None:
         """Where a cgroup holds the limits, who is quick need not be looked at; and nobody while bwrap, which hides, still sets up."""
-        self._watching_soon = asyncio.get_running_loop().call_later(
-            UNWATCHED if self.cgroup else SETTING_UP, self._watch
-        )
+        self.unwatched_seconds = min(self.disk_pause(0), CGROUP_POLL) if self.cgroup else SETTING_UP
+        self._watching_soon = asyncio.get_running_loop().call_later(self.unwatched_seconds, self._watch)
 
     def _watch(self) -> None:
         if not self._is_set_up:
             self._watch_soon()
             return
-        self.unwatched_seconds = UNWATCHED if self.cgroup else SETTING_UP
         self._watching = asyncio.create_task(self.watch())
 
     def _listen(self) -> None:

@@ -233,11 +233,13 @@ class Run(ABC):
         loop = asyncio.get_running_loop()
         pause = CGROUP_POLL if self.cgroup else self.machine.poll_seconds
         next_sample, took, until_full = time.monotonic() + self.machine.sample_seconds, 0.0, math.inf
+        unwatched = self.unwatched_seconds
         before, memory_before = time.monotonic(), 0
         most = self.job.limits.max_memory_mb * MIB
         while self.reason is None:
             usual = max(pause, min(took * BUSY_SHARE, LONGEST_PAUSE))
-            await asyncio.sleep(min(usual, max(until_full / 2, SHORTEST_PAUSE)))
+            await asyncio.sleep(min(usual, max(until_full / 2, SHORTEST_PAUSE)) - unwatched)
+            unwatched = 0.0
             now = time.monotonic()
             look = await loop.run_in_executor(self.machine.looking, self._look)
             took = time.monotonic() - now
@@ -261,23 +263,27 @@ class Run(ABC):
     async def _watch_disk(self) -> None:
         """The less there is left of the folder's limit, the sooner the next look: a job writes at the disk's speed."""
         loop, most = asyncio.get_running_loop(), self.job.limits.max_disk_mb * MIB
-        left, took, hidden, unwatched = most, 0.0, 0, self.unwatched_seconds
+        used, took, hidden, unwatched = 0, 0.0, 0, self.unwatched_seconds
         while self.reason is None:
-            pause = min(max(left / DISK_BYTES_PER_SECOND, DISK_POLL_NEAR_FULL), DISK_POLL)
-            await asyncio.sleep(max(pause, took * BUSY_SHARE) - unwatched)
+            await asyncio.sleep(max(self.disk_pause(used), took * BUSY_SHARE) - unwatched)
             unwatched = 0.0
             began = time.monotonic()
             size = await loop.run_in_executor(self.machine.looking, self._disk)
-            took, left = time.monotonic() - began, most - size.disk_bytes
+            took, used = time.monotonic() - began, size.disk_bytes
             hidden = hidden + 1 if size.is_hidden else 0
             if not size.is_whole:
                 self.end(Reason.OUTPUT_LIMIT, "disk: more files or deeper folders than can be counted")
-            elif left < 0:
+            elif used > most:
                 self.end(Reason.OUTPUT_LIMIT, f"disk: it filled more than {self.job.limits.max_disk_mb} MiB")
             elif hidden >= LOOKS_IN_VAIN:
                 self.end(Reason.OUTPUT_LIMIT, "disk: it does not let its open files be seen, which may be of any size")
             elif hidden:
-                left = 0  # a process that is just being started may hide for a moment: look again soon
+                used = most  # a process that is just being started may hide for a moment: look again soon
+
+    def disk_pause(self, used_bytes: int) -> float:
+        """Seconds until the job's files are looked at again, of which so much is used."""
+        left = self.job.limits.max_disk_mb * MIB - used_bytes
+        return min(max(left / DISK_BYTES_PER_SECOND, DISK_POLL_NEAR_FULL), DISK_POLL)
 
     def _look(self) -> Look:
         if self.cgroup:
