@@ -108,10 +108,11 @@ def plan_hash(plan: PlanV2) -> str:
 def confirm_token(key: bytes, *, plan_id: str, caller: str) -> str:
     """The one-use token of a plan: HMAC-SHA256 under a key of the fleet's own.
 
-    It can be told again to whoever asks again with the same Idempotency-Key, without being kept anywhere.
+    It can be told again to whoever asks again with the same Idempotency-Key, without being kept anywhere. It never begins with a dash,
+    which a command line would take for an option.
     """
     signed = hmac.digest(key, "\n".join((plan_id, caller)).encode("utf-8", "surrogatepass"), "sha256")
-    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
+    return "c" + base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
 
 
 def confirm_hash(token: str, *, plan_id: str, plan_hash: str, caller: str) -> str:
