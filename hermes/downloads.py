@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ class Downloads:
         self, settings: HermesSettings, store: ModelStore, hub: Hub, registry: ModelRegistry, jobs: Jobs
     ) -> None:
         self._settings, self._store, self._hub, self._registry, self._jobs = settings, store, hub, registry, jobs
+        self._threads = ThreadPoolExecutor(settings.hermes_downloads, thread_name_prefix="download")
         jobs.offer(KIND, self._fetch, at_once=settings.hermes_downloads, clean_up=self._clean_up)
 
     async def order(self, request: DownloadRequest, caller: Caller, key: str | None) -> Job:
@@ -169,7 +171,7 @@ class Downloads:
             job.moved(before + fetch.done_bytes, total)
             job.say(fetch.note)
 
-        await _in_thread(fetch.run, line.stop, look)
+        await self._in_thread(fetch.run, line.stop, look)
         job.say("")
         await asyncio.to_thread(self._store.keep_file, subject, wanted.content_id, wanted.path)
 
@@ -185,9 +187,26 @@ class Downloads:
             for file in files:
                 job.say(f"the antivirus reads {file['path']}")
                 path, name = whole / file["path"], str(file["path"])
-                await _in_thread(partial(antivirus.require_clean, path, name), antivirus.stop)
+                await self._in_thread(partial(antivirus.require_clean, path, name), antivirus.stop)
             job.say("")
         return _record_of(state, files, facts, target)
+
+    async def _in_thread(
+        self, work: Callable[[], Reply], stop: Callable[[], None], look: Callable[[], None] | None = None
+    ) -> Reply:
+        """What `work` returns, with `look` called now and then. A cancellation stops it, and waits until it has stopped."""
+        working = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            while not working.done():
+                await asyncio.wait([working], timeout=LOOK_SECONDS)
+                if look is not None:
+                    look()
+        except asyncio.CancelledError:
+            stop()
+            await asyncio.wait([working])
+            working.exception()  # seen: it was told to stop
+            raise
+        return working.result()
 
     async def _clean_up(self, state: dict[str, Any]) -> None:
         if subject := state.get("subject"):
@@ -287,21 +306,3 @@ def _remove_wrong(folder: Path, files: list[dict[str, Any]]) -> None:
     for path in folder.rglob("*"):
         if path not in right and not path.is_dir():
             path.unlink()
-
-
-async def _in_thread(
-    work: Callable[[], Reply], stop: Callable[[], None], look: Callable[[], None] | None = None
-) -> Reply:
-    """What `work` returns, with `look` called now and then. A cancellation stops it, and waits until it has stopped."""
-    working = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        while not working.done():
-            await asyncio.wait([working], timeout=LOOK_SECONDS)
-            if look is not None:
-                look()
-    except asyncio.CancelledError:
-        stop()
-        await asyncio.wait([working])
-        working.exception()  # seen: it was told to stop
-        raise
-    return working.result()

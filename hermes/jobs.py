@@ -5,7 +5,8 @@ finish that meet cannot both win. What a kind of job does is handed in (`offer`)
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +94,7 @@ class Jobs:
         self._shown: dict[str, _Shown] = {}
         self._settling: set[str] = set()
         self._changed: dict[str, asyncio.Event] = {}
+        self._cleaning: dict[str, list[asyncio.Event]] = {}
 
     @property
     def count(self) -> int:
@@ -143,14 +145,14 @@ class Jobs:
                 if known is not None:
                     return self._as_shown(known)
             if subject is not None:
-                under_way = await repository.unfinished_states(session, kind)
-                same = next((job_id for job_id, its in under_way.items() if its.get("subject") == subject), None)
+                states = await repository.unfinished_states(session, kind)
+                same = next((job_id for job_id, its in states.items() if its.get("subject") == subject), None)
                 if same is not None and (found := await repository.job(session, same)) is not None:
                     await once.claim(session, same)
                     return self._as_shown(found)
-            job = _new_job(kind, result)
             if also is not None:
                 await also(session)
+            job = _new_job(kind, result)
             await repository.add_job(session, job, request, (state or {}) | {"subject": subject}, caller.id)
             await once.claim(session, job.job_id)
         if not job.status.is_final:
@@ -193,19 +195,22 @@ class Jobs:
 
     async def cancel(self, job_id: str) -> Job:
         """Stop a job; a job that has ended stays as it is, and one that has settled comes to its end. Raises JobNotFound."""
-        async with self._db.write() as session:
+        async with self._db.read() as session:
             if await repository.job(session, job_id) is None:
                 raise JobNotFound(f"no job {job_id}")
-            is_cancelled = job_id not in self._settling and await repository.change_job(
-                session, job_id, status=StatusEnum.CANCELLED
-            )
-        task = self._running.get(job_id)
-        if task is not None:
-            if is_cancelled:
-                task.cancel()
-            await asyncio.wait([task])
-        if is_cancelled:
-            await self._clean_up(job_id)
+            kind, _, state, _ = await repository.order(session, job_id)
+        with self._cleaning_of(state.get("subject")):
+            async with self._db.write() as session:
+                is_cancelled = job_id not in self._settling and await repository.change_job(
+                    session, job_id, status=StatusEnum.CANCELLED
+                )
+            task = self._running.get(job_id)
+            if task is not None:
+                if is_cancelled:
+                    task.cancel()
+                await asyncio.wait([task])
+            if is_cancelled and (clean_up := self._kinds[kind].clean_up) is not None:
+                await clean_up(state)
         self._tell(job_id)
         return await self.job(job_id)
 
@@ -287,6 +292,8 @@ class Jobs:
         async with self._db.read() as session:
             kind, request, state, caller = await repository.order(session, job_id)
         doer = self._kinds[kind]
+        while (under_way := self._cleaning.get(str(state.get("subject")))) is not None:
+            await under_way[0].wait()
         async with doer.places:
             await self.change(job_id, status=StatusEnum.RUNNING, started_at=utc_now())
             self._tell(job_id)
@@ -299,11 +306,20 @@ class Jobs:
         async with self._db.write() as session:
             await repository.change_job(session, job_id, status=StatusEnum.ERROR, error=error, **values)
 
-    async def _clean_up(self, job_id: str) -> None:
-        async with self._db.read() as session:
-            kind, _, state, _ = await repository.order(session, job_id)
-        if (clean_up := self._kinds[kind].clean_up) is not None:
-            await clean_up(state)
+    @contextmanager
+    def _cleaning_of(self, subject: str | None) -> Iterator[None]:
+        """Until it is over, no job begins the same work again: its beginning would be swept away with the end of the old one."""
+        done = asyncio.Event()
+        if subject is not None:
+            self._cleaning.setdefault(subject, []).append(done)
+        try:
+            yield
+        finally:
+            done.set()
+            if subject is not None:
+                self._cleaning[subject].remove(done)
+                if not self._cleaning[subject]:
+                    del self._cleaning[subject]
 
     def _bytes_of(self, job_id: str) -> dict[str, int | None]:
         shown = self._shown.get(job_id, _Shown())

@@ -211,9 +211,10 @@ def is_among(model: Model, files: set[Path], store: ModelStore) -> bool:
 
 
 def _removed(job: Job) -> ModelRemoved:
-    """The job's answer. Raises FleetError when it failed."""
+    """The job's answer. Raises what the job ended with."""
     if job.status is not StatusEnum.DONE or job.result is None:
-        raise FleetError(f"the model was not removed: {job.error or job.status}")
+        code, _, detail = (job.error or "").partition(": ")
+        raise FleetError.by_code.get(code, FleetError)(f"the model was not removed: {detail or job.status}")
     return ModelRemoved.model_validate(job.result)
 
 

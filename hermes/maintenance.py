@@ -22,6 +22,7 @@ from hermes.upkeep import Held, Verdict
 
 OPERATION = "hermes:maintenance"
 ITSELF = Caller("hermes", frozenset({"hermes:*"}), is_service=True)
+SOON_SECONDS = 600.0  # after a start; a box that is switched off every night has its upkeep too
 FORGOTTEN_SECONDS = 24 * 3600.0
 """After this, what a failed download left is not waited for any more."""
 
@@ -72,9 +73,9 @@ class Maintenance:
         return await self.run(caller)
 
     async def every(self, seconds: float) -> None:
-        """Keep house again and again; one failure never stops it."""
+        """Keep house again and again, the first time soon; one failure never stops it."""
+        await asyncio.sleep(min(seconds, SOON_SECONDS))
         while True:
-            await asyncio.sleep(seconds)
             try:
                 done = await self.run(ITSELF)
                 log.info("upkeep_done", removed=len(done.removed), is_within_limits=done.is_within_limits)
@@ -82,6 +83,7 @@ class Maintenance:
                 log.warning("upkeep_failed", code=error.code, detail=error.detail)
             except Exception:
                 log.exception("upkeep_broke")
+            await asyncio.sleep(seconds)
 
     async def _plan(self) -> tuple[Upkeep, dict[int, Model]]:
         rows = await self._registry.models()

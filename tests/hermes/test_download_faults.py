@@ -1,11 +1,14 @@
 """A hub that is down, slow, unwell or a liar: nothing wrong is registered, nothing partial is seen, and the error says what to do."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.errors import UpstreamUnavailable
 from hermes import fetch
+from hermes.registry import ModelRegistry
 from tests.fakes.hub import GOOD_TOKEN
 from tests.fakes.model_files import gguf
 from tests.hermes.conftest import problem
@@ -274,3 +277,37 @@ async def test_no_more_than_two_downloads_run_at_once(hermes, hub):
     assert (await hermes.http.get(f"/hermes/jobs/{jobs[2]}")).json()["status"] == "PENDING"
     hub.go_on.set()
     assert [(await hermes.finished(job_id))["status"] for job_id in jobs] == ["DONE"] * 3
+
+
+async def test_a_registry_that_is_down_at_the_end_leaves_nothing_to_be_seen_and_nothing_to_be_fetched_again(
+    hermes, hub, monkeypatch
+):
+    hub.add("late/one", {FILE: CONTENT, "config.json": b"{}"})
+    kept = ModelRegistry.keep
+
+    async def is_down(*_args: Any, **_options: Any) -> Any:
+        raise UpstreamUnavailable("hermes_db cannot be reached")
+
+    monkeypatch.setattr(ModelRegistry, "keep", is_down)
+    job = await outcome(hermes, "late/one")
+    assert job["error"] == "upstream_unavailable: hermes_db cannot be reached"
+    await require_nothing_seen(hermes, "late/one")
+    monkeypatch.setattr(ModelRegistry, "keep", kept)
+    hub.asked.clear()
+    assert (await outcome(hermes, "late/one"))["status"] == "DONE"
+    assert not hub.requests("*/resolve/*")
+
+
+async def test_a_download_that_is_ordered_while_the_same_one_is_being_cancelled_is_not_swept_away(hermes, hub):
+    hub.add("cancel/again", {FILE: CONTENT})
+    hub.inject("/cdn/*", "hold", at_byte=5000, times=1)
+    first = await ordered(hermes, "cancel/again")
+    await hermes.job_when(first, lambda job: job["done_bytes"] == 5000)
+    cancelling = asyncio.create_task(hermes.http.post(f"/hermes/jobs/{first}/cancel"))
+    second = await ordered(hermes, "cancel/again")
+    assert (await cancelling).json()["status"] == "CANCELLED"
+    if second == first:  # it came before the cancellation
+        second = await ordered(hermes, "cancel/again")
+    done = await hermes.finished(second)
+    assert done["status"] == "DONE", done["error"]
+    assert content_of(done["result"]["path"]) == CONTENT
