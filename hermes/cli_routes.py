@@ -1,6 +1,6 @@
 """HTTP in, HTTP out: command-line tools."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -30,6 +30,8 @@ PresentQuery = Annotated[bool | None, Query(description="Only tools that are her
 KindQuery = Annotated[str | None, Query(max_length=50, description="Only tools of this kind")]
 PromptsQuery = Annotated[bool | None, Query(description="Only tools that answer prompts, or only those that do not")]
 
+_ENDED: dict[int | str, dict[str, Any]] = {200: {"model": Job, "description": "It ended within `wait_seconds`"}}
+
 cli_router = APIRouter(tags=["clis"])
 
 
@@ -53,8 +55,7 @@ async def scan_clis(
     "/cli/discover",
     status_code=202,
     summary="Look for how a tool is installed",
-    responses={200: {"model": Job, "description": "It ended within `wait_seconds`"}}
-    | documented(BrowserMissing, IdempotencyConflict),
+    responses=_ENDED | documented(BrowserMissing, IdempotencyConflict),
 )
 async def discover_cli(
     body: DiscoverRequest, response: Response, caller: CallerDep, discoveries: DiscoveriesDep, key: KeyDep

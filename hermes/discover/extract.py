@@ -92,7 +92,7 @@ def worth_following(links: Iterable[str], names: Iterable[str], page_url: str, *
 
 
 def _lines(block: str) -> Iterator[str]:
-    for line in re.sub(r"\\\r?\n\s*", " ", block).splitlines():
+    for line in re.sub(r"\s*\\\r?\n\s*", " ", block).splitlines():
         clean = _COMMENT.sub("", _PROMPT.sub("", line)).strip()
         if clean and len(clean) <= LONGEST_LINE and clean.isprintable():
             yield clean

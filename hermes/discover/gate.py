@@ -23,9 +23,10 @@ class Gate:
         self._allowed, self._limit_bytes = allowed, limit_bytes
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
-        self.refused: dict[str, str] = {}
-        """Why, by host, since the page began."""
+        self._refused: dict[tuple[str, int], Refused] = {}
         self.received_bytes = 0
+        self.over = asyncio.Event()
+        """Set when the page has had all the bytes it may have."""
 
     async def __aenter__(self) -> "Gate":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=MOST_HEAD)
@@ -43,19 +44,22 @@ class Gate:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the page has had all the bytes it may have."""
-        return self.received_bytes > self._limit_bytes
-
     def begin(self) -> None:
         self._cut()
-        self.refused, self.received_bytes = {}, 0
+        self._refused, self.received_bytes = {}, 0
+        self.over.clear()
 
     def refuse(self, url: str, why: Refused) -> None:
         """Note what was refused before it came here."""
         with contextlib.suppress(Refused):
-            self.refused[endpoint_of(url)[0]] = str(why)
+            self._refused[endpoint_of(url)] = why
+
+    def refusal(self, url: str) -> Refused | None:
+        """Why an address was refused since the page began; None if it was not."""
+        try:
+            return self._refused.get(endpoint_of(url))
+        except Refused as why:
+            return why
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Top of one connection of the browser."""
@@ -74,7 +78,7 @@ class Gate:
         url = f"https://{target}" if method == "CONNECT" else target
         try:
             host, port = endpoint_of(url)
-            if self.is_over:
+            if self.over.is_set():
                 raise Refused("the page has had all the bytes it may have")
             address = await self._allowed.address(host, port)
         except Refused as why:
@@ -111,7 +115,8 @@ class Gate:
         while piece := await reader.read(PIECE):
             if is_counted:
                 self.received_bytes += len(piece)
-                if self.is_over:
+                if self.received_bytes > self._limit_bytes:
+                    self.over.set()
                     self._cut()
                     return
             writer.write(piece)

@@ -7,10 +7,11 @@ command and keeps no file.
 import asyncio
 import contextlib
 import sys
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import BrowserContext, Page, Route, async_playwright
+from playwright.async_api import BrowserContext, Page, Request, Route, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
 from hermes.discover.allowed import Allowed, Refused
@@ -52,6 +53,10 @@ READ = """() => {
 }"""
 
 
+class _Over(Exception):
+    """The page had all the bytes it may have."""
+
+
 class Visit:
     """One browser context and what it saw."""
 
@@ -74,40 +79,66 @@ class Visit:
         self._gate.begin()
         try:
             self._allowed.check_url(url)
-            async with asyncio.timeout(self._order.page_seconds):
-                seen = await self._read(url)
+            seen = await self._unless_over(self._read(url))
         except Refused as why:
             self._tell(url, "host_not_allowed", f"{why}; VX11_HERMES_DISCOVER_HOSTS can name it")
+        except _Over:
+            limit = f"{self._order.limit_bytes} bytes; VX11_HERMES_DISCOVER_LIMIT_BYTES is the limit"
+            self._tell(url, "page_too_large", f"it has more than {limit}")
         except TimeoutError:
             self._tell(url, "page_late", f"it was not there within {self._order.page_seconds:g} seconds")
         except PlaywrightError as exc:
-            self._tell(url, *self._why(exc))
+            self._tell(url, *_why(exc))
         else:
             if seen is not None:
                 self.pages.append(seen)
             return seen
         return None
 
+    async def _unless_over(self, reading: Coroutine[Any, Any, Seen | None]) -> Seen | None:
+        """What `reading` returns. Raises TimeoutError, and _Over as soon as the page has had all its bytes: Chromium may wait for more."""
+        work, over = asyncio.create_task(reading), asyncio.create_task(self._gate.over.wait())
+        try:
+            async with asyncio.timeout(self._order.page_seconds):
+                await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
+            if self._gate.over.is_set():
+                raise _Over
+            return await work
+        finally:
+            work.cancel()
+            over.cancel()
+            await asyncio.gather(work, over, return_exceptions=True)
+
     async def _read(self, url: str) -> Seen | None:
         page = await self._context.new_page()
         try:
-            response = await page.goto(url, wait_until="domcontentloaded", timeout=0)
-            self._allowed.check_url(page.url)  # where redirects led
-            if self._gate.is_over:
-                raise PlaywrightError("cut off")
-            if response is not None and response.status >= 400:
-                if response.status not in (404, 410):
-                    self._tell(url, "page_refused", f"it answered {response.status}")
+            status = await self._open(page, url)
+            if status >= 400:
+                if status not in (404, 410):
+                    self._tell(url, "page_refused", f"it answered {status}")
                 return None
+            self._allowed.check_url(page.url)  # where redirects led
             with contextlib.suppress(PlaywrightError):  # a page that never rests is read as it is by then
                 await page.wait_for_load_state("networkidle", timeout=QUIET_SECONDS * 1000)
             self._allowed.check_url(page.url)
             told: dict[str, Any] = await page.evaluate(READ)
-            if self._gate.is_over:
-                self._tell(url, *self._too_large())
             return Seen(url=page.url, **told)
         finally:
             await _close(page)
+
+    async def _open(self, page: Page, url: str) -> int:
+        """Load a page; the status of its answer. Raises Refused where it, or what it led to, may not be visited."""
+        hops, statuses = [url], [200]
+        page.on("request", lambda asked: hops.append(asked.url) if _is_the_page(asked, page) else None)
+        page.on("response", lambda told: statuses.append(told.status) if _is_the_page(told.request, page) else None)
+        try:
+            await page.goto(url, wait_until="domcontentloaded", timeout=0)
+        except PlaywrightError as exc:
+            if (why := self._gate.refusal(hops[-1])) is not None:
+                raise Refused(str(why)) from exc
+            if "ERR_HTTP_RESPONSE_CODE_FAILURE" not in exc.message or statuses[-1] < 400:
+                raise  # that is what Chromium says of an error without a body, such as a bare 404
+        return statuses[-1]
 
     async def _decide(self, route: Route) -> None:
         """Top of each request of a page, before it goes anywhere; redirects of it are decided at the gate."""
@@ -122,22 +153,19 @@ class Visit:
         else:
             await route.continue_()
 
-    def _why(self, exc: PlaywrightError) -> tuple[str, str]:
-        if self._gate.is_over:
-            return self._too_large()
-        if "ERR_TUNNEL_CONNECTION_FAILED" in exc.message and self._gate.refused:
-            return "host_not_allowed", "; ".join(self._gate.refused.values())
-        found = [word for word in exc.message.split() if word.startswith("net::")]
-        if "crash" in exc.message.lower():
-            return "page_crashed", "the page made the browser crash"
-        return "page_unreachable", f"it cannot be read ({found[0] if found else 'the browser could not load it'})"
-
-    def _too_large(self) -> tuple[str, str]:
-        limit = self._order.limit_bytes
-        return "page_too_large", f"it has more than {limit} bytes; VX11_HERMES_DISCOVER_LIMIT_BYTES is the limit"
-
     def _tell(self, url: str, code: str, detail: str) -> None:
         self.troubles.append(Trouble(source=urlsplit(url).hostname or "page", code=code, detail=detail))
+
+
+def _why(exc: PlaywrightError) -> tuple[str, str]:
+    if "crash" in exc.message.lower():
+        return "page_crashed", "the page made the browser crash"
+    found = [word for word in exc.message.split() if word.startswith("net::")]
+    return "page_unreachable", f"it cannot be read ({found[0] if found else 'the browser could not load it'})"
+
+
+def _is_the_page(asked: Request, page: Page) -> bool:
+    return asked.is_navigation_request() and asked.frame == page.main_frame
 
 
 async def _close(page: Page) -> None:
