@@ -17,9 +17,10 @@ from xdist.scheduler import LoadScopeScheduling
 from config import migrate
 from config.secrets import FleetSecrets, load_secrets
 from config.settings import FleetSettings
+from tests.forked import forks
 from tests.postgres import migrated_postgres, postgres, postgres_url
 
-__all__ = ["migrated_postgres", "postgres", "postgres_url"]
+__all__ = ["forks", "migrated_postgres", "postgres", "postgres_url"]
 
 for name in [name for name in os.environ if name.startswith("VX11_")]:
     del os.environ[name]  # a developer's own settings must not reach the tests
@@ -40,7 +41,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((one for one in TOGETHER if nodeid.startswith(one)), nodeid)
+            of_a_server = "postgres" if "postgres" in nodeid else nodeid  # one server, not one in every worker
+            return next((one for one in TOGETHER if nodeid.startswith(one)), of_a_server)
 
     return Together(config, log)
 

@@ -64,17 +64,19 @@ def postgres() -> Iterator[Server]:
     as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
     data, log = folder / "data", folder / "log"
     initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "max_connections": 200,
+        **dict.fromkeys(("fsync", "full_page_writes", "autovacuum", "jit"), "off"),  # nothing here is kept, or grows
+        "wal_level": "minimal",
+        "max_wal_senders": 0,
+    }
     options = [
         "-p",
         str(port),
         "-k",
         folder,
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        "fsync=off",
-        "-c",
-        "max_connections=200",
+        *(word for one in settings.items() for word in ("-c", "{}={}".format(*one))),
     ]
     server = None
     try:

@@ -2,8 +2,6 @@
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 from sqlalchemy import text
@@ -188,15 +186,12 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_four_processes_that_read_and_write_at_once_lose_nothing(open_as, settings):
+async def test_four_processes_that_read_and_write_at_once_lose_nothing(open_as, settings, forks):
     db = open_as("madre")
     async with db.write() as session:
         session.add(row("counter"))
-    writers = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, settings.sqlalchemy_url(), f"p{number}")
-        for number in range(4)
-    ]
-    assert await asyncio.gather(*(writer.wait() for writer in writers)) == [0, 0, 0, 0]
+    writers = [forks.start(WRITER, settings.sqlalchemy_url(), f"p{number}") for number in range(4)]
+    assert await asyncio.gather(*(asyncio.to_thread(writer.wait) for writer in writers)) == [0, 0, 0, 0]
     async with db.read() as session:
         assert (await session.get_one(ContextRow, ("test", "counter"))).value == {"value": 200}
     assert await count(db) == 201
@@ -222,10 +217,8 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-async def test_a_kill_keeps_what_was_committed_and_drops_what_was_not(open_as, settings):
-    url = settings.sqlalchemy_url()
-    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", KILLED, url])
-    assert killed.returncode == -9
+async def test_a_kill_keeps_what_was_committed_and_drops_what_was_not(open_as, settings, forks):
+    assert await asyncio.to_thread(forks.start(KILLED, settings.sqlalchemy_url()).wait) == -9
     db = open_as("madre")
     async with db.write() as session:  # the lock of the killed process is gone
         session.add(row("after"))

@@ -1,11 +1,10 @@
 """The audit trail: nothing in it can be changed, dropped or slipped in without being found, and a kill loses none of it."""
 
 import asyncio
+import itertools
 import json
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -23,26 +22,27 @@ def _no_waiting(monkeypatch):
 Check = Callable[[], tuple[int, list[str]]]
 
 
-def checking(settings: FleetSettings) -> Check:
+def checking(settings: FleetSettings) -> Iterator[Check]:
+    engine = create_engine(settings.sqlalchemy_url(driver="sync"))
+
     def run() -> tuple[int, list[str]]:
-        engine = create_engine(settings.sqlalchemy_url(driver="sync"))
         with engine.connect() as connection:
             checked, findings = verify(connection, settings.state_dir)
-        engine.dispose()
         return checked, [f"{finding.table} {finding.seq}: {finding.problem}" for finding in findings]
 
-    return run
+    yield run
+    engine.dispose()
 
 
 @pytest.fixture
-def check(settings) -> Check:
+def check(settings) -> Iterator[Check]:
     """Rows read and problems found, as `vx11 audit verify` tells them."""
-    return checking(settings)
+    yield from checking(settings)
 
 
 @pytest.fixture
-def check_sqlite(sqlite_settings) -> Check:
-    return checking(sqlite_settings)
+def check_sqlite(sqlite_settings) -> Iterator[Check]:
+    yield from checking(sqlite_settings)
 
 
 def file_of(settings, service: str = "madre", table: str = "audit_log"):
@@ -184,11 +184,11 @@ async def test_every_byte_of_the_file_counts(open_sqlite_as, sqlite_settings, ch
     await record(open_sqlite_as("madre"), Trail("madre", sqlite_settings.state_dir))
     file = file_of(sqlite_settings)
     whole = file.read_bytes()
-    for position in range(0, len(whole), 5):
-        for other in (b"\n", b" ", b"0", b"\xff"):
-            if whole[position : position + 1] != other:
-                file.write_bytes(whole[:position] + other + whole[position + 1 :])
-                assert check_sqlite()[1], (position, other)
+    others = itertools.cycle((b"\n", b" ", b"0", b"\xff"))
+    for position in range(0, len(whole), 3):
+        if whole[position : position + 1] != (other := next(others)):
+            file.write_bytes(whole[:position] + other + whole[position + 1 :])
+            assert check_sqlite()[1], (position, other)
     file.write_bytes(whole)
     assert check_sqlite() == (3, [])
 
@@ -250,9 +250,9 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_kill_between_commit_and_file_is_made_good_at_the_next_start(open_as, settings, check):
-    command = [sys.executable, "-c", KILLED, settings.sqlalchemy_url(), str(settings.state_dir), "3"]
-    assert (await asyncio.to_thread(subprocess.run, command)).returncode == -9
+async def test_a_kill_between_commit_and_file_is_made_good_at_the_next_start(open_as, settings, check, forks):
+    killed = forks.start(KILLED, settings.sqlalchemy_url(), str(settings.state_dir), "3")
+    assert await asyncio.to_thread(killed.wait) == -9
     assert "row 3 is in the table and not in" in check()[1][0]
     db, trail = open_as("madre"), Trail("madre", settings.state_dir)
     assert await trail.catch_up(db) == 1
@@ -260,9 +260,9 @@ async def test_a_kill_between_commit_and_file_is_made_good_at_the_next_start(ope
     assert await trail.catch_up(db) == 0
 
 
-async def test_a_kill_between_commit_and_file_is_made_good_by_the_next_row(open_as, settings, check):
-    command = [sys.executable, "-c", KILLED, settings.sqlalchemy_url(), str(settings.state_dir), "2"]
-    assert (await asyncio.to_thread(subprocess.run, command)).returncode == -9
+async def test_a_kill_between_commit_and_file_is_made_good_by_the_next_row(open_as, settings, check, forks):
+    killed = forks.start(KILLED, settings.sqlalchemy_url(), str(settings.state_dir), "2")
+    assert await asyncio.to_thread(killed.wait) == -9
     await record(open_as("madre"), Trail("madre", settings.state_dir), 1)
     assert check() == (3, [])
 
@@ -294,11 +294,10 @@ async def test_rows_recorded_at_once_stand_in_the_file_in_order(open_as, setting
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, 46))
 
 
-async def test_two_processes_of_one_service_share_a_chain(open_as, settings, check):
-    command = [sys.executable, "-c", KILLED, settings.sqlalchemy_url(), str(settings.state_dir), "-1"]
-    others = [await asyncio.create_subprocess_exec(*command) for _ in range(2)]
+async def test_two_processes_of_one_service_share_a_chain(open_as, settings, check, forks):
+    others = [forks.start(KILLED, settings.sqlalchemy_url(), str(settings.state_dir), "-1") for _ in range(2)]
     await record(open_as("madre"), Trail("madre", settings.state_dir), 10)
-    assert [await other.wait() for other in others] == [0, 0]
+    assert [await asyncio.to_thread(other.wait) for other in others] == [0, 0]
     assert check() == (20, [])
 
 

@@ -1,9 +1,6 @@
 """The schema: one in code and database, reached whole or not at all."""
 
-import asyncio
 import secrets
-import subprocess
-import sys
 
 import pytest
 from alembic import command
@@ -91,18 +88,17 @@ def arguments(settings: FleetSettings) -> list[str]:
     return [str(settings.state_dir), settings.database_url.get_secret_value() if settings.database_url else ""]
 
 
-def test_a_kill_half_way_leaves_a_database_that_can_be_migrated(empty):
-    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments(empty)])
-    assert killed.returncode == -9
+def test_a_kill_half_way_leaves_a_database_that_can_be_migrated(empty, forks):
+    assert forks.start(KILLED, *arguments(empty)).wait() == -9
     assert tables(empty) == set()
     assert migrate.upgrade(empty) is True
     assert tables(empty) == {*Base.metadata.tables, "alembic_version"}
 
 
-async def test_of_several_that_start_at_once_none_fails(empty):
+def test_of_several_that_start_at_once_none_fails(empty, forks):
     script = KILLED.replace("== 6", "== -1")
-    starters = [await asyncio.create_subprocess_exec(sys.executable, "-c", script, *arguments(empty)) for _ in range(3)]
-    assert await asyncio.gather(*(starter.wait() for starter in starters)) == [0, 0, 0]
+    starters = [forks.start(script, *arguments(empty)) for _ in range(3)]
+    assert [starter.wait() for starter in starters] == [0, 0, 0]
     migrate.require_current(empty)
 
 

@@ -1,8 +1,7 @@
 """The fleet's secrets: made once, readable by one, never a value that the world knows."""
 
-import asyncio
 import stat
-import sys
+import time
 
 import pytest
 
@@ -81,24 +80,25 @@ def test_a_configured_value_wins_and_makes_no_file(tmp_path):
 
 
 STARTER = """
-import sys
+import os, sys, time
 from config.secrets import load_secrets
 from config.settings import FleetSettings
 settings = FleetSettings(state_dir=sys.argv[1], _env_file=None)
 print("ready", flush=True)
-sys.stdin.readline()
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.001)
 found = load_secrets(settings)
 print(found.owner.get_secret_value(), found.fleet.get_secret_value())
 """
 
 
-async def test_services_that_start_at_once_agree(tmp_path):
-    pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-c", STARTER, str(tmp_path / "state")]
-    starters = [await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe) for _ in range(4)]
-    for starter in starters:
-        assert await starter.stdout.readline() == b"ready\n"
-    found = await asyncio.gather(*(starter.communicate(b"\n") for starter in starters))
-    assert len({out for out, _ in found}) == 1
-    assert found[0][0].decode().split()[0] == (tmp_path / "state" / "secrets" / "token").read_text().strip()
+def test_services_that_start_at_once_agree(tmp_path, forks):
+    starters = [forks.start(STARTER, str(tmp_path / "state"), str(tmp_path / "go")) for _ in range(4)]
+    while any(starter.out.read_text() != "ready\n" for starter in starters):
+        time.sleep(0.001)
+    (tmp_path / "go").touch()
+    assert [starter.wait() for starter in starters] == [0, 0, 0, 0]
+    found = [starter.out.read_text().splitlines()[1] for starter in starters]
+    assert len(set(found)) == 1
+    assert found[0].split()[0] == (tmp_path / "state" / "secrets" / "token").read_text().strip()
     assert len(list((tmp_path / "state" / "secrets").iterdir())) == 2

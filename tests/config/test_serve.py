@@ -15,16 +15,32 @@ import pytest
 
 from config.serve import EXIT_CONFIGURATION, bind
 from config.settings import FleetSettings
+from tests.forked import Forked, Forks
 from vx11.trial import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 30
-Start = Callable[..., subprocess.Popen[str]]
+PATIENCE_SECONDS = 60
+Start = Callable[..., Forked]
+SERVE = "import sys; from config.serve import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture
-def start(state_dir: Path, tmp_path: Path) -> Iterator[Start]:
-    """`start(service, VX11_…=…)` as Compose does it; what still runs in the end is killed."""
+def start(state_dir: Path, tmp_path: Path, forks: Forks) -> Iterator[Start]:
+    """`start(service, VX11_…=…)`: as `python -m config.serve` does it; what still runs in the end is killed."""
+    started = list[Forked]()
+
+    def run(*arguments: str, **variables: str) -> Forked:
+        started.append(forks.start(SERVE, *arguments, cwd=tmp_path, **{"VX11_STATE_DIR": str(state_dir)} | variables))
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.kill()
+
+
+@pytest.fixture
+def start_anew(state_dir: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """The same from the beginning, as Compose does it."""
     started = list[subprocess.Popen[str]]()
 
     def run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -43,11 +59,10 @@ def start(state_dir: Path, tmp_path: Path) -> Iterator[Start]:
         one.communicate()
 
 
-def refused(running: subprocess.Popen[str], status: int = EXIT_CONFIGURATION) -> str:
+def refused(running: Forked, status: int = EXIT_CONFIGURATION) -> str:
     """The one line that a service says which cannot start."""
-    out, err = running.communicate(timeout=PATIENCE_SECONDS)
-    assert running.returncode == status, err
-    [line] = (out + err).splitlines()
+    assert running.wait() == status, running.err.read_text()
+    [line] = (running.out.read_text() + running.err.read_text()).splitlines()
     return line
 
 
@@ -61,17 +76,25 @@ def until_it_answers(port: int) -> httpx.Response:
             time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_service_ends_with_status_zero_when_told_to(start, number):
+def test_a_service_ends_with_status_zero_when_told_to(start_anew):
     [port] = free_ports(1)
-    running = start("hermes_db", VX11_HERMES_DB_PORT=str(port))
+    running = start_anew("hermes_db", VX11_HERMES_DB_PORT=str(port))
     health = until_it_answers(port)
     assert health.json()["status"] == "ok"
     assert "server" not in health.headers
-    running.send_signal(number)
+    running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0, err
     assert "Traceback" not in err
+
+
+def test_a_service_ends_with_status_zero_when_it_is_interrupted(start):
+    [port] = free_ports(1)
+    running = start("hermes_db", VX11_HERMES_DB_PORT=str(port))
+    until_it_answers(port)
+    os.kill(running.pid, signal.SIGINT)
+    assert running.wait() == 0, running.err.read_text()
+    assert "Traceback" not in running.err.read_text()
 
 
 def test_a_taken_port_is_named(start):
@@ -133,20 +156,11 @@ run_apps({sys.argv[1]: app}, FleetSettings(_env_file=None))
 
 @pytest.mark.parametrize(("service", "loop"), [("spawner", "asyncio.unix_events"), ("switch", "uvloop")])
 def test_a_service_that_starts_processes_runs_on_a_loop_that_does_not_fork_and_waits_for_them_without_threads(
-    service, loop, tmp_path
+    service, loop, tmp_path, forks
 ):
     [port] = free_ports(1)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), f"VX11_{service.upper()}_PORT": str(port)}
-    done = subprocess.run(
-        [sys.executable, "-c", WHICH_LOOP, service],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.stdout.split() == [loop, "0", "1"], done.stderr
+    done = forks.start(WHICH_LOOP, service, cwd=tmp_path, **{f"VX11_{service.upper()}_PORT": str(port)})
+    assert (done.wait(), done.out.read_text().split()) == (0, [loop, "0", "1"]), done.err.read_text()
 
 
 async def test_an_answer_of_two_writes_does_not_wait_for_the_client(state_dir):
