@@ -186,7 +186,7 @@ attempt("me", lambda: syscall(101, PTRACE_TRACEME, 0, 0, 0))
             refused("attach", "seize", "init", "me", "read_victim", "read_parent", "read_own", by="EPERM ESRCH"),
             refused("write_own", "steal", "compare", by="EPERM ESRCH"),
         ),
-        request={"timeout_seconds": 3},
+        request={"timeout_seconds": 2},
     ),
     Case(
         "daemons that outlive their job",

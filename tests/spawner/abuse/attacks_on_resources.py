@@ -14,6 +14,7 @@ from tests.spawner.abuse.cases import (
 )
 
 FEW = {"max_processes": 16, "timeout_seconds": 2}
+BOMB = FEW | {"timeout_seconds": 1}  # it is all there at once, and takes both processors until its end
 NEVER_ENDS = "import time\nwhile True:\n    time.sleep(1)\n"
 
 PROCESSES = [
@@ -24,7 +25,7 @@ PROCESSES = [
         (ended("timeout"), was_large(processes=8), processes_held(16)),
         fatal="bomb",
         shell=True,
-        request=FEW,
+        request=BOMB,
         is_alone=True,
     ),
     Case(
@@ -40,7 +41,7 @@ while True:
         (),
         (ended("timeout"), was_large(processes=8), processes_held(16)),
         fatal="bomb",
-        request=FEW,
+        request=BOMB,
         is_alone=True,
     ),
     Case(
@@ -396,7 +397,7 @@ say("WROTE", "all")
         (),
         (ended("output_limit", "timeout", "exited"), disk_held(16)),
         fatal="fill",
-        request={"timeout_seconds": 3},
+        request={"timeout_seconds": 1.5},
         is_alone=True,
     ),
     Case(

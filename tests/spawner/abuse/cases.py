@@ -70,7 +70,7 @@ class Case:
             **SMALL,
             "name": self.name,
             "command": "sh" if self.shell else "python3",
-            "args": ["main", *more.pop("args", [])],
+            "args": [*([] if self.shell else ["-S"]), "main", *more.pop("args", [])],
             "files": files + more.pop("files", []),
             "env": {"MARK": mark, **more.pop("env", {})},
             **more,

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def far() -> Iterator[FarNetwork | None]:
     network.close()
 
 
-def unprivileged(far: FarNetwork | None, *, weakened: bool) -> Iterator[Scene]:
+def unprivileged(far: FarNetwork | None, migrated: Path, *, weakened: bool) -> Iterator[Scene]:
     if platform.machine() != "x86_64":
         pytest.skip("the attacks know the system calls of x86-64 only")
     uid = unprivileged_uid()
@@ -36,31 +37,31 @@ def unprivileged(far: FarNetwork | None, *, weakened: bool) -> Iterator[Scene]:
         pytest.skip(
             f"no other user can run this code with this Python ({os.sys.executable}), and spawner must not be root here"
         )
-    spawner = Spawner(uid=uid, weakened=weakened)
+    spawner = Spawner(migrated, uid=uid, weakened=weakened)
     skip_without_sandbox(spawner)
-    scene = Scene(spawner, {os.geteuid() if uid is None else uid}, far)
+    scene = Scene(spawner, {os.geteuid() if uid is None else uid}, far, patience_seconds=2.0 if weakened else 5.0)
     yield scene
     scene.close()
 
 
-@pytest.fixture(scope="module")
-def scene(far: FarNetwork | None) -> Iterator[Scene]:
+@pytest.fixture(scope="package")
+def scene(far: FarNetwork | None, migrated: Path) -> Iterator[Scene]:
     """A spawner that is not root."""
-    yield from unprivileged(far, weakened=False)
+    yield from unprivileged(far, migrated, weakened=False)
 
 
 @pytest.fixture(scope="module")
-def weakened(far: FarNetwork | None) -> Iterator[Scene]:
+def weakened(far: FarNetwork | None, migrated: Path) -> Iterator[Scene]:
     """The same, with protections that can be switched off."""
-    yield from unprivileged(far, weakened=True)
+    yield from unprivileged(far, migrated, weakened=True)
 
 
 @pytest.fixture(scope="module")
-def scene_of_root(far: FarNetwork | None) -> Iterator[Scene]:
+def scene_of_root(far: FarNetwork | None, migrated: Path) -> Iterator[Scene]:
     """A spawner that is root, whose jobs are not."""
     if os.geteuid() != 0:
         pytest.skip("only root can start a spawner that is root")
-    spawner = Spawner()
+    spawner = Spawner(migrated)
     skip_without_sandbox(spawner)
     words = spawner.report["runs_as"].split()  # a pool of 16 uids from 61000
     first, count = int(words[-1]), int(words[3])

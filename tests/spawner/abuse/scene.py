@@ -31,8 +31,10 @@ FAR_NOWHERE = "127.0.0.2"
 class Scene:
     """One spawner and its surroundings. `far`: the network beyond, where there is one."""
 
-    def __init__(self, spawner: Spawner, uids: Iterable[int], far: FarNetwork | None) -> None:
-        self.spawner, self.far = spawner, far
+    def __init__(
+        self, spawner: Spawner, uids: Iterable[int], far: FarNetwork | None, *, patience_seconds: float = 5.0
+    ) -> None:
+        self.spawner, self.far, self.patience_seconds = spawner, far, patience_seconds
         self.folder = spawner.place / "outside"
         self.folder.mkdir()
         self.folder.chmod(0o777)
@@ -157,7 +159,9 @@ class Scene:
         kept(sorted(os.listdir(self.folder)) == self._outside_names, f"there is a new file: {os.listdir(self.folder)}")
         kept(self.victim.is_well(), "a process of others was hurt")
         kept(self.spawner.is_well(), self.spawner.log()[-2000:])
-        kept(not (left := self.census.left(seen.facts["mark"])), f"left: {left}")
+        kept(
+            not (left := self.census.left(seen.facts["mark"], patience_seconds=self.patience_seconds)), f"left: {left}"
+        )
 
     def forget(self) -> None:
         """After a breach that was wanted: end what is left, and look anew."""

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from config import migrate
 from config.secrets import load_secrets
 from config.settings import FleetSettings
 from vx11.trial import ROOT, free_ports
@@ -26,19 +26,18 @@ WEAKENED = Path(__file__).with_name("weakened.py")
 
 
 class Spawner:
-    """One service with a state folder below a temporary one that its user can reach.
+    """One service with a state folder of its own, copied from `migrated`, below a temporary one that its user can reach.
 
     `uid`: whom it runs as, None for whoever runs the tests. `weakened`: whether single protections can be switched off, job by job.
     """
 
-    def __init__(self, *, uid: int | None = None, weakened: bool = False, **variables: str) -> None:
+    def __init__(self, migrated: Path, *, uid: int | None = None, weakened: bool = False, **variables: str) -> None:
         self.uid = uid
         self.place = Path(tempfile.mkdtemp(prefix="vx11-abuse-"))
         self.place.chmod(0o711)
         self.state_dir = self.place / "state"
-        settings = FleetSettings(state_dir=self.state_dir, _env_file=None)
-        migrate.upgrade(settings)
-        made = load_secrets(settings)
+        shutil.copytree(migrated, self.state_dir)
+        made = load_secrets(FleetSettings(state_dir=self.state_dir, _env_file=None))
         self.owner, self.fleet = made.owner.get_secret_value(), made.fleet.get_secret_value()
         self.env_secret = secrets.token_hex(16)
         if uid is not None:
@@ -101,7 +100,8 @@ class Spawner:
         return str(answer.json()["spawn_id"])
 
     def ended(self, spawn_id: str) -> dict[str, Any]:
-        """The record of a job, as soon as it has ended."""
+        """The record of a job, as soon as it has ended: followed by its events, not by asking again and again."""
+        self.http.get(f"/spawner/spawn/{spawn_id}/events").raise_for_status()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             record: dict[str, Any] = self.http.get(f"/spawner/spawn/{spawn_id}/status").raise_for_status().json()
@@ -161,6 +161,7 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
+@cache
 def interpreter(uid: int | None) -> str:
     """A Python of our version that the user can execute; "" where there is none."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -171,6 +172,7 @@ def interpreter(uid: int | None) -> str:
     return ""
 
 
+@cache
 def can_read_us(uid: int) -> bool:
     """Whether the user reaches this code and what it needs."""
     if not (python := interpreter(uid)):

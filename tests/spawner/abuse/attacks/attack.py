@@ -1,16 +1,22 @@
 """What every attack stands on: it lies beside the attack in the job's folder, and tells of each thing that is tried, before and after."""
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import json
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-OURS = Path("targets.json")
-target: dict[str, Any] = json.loads(OURS.read_text()) if OURS.exists() else {}
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a hundred jobs begin with this file: it imports what attacks need, and no more
+    from collections.abc import Callable
+    from typing import Any
+
+target: dict[str, Any] = {}
 """What there is to attack outside: ports, paths, process ids."""
+if os.path.exists("targets.json"):
+    with open("targets.json") as ours:
+        target |= json.load(ours)
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
