@@ -66,8 +66,9 @@ class Downloads:
         choice = choose(model.model_id, model.files, request.files, request.quantization, limit_bytes=limit)
         target = self._store.place_of(model.model_id, model.sha, choice.label)
         known = await self._registry.models(Active.ALL)
-        kept = next((row for row in known if row.is_active and row.path == str(_main_file(target, choice))), None)
-        if kept is not None and await asyncio.to_thread(target.is_dir):
+        main_file = target / choice.weights[0].path
+        kept = next((row for row in known if row.is_active and row.path == str(main_file)), None)
+        if kept is not None and await asyncio.to_thread(main_file.is_file):
             return await self._jobs.order(KIND, body, caller, key, result=kept.model_dump(mode="json"))
         state = _state_of(request, model, choice, await self._specialty(request, model))
         self._refuse_taken(request, known, model.model_id)
@@ -262,10 +263,6 @@ def made_up_name(model_id: str, choice: Choice) -> str:
 
 def _wanted(file: dict[str, Any], url: str) -> Wanted:
     return Wanted(file["path"], url, file["size_bytes"], file["sha256"], file["git_oid"])
-
-
-def _main_file(target: Path, choice: Choice) -> Path:
-    return target / choice.weights[0].path
 
 
 def _record_of(state: dict[str, Any], files: list[dict[str, Any]], facts: dict[str, Any], target: Path) -> ModelNew:

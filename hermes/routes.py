@@ -9,7 +9,7 @@ from config.auth import CallerDep
 from config.contracts.common import Job, Page, StatusEnum
 from config.contracts.hermes import DownloadRequest, KeptModels, ModelRemoved, Upkeep, Verification
 from config.contracts.hermes_db import LARGEST_INTEGER
-from config.errors import Conflict, GrantRefused, IdempotencyConflict, StorageFull, documented
+from config.errors import Conflict, GrantRefused, IdempotencyConflict, StorageFull, UpstreamUnavailable, documented
 from config.idempotency import KeyDep
 from config.pages import PageDep
 from config.sse import LastEventIdDep, event_stream
@@ -82,6 +82,7 @@ _EVENTS: Documented = {200: {"content": {"text/event-stream": {"schema": {"type"
         HubRateLimited,
         HubBroken,
         HubUnreachable,
+        UpstreamUnavailable,
         StorageFull,
     ),
 )
@@ -91,7 +92,7 @@ async def download(body: DownloadRequest, caller: CallerDep, downloads: Download
     return await downloads.order(body, caller, key)
 
 
-@models_router.get("/models", summary="The models of this box")
+@models_router.get("/models", summary="The models of this box", responses=documented(UpstreamUnavailable))
 async def list_models(models: ModelsDep, page: PageDep) -> KeptModels:
     """Those of the registry that are in use, oldest first."""
     return await models.page(page)
@@ -100,7 +101,7 @@ async def list_models(models: ModelsDep, page: PageDep) -> KeptModels:
 @models_router.post(
     "/models/{model_id}/verify",
     summary="Read every file of a model again",
-    responses=documented(ModelNotFound, Conflict),
+    responses=documented(ModelNotFound, Conflict, UpstreamUnavailable),
 )
 async def verify_model(model_id: ModelId, models: ModelsDep) -> Verification:
     """Each file's SHA-256 is compared with what was proved when it was fetched; a model with a wrong file is taken out of use."""
@@ -110,7 +111,7 @@ async def verify_model(model_id: ModelId, models: ModelsDep) -> Verification:
 @models_router.delete(
     "/models/{model_id}",
     summary="Remove a model and its files; needs a grant or the scope hermes:delete_model",
-    responses=documented(GrantRefused, ModelNotFound, ModelInUse, IdempotencyConflict),
+    responses=documented(GrantRefused, ModelNotFound, ModelInUse, IdempotencyConflict, UpstreamUnavailable),
 )
 async def delete_model(
     model_id: ModelId, caller: CallerDep, models: ModelsDep, key: KeyDep, grant: GrantHeader = None
@@ -122,7 +123,7 @@ async def delete_model(
 @models_router.post(
     "/maintenance",
     summary="Keep house: remove models beyond the limits; needs a grant or the scope hermes:maintenance, unless it is a dry run",
-    responses=documented(GrantRefused),
+    responses=documented(GrantRefused, UpstreamUnavailable),
 )
 async def maintain(
     request: Request,

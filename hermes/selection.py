@@ -108,7 +108,8 @@ def _version(model_id: str, files: Sequence[HubFile], quantization: str | None) 
     parts = (
         [one.quantization or one.format] if one.format == "gguf" else [one.format, *filter(None, [one.quantization])]
     )
-    return Choice((*one.files, *beside), one.files, _LABEL.sub("-", "-".join(parts)), one.quantization)
+    weights = tuple(sorted(one.files, key=lambda file: file.path))
+    return Choice((*weights, *beside), weights, _LABEL.sub("-", "-".join(parts)), one.quantization)
 
 
 def _require_whole(model_id: str, version: Version) -> None:
