@@ -102,6 +102,8 @@ def ask(
             return Said(Ending.NOT_STARTED, trouble=exc.strerror or type(exc).__name__)
         with process:
             try:
+                with contextlib.suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, process.pid, 10)  # nobody waits for it
                 return _listen(process, time.monotonic() + limit_seconds, stopping or threading.Event())
             finally:
                 _kill_group(process)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from hermes.settings import HermesSettings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 30.0
+REMOVAL_TRIES, REMOVAL_PAUSE_SECONDS = 50, 0.1
 
 log = structlog.get_logger()
 
@@ -90,7 +92,8 @@ def _tell(findings: Findings, page: Seen, names: Sequence[str]) -> None:
 async def _report(order: Order) -> Report:
     """What the visit's own process saw. It, its driver and its browser are gone when this returns. Raises BrowserBroken."""
     limit_seconds = START_SECONDS + len(order.pages) * (1 + MOST_FOLLOWED) * (order.page_seconds + 2.0)
-    with tempfile.TemporaryDirectory(prefix="vx11-browser-", ignore_cleanup_errors=True) as home:
+    home = tempfile.mkdtemp(prefix="vx11-browser-")
+    try:
         process = await asyncio.to_thread(_start, home)
         try:
             work = asyncio.create_task(asyncio.to_thread(process.communicate, order.model_dump_json().encode()))
@@ -102,6 +105,8 @@ async def _report(order: Order) -> Report:
                 await asyncio.gather(work, return_exceptions=True)
         except TimeoutError as exc:
             raise BrowserBroken(f"the browser did not come to an end within {limit_seconds:g} seconds") from exc
+    finally:
+        await asyncio.shield(asyncio.to_thread(_remove, home))
     try:
         return Report.model_validate_json(stdout)
     except ValidationError as exc:
@@ -134,3 +139,13 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     """The process and its driver; the browser, a group of its own, ends when its driver's pipe closes."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _remove(home: str) -> None:
+    """Remove the browser's folder; one that is just being killed may still write in it."""
+    for _ in range(REMOVAL_TRIES):
+        shutil.rmtree(home, ignore_errors=True)
+        if not os.path.exists(home):
+            return
+        time.sleep(REMOVAL_PAUSE_SECONDS)
+    log.warning("browser_folder_left", folder=home)

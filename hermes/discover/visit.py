@@ -112,33 +112,39 @@ class Visit:
     async def _read(self, url: str) -> Seen | None:
         page = await self._context.new_page()
         try:
-            status = await self._open(page, url)
+            hops = [url]
+            status = await self._open(page, url, hops)
+            self._require_allowed(hops)
             if status >= 400:
                 if status not in (404, 410):
                     self._tell(url, "page_refused", f"it answered {status}")
                 return None
-            self._allowed.check_url(page.url)  # where redirects led
             with contextlib.suppress(PlaywrightError):  # a page that never rests is read as it is by then
                 await page.wait_for_load_state("networkidle", timeout=QUIET_SECONDS * 1000)
-            self._allowed.check_url(page.url)
+            self._require_allowed([*hops, page.url])
             told: dict[str, Any] = await page.evaluate(READ)
             return Seen(url=page.url, **told)
         finally:
             await _close(page)
 
-    async def _open(self, page: Page, url: str) -> int:
-        """Load a page; the status of its answer. Raises Refused where it, or what it led to, may not be visited."""
-        hops, statuses = [url], [200]
+    async def _open(self, page: Page, url: str, hops: list[str]) -> int:
+        """Load a page; the status of its answer. Where it leads, now and later, is added to `hops`."""
+        statuses = [200]
         page.on("request", lambda asked: hops.append(asked.url) if _is_the_page(asked, page) else None)
         page.on("response", lambda told: statuses.append(told.status) if _is_the_page(told.request, page) else None)
         try:
             await page.goto(url, wait_until="domcontentloaded", timeout=0)
         except PlaywrightError as exc:
-            if (why := self._gate.refusal(hops[-1])) is not None:
-                raise Refused(str(why)) from exc
+            self._require_allowed(hops)
             if "ERR_HTTP_RESPONSE_CODE_FAILURE" not in exc.message or statuses[-1] < 400:
                 raise  # that is what Chromium says of an error without a body, such as a bare 404
         return statuses[-1]
+
+    def _require_allowed(self, hops: list[str]) -> None:
+        """Raises Refused for a page that led to where it may not, by a redirect, a script or a form."""
+        for url in hops:
+            if (why := self._gate.refusal(url)) is not None:
+                raise why
 
     async def _decide(self, route: Route) -> None:
         """Top of each request of a page, before it goes anywhere; redirects of it are decided at the gate."""
@@ -155,6 +161,13 @@ class Visit:
 
     def _tell(self, url: str, code: str, detail: str) -> None:
         self.troubles.append(Trouble(source=urlsplit(url).hostname or "page", code=code, detail=detail))
+
+
+def _last_words(exc: PlaywrightError) -> str:
+    """What the driver says of it, and the last lines that the browser wrote itself; its command line in between is long."""
+    lines = exc.message.splitlines()
+    written = [line.partition("[err]")[2].strip() for line in lines if "[err]" in line]
+    return "; ".join([lines[0] if lines else type(exc).__name__, *(line[:300] for line in written[-3:])])
 
 
 def _why(exc: PlaywrightError) -> tuple[str, str]:
@@ -193,8 +206,7 @@ async def visit(order: Order) -> Report:
             await work.all()
             await browser.close()
     except PlaywrightError as exc:
-        said = [line.strip() for line in exc.message.splitlines() if line.strip()]
-        return Report(pages=pages, troubles=troubles, broken=" ".join(said[:3])[:500])
+        return Report(pages=pages, troubles=troubles, broken=_last_words(exc))
     return Report(pages=pages, troubles=troubles)
 
 

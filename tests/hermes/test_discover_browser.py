@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,13 @@ def other() -> Iterator[Site]:
     """A server that nobody allowed."""
     with site({"/boxer": page(PROJECT)}) as its:
         yield its
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short name: a browser has sockets in it, whose names may have a hundred letters."""
+    with tempfile.TemporaryDirectory(prefix="vx11-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -183,8 +191,11 @@ async def test_a_page_that_never_comes_to_an_end_is_given_up(browsing, host) -> 
 
 
 @needs_chromium
-async def test_a_discovery_that_is_cancelled_takes_its_browser_along(browsing, host, tmp_path, monkeypatch) -> None:
+async def test_a_discovery_that_is_cancelled_takes_its_browser_along(
+    browsing, host, tmp_path, short, monkeypatch
+) -> None:
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{tmp_path}/the-mark")  # to know its processes by
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
     host.answers["/boxer"] = page("<script>while (true) {}</script>")
     async with browsing("/boxer", hermes_discover_timeout=300) as hermes:
         request = {"cli_name": "boxer", "method": "browser", "wait_seconds": 0}
@@ -194,6 +205,7 @@ async def test_a_discovery_that_is_cancelled_takes_its_browser_along(browsing, h
         cancelled = await hermes.http.post(f"/hermes/jobs/{job['job_id']}/cancel")
         assert cancelled.json()["status"] == "CANCELLED"
         await until(lambda: _are_gone(f"{tmp_path}/the-mark"))
+        assert [one.name for one in _folders(short) if one.name.startswith("vx11-browser-")] == []
 
 
 async def test_without_a_browser_that_is_said_with_what_to_install(hermes_at, monkeypatch, tmp_path) -> None:
@@ -214,7 +226,12 @@ async def test_a_browser_that_breaks_fails_the_job_and_nothing_else(hermes_at, t
         job = (await hermes.http.post("/hermes/cli/discover", json=request)).json()
         assert job["status"] == "ERROR"
         assert job["error"].startswith("browser_broken: ")
+        assert "no display here" in job["error"]
         assert (await hermes.http.get("/health")).status_code == 200
+
+
+def _folders(parent: Path) -> list[Path]:
+    return list(parent.iterdir())
 
 
 async def _is_asked(host: Site, path: str) -> bool | None:
