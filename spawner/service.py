@@ -476,6 +476,10 @@ class Spawner:
         deadline = time.monotonic() + KILL_PATIENCE_SECONDS
         while time.monotonic() < deadline:
             bell = self._ended.of(spawn_id)
+            async with self._db.read() as session:
+                state = await repository.state(session, spawn_id)
+            if state is None or StatusEnum(state.status).is_final:
+                return  # also while its run, which has told of the end, is not yet out of the way
             if not self.runs.kill(spawn_id, why):
                 async with self._db.write() as session:
                     ended = killed_in_the_queue(why)

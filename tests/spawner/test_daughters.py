@@ -18,7 +18,7 @@ from config.clock import new_id, utc_now
 from config.contracts.spawner import DaughterRequest, SpawnRequest
 from config.database import Database
 from config.db_schema import ContextRow, DaughterTaskRow, IntentLogRow, TaskRow
-from tests.spawner.conftest import Running, problem, until
+from tests.spawner.conftest import PATIENCE_SECONDS, Running, problem, until
 
 FINAL = ("DONE", "ERROR", "CANCELLED")
 
@@ -279,11 +279,14 @@ async def test_a_cancelled_one_that_runs_is_killed(spawner_of, madre):
         assert (await madre.heard(daughter))["status"] == "CANCELLED"
 
 
-async def test_a_killed_job_ends_its_daughter(spawner_of, madre):
+async def test_a_killed_job_ends_its_daughter(spawner_of, madre, monkeypatch):
+    monkeypatch.setattr("spawner.service.KILL_PATIENCE_SECONDS", 3600)  # the answer comes with her end, not with that
     async with spawner_of() as spawner:
         daughter = await madre.daughter("sh", "-c", "echo up; sleep 60")
         job = await job_of(spawner, madre, daughter)
-        await spawner.http.post(f"/spawner/spawn/{job['spawn_id']}/kill")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            killed = await spawner.http.post(f"/spawner/spawn/{job['spawn_id']}/kill")
+        assert killed.json()["status"] == "CANCELLED"
         row = await madre.ended(daughter)
         assert (row.status, row.attempts, row.error) == ("CANCELLED", 1, "killed: killed by owner")
 
