@@ -5,7 +5,6 @@ whichever fits, so that a rotation that is killed half-way leaves everything rea
 """
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,24 +78,25 @@ class Vault:
             raise TokenKeyUnusable(f"{self.file} cannot be read: {reason}") from None
 
     def _write(self, keys: list[str]) -> None:
-        """All or nothing, and on the disk before any value is encrypted with it."""
-        folder = self.file.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=f".{self.file.name}.", dir=folder)  # made with 0600
+        """All or nothing, and on the disk before any value is encrypted with it.
+
+        Whoever writes is inside the one write transaction of this service: the draft is nobody else's, and a kill leaves at most one.
+        """
+        folder, draft = self.file.parent, self.file.with_name(f".{self.file.name}.draft")
         try:
-            with open(descriptor, "w", encoding="ascii") as out:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as out:
                 out.write("\n".join(keys) + "\n")
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(draft, self.file)
-        except OSError:
-            os.unlink(draft)
-            raise
-        beside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(beside)
-        finally:
-            os.close(beside)
+            beside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(beside)
+            finally:
+                os.close(beside)
+        except OSError as exc:
+            raise TokenKeyUnusable(f"{self.file} cannot be written: {exc.strerror}") from exc
 
 
 def _new_key() -> str:

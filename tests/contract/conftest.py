@@ -44,6 +44,8 @@ class Fleet:
         known: dict[str, object] = {"model_id": 1, "cli_id": 1, "name": "git", "parent": "audio", "specialty": "code"}
         self.ask("POST", "hermes_db", "models", {"name": "known"})
         self.ask("PUT", "hermes_db", "clis/git", {})
+        known["lease_id"] = self.ask("POST", "hermes_db", "clis/git/leases", {})["lease_id"]
+        known["service"] = self.ask("POST", "hermes_db", "tokens", {"service": "known", "token": "known"})["service"]
         known["asset_id"] = self.ask("POST", "shub", "assets?name=known.wav", a_sound())["asset_id"]
         mix = {"stems": [{"asset_id": known["asset_id"]}]}
         known["job_id"] = self.ask("POST", "shub", "mix", mix)["job_id"]

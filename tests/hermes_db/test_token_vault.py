@@ -163,3 +163,11 @@ async def test_a_fleet_without_keys_makes_no_key_file(hermes_db_at, state_dir):
         check = (await hermes_db.http.get("/hermes_db/health")).json()["checks"]["tokens"]
         assert check == {"status": "ok", "detail": "none stored"}
     assert not key_file(state_dir).exists()
+
+
+async def test_a_folder_that_cannot_be_written_to_is_told_and_nothing_is_stored(hermes_db_at, state_dir):
+    async with hermes_db_at() as hermes_db:
+        (state_dir / "secrets" / ".tokens.key.draft").mkdir()  # stands in the way of the file, whoever runs this
+        answer = await hermes_db.http.post("/hermes_db/tokens", json={"service": "s", "token": VALUES[0]})
+        assert "cannot be written" in problem(answer, 503, "token_key_unusable")["detail"]
+        assert (await hermes_db.http.get("/hermes_db/tokens")).json()["items"] == []
