@@ -27,7 +27,7 @@ from madre.core.delegation import Delegation
 from madre.core.draft import Known
 from madre.core.intents.questions import declines
 from madre.core.model_knowledge import about_models
-from madre.core.model_plans import is_about_models
+from madre.core.model_plans import LISTED, is_about_models
 from madre.core.models import (
     ChatRequest,
     ChatResponse,
@@ -133,6 +133,7 @@ class Madre:
             await forget_old(session, self._db.service)
             await repository.forget_older(session, "question", utc_now() - self._settings.madre_question_ttl)
             await repository.forget_older(session, "last_asset", utc_now() - LAST_ASSET_KEPT)
+            await repository.forget_older(session, LISTED, utc_now() - LAST_ASSET_KEPT)
         await self._runner.forget(utc_now() - FINISHED_WORKFLOWS_KEPT)
 
     # --- chat and control -------------------------------------------------------------------------------------------
@@ -318,7 +319,7 @@ class Madre:
             question = ask(intent, reading.message)
             remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
             return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
-        draft = planner.plan(intent, reading.message, reading.files, await self._known(intent, caller))
+        draft = planner.plan(intent, reading.message, reading.files, await self._known(intent, caller, scope))
         if draft.question is not None:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
@@ -374,11 +375,16 @@ class Madre:
             await self._runner.start(plan.plan_id, plan)
         return _reply(plan, confirmation=confirmation)
 
-    async def _known(self, intent: IntentV2, caller: Caller) -> Known:
+    async def _known(self, intent: IntentV2, caller: Caller, scope: str) -> Known:
         """What the planner needs to know besides the message; spawner is asked only where it matters which jobs there are."""
         whose = None if _sees_all(caller) else caller.id
         jobs = await self._delegation.open_jobs(whose) if intent.name is IntentName.KILL_PROCESS else None
-        known = Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs)
+        shown: dict[str, Any] | None = None
+        if intent.name is IntentName.DOWNLOAD_MODEL:
+            async with self._db.read() as session:
+                shown = await repository.get_context(session, scope, LISTED)
+        listed = [] if shown is None else shown["models"]
+        known = Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs, listed=listed)
         return await about_models(intent, known, self._delegation, self._settings.hermes_download_limit_bytes)
 
     async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:

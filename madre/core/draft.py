@@ -25,6 +25,8 @@ class Known:
     jobs: Sequence[SpawnSummary] | None = None
     """Those of these jobs that wait or run, where they matter; None where spawner could not say."""
     download_limit_bytes: int = 0
+    listed: Sequence[str] = ()
+    """The models of the hub that the session was shown last."""
     found: SearchResult | None = None
     """What the hub has of what a download asks for."""
     kept: Sequence[Model] | None = None

@@ -15,9 +15,11 @@ async def about_models(intent: IntentV2, known: Known, delegation: Delegation, l
     A neighbour that is unwell is not an error: `unheard` says why nothing is known. Raises InvalidRequest for structured parameters
     that hermes would refuse.
     """
+    request = None
+    if intent.name is IntentName.DOWNLOAD_MODEL:
+        request = model_plans.search_of(intent, limit_bytes=limit_bytes, listed=known.listed)
     try:
         if intent.name is IntentName.DOWNLOAD_MODEL:
-            request = model_plans.search_of(intent, limit_bytes=limit_bytes)
             found = None if request is None else await delegation.find_models(request)
             return replace(known, found=found, download_limit_bytes=limit_bytes)
         if intent.action == model_plans.UPKEEP:

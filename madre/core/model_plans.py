@@ -6,7 +6,9 @@ What is fetched is settled before a person is asked: model, revision and version
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, StringConstraints
 
 from config.contracts.hermes import DownloadRequest, FoundModel, SearchFilters, SearchRequest, SearchSource
 from config.contracts.hermes_db import Model
@@ -15,7 +17,7 @@ from madre.core import model_words, words
 from madre.core.draft import Draft, Known, checked, step
 from madre.core.intents.model_slots import is_hub_id, quoted_model
 from madre.core.intents.text import plain
-from madre.core.models import IntentName, IntentV2, StepType
+from madre.core.models import IntentName, IntentV2, StepType, StepV2
 
 SHOWN = 10
 """Models of an answer for people."""
@@ -25,6 +27,9 @@ WEIGHTS = ("gguf", "safetensors", "onnx")
 OTHERS_SHOWN = 2
 UPKEEP = "maintenance"
 """The action of a structured request to keep house."""
+SEARCH = "hermes:search"
+LISTED = "listed_models"
+"""The key of a session's context that holds what its last search showed."""
 FILTERS = ("size_max", "specialty", "license", "model_type", "sort_by")
 
 
@@ -52,35 +57,68 @@ class Choice:
 
 
 def search(intent: IntentV2, _message: str, _files: list[str], _known: Known) -> Draft:
-    """One search. Raises InvalidRequest for structured parameters that hermes would refuse."""
+    """One search. Raises InvalidRequest for parameters that hermes would refuse."""
     request = search_of(intent)
     if request is None:
         return Draft(question=words.say("which_search", intent.language), missing="model")
-    return Draft([step(1, StepType.CALL_HERMES, "hermes:search", request.model_dump(mode="json", exclude_none=True))])
+    return Draft([step(1, StepType.CALL_HERMES, SEARCH, request.model_dump(mode="json", exclude_none=True))])
 
 
-def search_of(intent: IntentV2, *, limit_bytes: int | None = None) -> SearchRequest | None:
+def search_of(intent: IntentV2, *, limit_bytes: int | None = None, listed: Sequence[str] = ()) -> SearchRequest | None:
     """What hermes is asked for; None where neither a model nor a purpose is said. With a limit: nothing larger, and only what can be
-    downloaded. Raises InvalidRequest for structured parameters that hermes would refuse."""
-    params = intent.params
-    name = _named(intent)
-    query = name or params.get("query")
+    downloaded. Raises InvalidRequest for parameters that hermes would refuse."""
+    params = checked(_Said, intent.params)
+    name = named(intent, listed)
+    query = name or params.query
     if query is None:
         return None
-    filters = {key: params[key] for key in FILTERS if params.get(key) is not None}
-    if isinstance(params.get("filters"), dict):
-        filters |= params["filters"]
+    filters = {key: intent.params[key] for key in FILTERS if intent.params.get(key) is not None} | params.filters
     if name is not None:  # who names a model means that one, whatever it is good at
         filters.pop("specialty", None)
-    source = params.get("source")
+    source = params.source
     if limit_bytes is not None:
         source = SearchSource.HUGGINGFACE
         if name is None:
             said = filters.get("size_max")
             filters["size_max"] = min(said, limit_bytes) if isinstance(said, int) else limit_bytes
-    wanted = {"query": query, "filters": filters, "source": source, "limit": params.get("limit", SHOWN)}
+    wanted = {"query": query, "filters": filters, "source": source, "limit": params.limit}
     checked(SearchFilters, filters)
     return checked(SearchRequest, {key: value for key, value in wanted.items() if value is not None})
+
+
+def named(intent: IntentV2, listed: Sequence[str]) -> str | None:
+    """The model that is named: by a structured `model_id`, in the message, or by its place in the list that was shown last."""
+    params = checked(_Said, intent.params)
+    if intent.source == "structured" and params.model_id is not None:
+        return checked(DownloadRequest, {"model_id": params.model_id}).model_id
+    if params.models:
+        return params.models[0]
+    if params.query is None and listed:
+        return listed[params.place - 1] if 1 <= params.place <= len(listed) else None
+    return None
+
+
+def listed_in(steps: Sequence[StepV2]) -> list[str]:
+    """The models that a finished search showed and that can be downloaded or not, in its order."""
+    return [
+        str(item["model_id"])
+        for one in steps
+        if one.operation == SEARCH
+        for item in (one.result or {}).get("items", [])
+    ]
+
+
+class _Said(BaseModel):
+    """`params` as far as they say which model is meant."""
+
+    model_id: str | int | None = None
+    models: list[str] = []
+    place: int = 1
+    query: str | None = None
+    quantization: Annotated[str, StringConstraints(max_length=32)] | None = None
+    source: SearchSource | None = None
+    limit: int = SHOWN
+    filters: dict[str, Any] = {}
 
 
 # --- downloading ---------------------------------------------------------------------------------------------------
@@ -91,12 +129,12 @@ def download(intent: IntentV2, _message: str, _files: list[str], known: Known) -
     language = intent.language
     if intent.params.get("files") is not None and intent.source == "structured":
         return _as_ordered(intent)
-    if search_of(intent) is None:
+    name = named(intent, known.listed)
+    if name is None and search_of(intent) is None:
         return Draft(question=words.say("which_model_to_download", language), missing="model")
     if known.found is None:
         return _unheard(intent, known.unheard)
     warnings = [model_words.warning(language, one) for one in known.found.warnings]
-    name = _named(intent)
     candidates = _fitting(known.found.items, name, known.download_limit_bytes)
     choices = [choice for found in candidates if (choice := _choice(found, intent)) is not None]
     if not choices:
@@ -278,6 +316,7 @@ def is_about_models(intent: IntentV2) -> bool:
 def _meant(intent: IntentV2, message: str, kept: Sequence[Model]) -> list[Model]:
     """The models whose number, name or hub id is said in full; of names that hold one another, the longest."""
     params = intent.params
+    checked(_Said, params)
     number = params.get("model_id", params.get("number"))
     name = params.get("name")
     if intent.source == "structured":
@@ -290,7 +329,7 @@ def _meant(intent: IntentV2, message: str, kept: Sequence[Model]) -> list[Model]
     text = plain(message)
     said_names = _longest({called for one in kept for called in (one.name, one.model_id) if _is_said(called, text)})
     by_name = [one for one in kept if said_names & {plain(one.name), plain(one.model_id)}]
-    unknown = [said for said in params.get("models", []) if isinstance(said, str) and plain(said) not in said_names]
+    unknown = [said for said in params.get("models", []) if plain(said) not in said_names]
     if by_name or unknown:
         return by_name if not unknown else []
     return [one for one in kept if number is not None and one.id == number]
@@ -328,15 +367,6 @@ def list_clis(_intent: IntentV2, _message: str, _files: list[str], _known: Known
 
 
 # --- both ----------------------------------------------------------------------------------------------------------
-
-
-def _named(intent: IntentV2) -> str | None:
-    """The model that is named: by a structured `model_id`, or in the message."""
-    given = intent.params.get("model_id")
-    if intent.source == "structured" and given is not None:
-        return checked(DownloadRequest, {"model_id": given}).model_id
-    said = [one for one in intent.params.get("models", []) if isinstance(one, str)]
-    return said[0] if said else None
 
 
 def _unheard(intent: IntentV2, error: FleetError | None) -> Draft:

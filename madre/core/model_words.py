@@ -202,7 +202,8 @@ def tools(language: str, results: list[dict[str, Any]]) -> str:
         return "No he encontrado ninguna herramienta." if es else "I found no command-line tool."
     names = ", ".join(" ".join(part for part in (item["name"], item.get("version")) if part) for item in items)
     answering = ", ".join(item["name"] for item in items if item.get("answers_prompts"))
-    lines = [f"{len(items)} herramientas: {names}." if es else f"{len(items)} tools: {names}."]
+    kind = ("herramienta", "tool") if len(items) == 1 else ("herramientas", "tools")
+    lines = [f"{len(items)} {kind[0] if es else kind[1]}: {names}."]
     if answering:
         lines.append(f"Contestan preguntas: {answering}." if es else f"Those that answer prompts: {answering}.")
     if pending := found_here.get("pending"):

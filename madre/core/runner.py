@@ -29,7 +29,7 @@ from config.errors import (
 )
 from config.forensics import Trail
 from config.pages import PageQuery
-from madre.core import daughters, job_words, model_words, words
+from madre.core import daughters, job_words, model_plans, model_words, words
 from madre.core import db as repository
 from madre.core.daughters import DaughterFailed
 from madre.core.delegation import Delegation, Order
@@ -520,6 +520,9 @@ class Runner:
         """Keep what the session was last about, so that its next message can build on it."""
         if made := artifacts_of(steps):
             await repository.set_context(session, scope_of(plan.caller, plan.session_id), "last_asset", made[0])
+        if found := model_plans.listed_in(steps):
+            scope = scope_of(plan.caller, plan.session_id)
+            await repository.set_context(session, scope, model_plans.LISTED, {"models": found})
 
     # --- steps that madre does herself ------------------------------------------------------------------------------
 

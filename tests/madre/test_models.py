@@ -226,7 +226,7 @@ async def test_models_are_listed_with_sizes_and_by_specialty(madre, hermes_db):
 
 
 async def test_tools_are_told_as_hermes_sees_them_and_as_registered_while_it_is_down(madre, hermes):
-    assert (await say(madre, "qué CLIs hay instaladas"))["response"] == "1 herramientas: git 2.47."
+    assert (await say(madre, "qué CLIs hay instaladas"))["response"] == "1 herramienta: git 2.47."
     hermes.fault = httpx.ConnectError("down")
     assert "hermes no responde" in (await say(madre, "qué CLIs hay instaladas"))["response"]
 
@@ -295,3 +295,43 @@ async def test_keeping_house_says_what_would_go_and_is_done_only_when_confirmed(
     assert "model 5 (1.0 GB freed)" in plan["response"]
     granted = grants.read(secrets, hermes.grants[0])
     assert (granted.operation, granted.params_hash) == ("hermes:maintenance", grants.params_hash({}))
+
+
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        ("descarga el segundo", "other/coder"),
+        ("download number 2", "other/coder"),
+        ("bájalo", CODER),
+        ("download the first one", CODER),
+    ],
+)
+async def test_what_a_search_showed_can_be_asked_for_by_its_place(madre, hermes, coder, message, wanted):
+    hermes.add("other/coder", ("Q4_K_M", 500_000_000))
+    await say(madre, "busca un modelo de código")
+    asked = await say(madre, message)
+    assert f"{wanted} (Q4_K_M" in asked["question"].partition("?")[0]
+    assert hermes.searches[-1].query == wanted
+    elsewhere = await say(madre, message, session_id="another")
+    assert elsewhere["plan_id"] is None  # there, nothing was shown
+
+
+@pytest.mark.parametrize(
+    ("message", "params", "field"),
+    [
+        ("busca un modelo de código", {"models": 5}, "params.models"),
+        ("busca un modelo de código", {"filters": 5}, "params.filters"),
+        ("busca un modelo de código", {"size_max": "big"}, "params.size_max"),
+        ("busca un modelo de código", {"query": ["x"]}, "params.query"),
+        ("descarga qwen coder", {"models": [{}]}, "params.models.0"),
+        ("descarga qwen coder", {"quantization": {"from": "s1", "key": "x"}}, "params.quantization"),
+        ("descarga el segundo", {"place": "second"}, "params.place"),
+        ("borra el modelo 3", {"models": "all"}, "params.models"),
+    ],
+)
+async def test_params_of_a_wrong_shape_are_named(madre, hermes, hermes_db, message, params, field):
+    hermes_db.add("coder")
+    reply = await madre.post("/madre/chat", json={"message": message, "params": params})
+    assert reply.status_code == 422, reply.text
+    assert reply.json()["errors"][0]["field"].startswith(field)
+    assert (hermes.asked, hermes.removed) == ([], [])

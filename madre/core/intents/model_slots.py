@@ -56,6 +56,11 @@ _SORTS = {
 _NUMBER = re.compile(
     r"\b(?:modelo|model)s? (?:numero |number |num |n[.º°o]? ?|no |#|id |con id |with id )?#?(\d{1,9})\b(?![.\w-])"
 )
+_ORDINALS = (r"primer[oa]?|first", r"segund[oa]|second", r"tercer[oa]?|third", r"cuart[oa]|fourth", r"quint[oa]|fifth")
+_ORDINAL = re.compile("|".join(rf"\b(?P<n{place}>{forms})\b" for place, forms in enumerate(_ORDINALS, start=1)))
+_PLACE = re.compile(
+    r"(?:\b(?:el|la|the|number|numero|num|opcion|option|modelo|model) |#)(?:numero |number |#)?(\d{1,2})\b(?![\w.-])"
+)
 _QUOTED = re.compile(r"[`\"«“']([^`\"»”'\n]{1,300})[`\"»”']")
 _EMPTY_WORDS = listed(
     "busca buscame buscar encuentra encuentrame encontrar search find look looking for me a an the some any el la los las un una unos unas "
@@ -65,7 +70,8 @@ _EMPTY_WORDS = listed(
     "algo something one ones uno mas most top list lista dame give muestra show hay there are is es sea sean ia ai llm llms local locales "
     "menos mas hasta maximo como mucho under below less than at up gb mb license licencia licence bits and then luego despues me nos us "
     "pequeno pequena small tiny ligero my mi mis sirva sirvan run corra este esta this box equipo maquina machine here aqui libre free "
-    "open huggingface hugging face openrouter gguf safetensors onnx version quantization quantizado cuantizacion tamano size whose which"
+    "bajate descargate pull number numero opcion option open "
+    "huggingface hugging face openrouter gguf safetensors onnx version quantization quantizado cuantizacion tamano size whose which"
 )
 _WORD = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
 MOST_WORDS = 6
@@ -74,7 +80,8 @@ MOST_WORDS = 6
 def model_slots(message: str, named: list[str]) -> dict[str, Any]:
     """What a message says about the model it wants. `named` are the names of models in it, which say nothing of the rest.
 
-    `size_max` in bytes; `query` is what the hub is asked for where no model is named; `number` that of the registry or of a list.
+    `size_max` in bytes; `query` is what the hub is asked for where no model is named; `number` is that of the registry, `place` that in
+    a list that was shown, from 1.
     """
     text = clean(message)
     for name in named:
@@ -100,6 +107,8 @@ def model_slots(message: str, named: list[str]) -> dict[str, Any]:
         found["specialty"] = hit.lastgroup
     if hit := _NUMBER.search(said):
         found["number"] = int(hit[1])
+    if place := _place(said):
+        found["place"] = place
     if not named and (query := _query(said, found)):
         found["query"] = query
     return found
@@ -126,12 +135,18 @@ def _size(said: str) -> int | None:
     return SMALL_BYTES if _SMALL.search(said) else None
 
 
+def _place(said: str) -> int | None:
+    if hit := _ORDINAL.search(said):
+        return int(str(hit.lastgroup)[1:])
+    return int(hit[1]) if (hit := _PLACE.search(said)) else None
+
+
 def _query(said: str, found: dict[str, Any]) -> str | None:
     """What to ask the hub for: the specialty's word, or what is left of the message once all that is understood is taken out."""
     if specialty := found.get("specialty"):
         return _SPECIALTIES[specialty][1]
     rest = _AT_MOST.sub(" ", said)
-    for form in (_QUANTIZATION, _SMALL, _TINY, _NUMBER, *_LICENSE.values(), *_SORTS.values()):
+    for form in (_QUANTIZATION, _SMALL, _TINY, _NUMBER, _PLACE, _ORDINAL, *_LICENSE.values(), *_SORTS.values()):
         rest = form.sub(" ", rest)
     words = [word for word in _WORD.findall(rest) if word not in _EMPTY_WORDS]
     return " ".join(words[:MOST_WORDS]) or None

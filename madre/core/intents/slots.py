@@ -142,10 +142,10 @@ _NAMES_FILES = _AUDIO | {
 _NAMES_MODELS = frozenset(
     {IntentName.DOWNLOAD_MODEL, IntentName.SEARCH_MODELS, IntentName.LIST_MODELS, IntentName.DELETE_RESOURCE}
 )
-_WANTED = ("query", "specialty", "size_max", "license", "model_type", "source", "sort_by", "number")
+_WANTED = ("query", "specialty", "size_max", "license", "model_type", "source", "sort_by")
 _SAID_OF_MODELS = {
     IntentName.SEARCH_MODELS: _WANTED,
-    IntentName.DOWNLOAD_MODEL: ("quantization", *_WANTED),
+    IntentName.DOWNLOAD_MODEL: ("quantization", "place", *_WANTED),
     IntentName.LIST_MODELS: ("specialty",),
     IntentName.DELETE_RESOURCE: ("number",),
 }
