@@ -9,12 +9,8 @@ import hashlib
 import http.client
 import os
 import re
-import socket
 import ssl
-import threading
-import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -26,6 +22,7 @@ from config.errors import FleetError, StorageFull
 from config.settings import MIB
 from hermes.errors import DownloadBroken, HubFileWrong
 from hermes.hub import retry_after_seconds
+from hermes.line import Line, Stopped
 
 PIECE_BYTES = 256 * 1024
 MOST_REDIRECTS = 5
@@ -62,10 +59,6 @@ class RefusalOf(Protocol):
     def __call__(self, status: int, headers: Mapping[str, str], path: str) -> FleetError: ...
 
 
-class Stopped(Exception):
-    """The download was told to stop."""
-
-
 class _Wrong(Exception):
     """All of the file came, and it is not the file that the hub lists."""
 
@@ -76,83 +69,6 @@ class _Interrupted(Exception):
     def __init__(self, what: str, after_seconds: float | None = None) -> None:
         super().__init__(what)
         self.after_seconds = after_seconds
-
-
-class Line:
-    """The way out: plain HTTP through the environment's proxy if there is one, no redirects followed, and `stop` from another thread."""
-
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._stopped = threading.Event()
-        self._socket: socket.socket | None = None
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (urllib.request.ProxyHandler(), _Http(self), _Https(self)):
-            self._opener.add_handler(handler)
-
-    @property
-    def is_stopped(self) -> bool:
-        return self._stopped.is_set()
-
-    def stop(self) -> None:
-        """End what is under way as soon as can be: waits end, and a read fails."""
-        self._stopped.set()
-        self._hang_up()
-
-    def wait(self, seconds: float) -> None:
-        """Raises Stopped when that comes first."""
-        if self._stopped.wait(seconds):
-            raise Stopped
-
-    def get(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        """Whatever is answered. Raises OSError and HTTPException for a line that does not hold, Stopped."""
-        if self.is_stopped:
-            raise Stopped
-        answer: http.client.HTTPResponse = self._opener.open(
-            urllib.request.Request(url, headers=headers), timeout=self._timeout_seconds
-        )
-        return answer
-
-    def connected(self, connection: socket.socket) -> None:
-        self._socket = connection
-        if self.is_stopped:
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, line: Line) -> None:
-        super().__init__()
-        self._line = line
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        line = self._line
-
-        class Connection(http.client.HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                line.connected(self.sock)
-
-        return self.do_open(Connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, line: Line) -> None:
-        super().__init__(context=ssl.create_default_context())
-        self._line, self._tls = line, ssl.create_default_context()
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        line = self._line
-
-        class Connection(http.client.HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                line.connected(self.sock)
-
-        return self.do_open(Connection, req, context=self._tls)
 
 
 class Fetch:
