@@ -18,12 +18,13 @@ from config.contracts.hermes_db import Active, Model, ModelNew
 from config.errors import Conflict, FleetError, InvalidRequest
 from hermes.antivirus import Antivirus
 from hermes.errors import FilesNotChosen, HubBroken, HubFileWrong, VirusFound
-from hermes.fetch import Fetch, Line, Wanted
+from hermes.fetch import Fetch, Wanted
 from hermes.formats.reading import facts_of
 from hermes.hashes import git_oid_of, sha256_of, sha256_of_list
 from hermes.hub import Hub
 from hermes.hub_model import HubModel
 from hermes.jobs import Assignment, Jobs
+from hermes.line import Line
 from hermes.registry import SOURCE, ModelRegistry
 from hermes.selection import Choice, choose
 from hermes.settings import HermesSettings
