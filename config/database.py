@@ -4,24 +4,25 @@ Measured before it was decided: BEGIN IMMEDIATE for writers (deferred ones lost 
 "locked"), WAL with synchronous NORMAL, busy_timeout 30 s, short transactions, never an HTTP call inside one.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from config.db_schema import OWNERS
 from config.errors import StorageFull
-from config.sqlite_driver import BEGIN_WRITE, InlineConnection
+from config.lanes import DirectStatements, Lane, Statements
 
-BUSY_TIMEOUT_MS = 30_000
 READERS = 4
+"""Connections that are kept for reading; more are opened while more read at once."""
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -38,18 +39,31 @@ class Database:
         self.service, self.url = service, url
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
-            path = url.partition("///")[2]
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._reader = self._engine(READERS)
-        self._writer = self._engine(1, write=True)
-        self._read_sessions = async_sessionmaker(self._reader, expire_on_commit=False, autoflush=False)
-        self._write_sessions = async_sessionmaker(self._writer, expire_on_commit=False)
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            self._turn = asyncio.Lock()
+            self._writing_lane = self._lane(write=True)
+            self._free_lanes: list[Lane] = []
+        else:
+            self._reader, self._writer = self._postgres(READERS), self._postgres(1, write=True)
+            self._read_sessions = async_sessionmaker(self._reader, expire_on_commit=False, autoflush=False)
+            self._write_sessions = async_sessionmaker(self._writer, expire_on_commit=False)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session on one consistent snapshot; it must not change anything."""
-        async with self._read_sessions() as session:
-            yield session
+        if not self.is_sqlite:
+            async with self._read_sessions() as session:
+                yield session
+            return
+        lane = self._free_lanes.pop() if self._free_lanes else self._lane(write=False)
+        try:
+            async with lane.session() as session:
+                yield session
+        finally:
+            if len(self._free_lanes) < READERS:
+                self._free_lanes.append(lane)
+            else:
+                await lane.close()
 
     @asynccontextmanager
     async def write(self, *, durable: bool = False) -> AsyncIterator[AsyncSession]:
@@ -59,21 +73,18 @@ class Database:
         Raises StorageFull when the disk is full.
         """
         try:
-            async with self._write_sessions() as session:
+            async with self._transaction(durable) as session:
                 session.info["database"] = self
-                async with session.begin():
-                    if durable:
-                        await session.connection(execution_options={"durable": True})
-                    yield session
-                for then in session.info.get("on_commit", ()):
-                    try:
-                        await then()
-                    except (OSError, SQLAlchemyError):  # what was committed stands: the answer must not deny it
-                        log.exception("after_commit_failed")
-        except OperationalError as exc:
+                yield session
+        except (OperationalError, sqlite3.OperationalError) as exc:
             if "disk is full" in str(exc) or "No space left" in str(exc):
                 raise StorageFull("the disk is full; nothing was changed") from exc
             raise
+        for then in session.info.get("on_commit", ()):
+            try:
+                await then()
+            except (OSError, SQLAlchemyError):  # what was committed stands: the answer must not deny it
+                log.exception("after_commit_failed")
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""
@@ -81,60 +92,32 @@ class Database:
             await session.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        await self._reader.dispose()
-        await self._writer.dispose()
+        if self.is_sqlite:
+            for lane in (*self._free_lanes, self._writing_lane):
+                await lane.close()
+        else:
+            await self._reader.dispose()
+            await self._writer.dispose()
 
-    def _engine(self, connections: int, *, write: bool = False) -> AsyncEngine:
-        return self._sqlite(connections, write) if self.is_sqlite else self._postgres(connections, write)
+    @property
+    def _path(self) -> str:
+        return self.url.partition("///")[2]
 
-    def _sqlite(self, connections: int, write: bool) -> AsyncEngine:
-        path = self.url.partition("///")[2]
+    def _lane(self, *, write: bool) -> Lane:
+        return Lane(self.url, self._path, authorizer(self.service), is_writer=write)
 
-        async def open_connection() -> InlineConnection:
-            return InlineConnection(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+    @asynccontextmanager
+    async def _transaction(self, durable: bool) -> AsyncIterator[AsyncSession]:
+        if self.is_sqlite:
+            async with self._turn, self._writing_lane.session() as session:
+                await self._writing_lane.begin(durable=durable)
+                yield session
+                await self._writing_lane.commit(session)
+        else:
+            async with self._write_sessions() as session, session.begin():
+                yield session
 
-        engine = create_async_engine(
-            self.url,
-            async_creator=open_connection,
-            pool_size=connections,
-            max_overflow=0 if write else 4,
-            hide_parameters=True,  # an error goes to the log, and its values may be secrets
-        )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def _connect(adapted: Any, _record: Any) -> None:
-            cursor = adapted.cursor()
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=NORMAL",
-                "foreign_keys=ON",
-                "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the delete triggers too
-                f"query_only={'OFF' if write else 'ON'}",
-            ):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-            adapted.run_async(lambda driver: driver.set_authorizer(authorizer(self.service)))
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def _begin(connection: Connection) -> None:
-            # Straight to the driver: as statements of SQLAlchemy's these cost a fifth of a short transaction.
-            adapted: Any = connection.connection.dbapi_connection
-            driver: InlineConnection = adapted.driver_connection
-            try:
-                if not write:
-                    driver.raw.execute("BEGIN")
-                    return
-                wanted = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
-                if connection.info.get("synchronous", "NORMAL") != wanted:  # can only be said outside a transaction
-                    driver.raw.execute(f"PRAGMA synchronous={wanted}")
-                    connection.info["synchronous"] = wanted
-                adapted.run_async(lambda one: one.begin_write())
-            except sqlite3.OperationalError as exc:
-                raise OperationalError(BEGIN_WRITE if write else "BEGIN", None, exc) from exc
-
-        return engine
-
-    def _postgres(self, connections: int, write: bool) -> AsyncEngine:
+    def _postgres(self, connections: int, *, write: bool = False) -> AsyncEngine:
         # One snapshot per read, as SQLite gives it. A write takes its service's turn first, as BEGIN IMMEDIATE does, also between
         # processes and hosts; then it reads anew in each statement, so that it sees what it has waited for.
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
@@ -164,12 +147,14 @@ class Database:
         return engine
 
 
-async def connection_of(session: AsyncSession) -> AsyncConnection:
-    """The connection of a session of ours: a statement on tables runs there at half of what it costs through the session."""
-    connection: AsyncConnection | None = session.info.get("connection")
-    if connection is None:
-        connection = session.info["connection"] = await session.connection()
-    return connection
+async def connection_of(session: AsyncSession) -> Statements:
+    """Where statements that are built once run at a fraction of what they cost through the session, in its transaction."""
+    found: Statements | None = session.info.get("statements")
+    if found is None:
+        lane: Lane | None = session.info.get("lane")
+        found = DirectStatements(lane) if lane is not None else cast(Statements, await session.connection())
+        session.info["statements"] = found
+    return found
 
 
 def role_of(service: str) -> str:

@@ -2,7 +2,7 @@
 
 aiosqlite sends every cursor, statement, fetch and close to a thread and back: some 160 hops for one chat, dearer than all else in it.
 A statement on a local WAL database takes some 20 to 100 microseconds, less than one hop, so it runs where it is called. Only what may
-wait runs in a thread: BEGIN IMMEDIATE when another process is writing, and COMMIT, which may have to wait for the disk.
+wait runs in a thread: BEGIN IMMEDIATE when another process is writing, and those COMMITs that wait for the disk.
 """
 
 import asyncio
@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 
 BEGIN_WRITE = "BEGIN IMMEDIATE"
 CACHED_STATEMENTS = 512
+ROWS_TO_CHECKPOINT = 300
+"""Changed rows after which what lies in the WAL goes to the database file: some 1,000 pages, which is SQLite's own measure."""
+MOST_PAGES_IN_WAL = 8_000
+"""Pages at which SQLite does it by itself, inside a COMMIT: reached only by few and large rows."""
 
 Value = TypeVar("Value")
 
@@ -77,7 +81,9 @@ class InlineConnection:
         self._busy_timeout_ms = busy_timeout_ms
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = self.raw  # the dialect looks here whether we are open
+        self._checkpointed = 0
         self.raw.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
+        self.raw.execute(f"PRAGMA wal_autocheckpoint={MOST_PAGES_IN_WAL}")
 
     def cursor(self) -> InlineCursor:
         return InlineCursor(self)
@@ -98,9 +104,27 @@ class InlineConnection:
         finally:
             self.raw.execute(f"PRAGMA busy_timeout={self._busy_timeout_ms}")
 
-    async def commit(self) -> None:
-        if self.raw.in_transaction:
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    async def commit(self, *, waits: bool = False) -> None:
+        """Commit where we are, which only hands pages to the system; in a thread where it waits for the disk, as each
+        `ROWS_TO_CHECKPOINT` changed rows do, and as it does when the caller says that it `waits`."""
+        if not self.raw.in_transaction:
+            return
+        is_due = self.raw.total_changes >= self._checkpointed + ROWS_TO_CHECKPOINT
+        if is_due:
+            self._checkpointed = self.raw.total_changes
+            await self._aside(self._commit_and_checkpoint)
+        elif waits:
             await self._aside(self.raw.commit)
+        else:
+            self.raw.commit()
+
+    def _commit_and_checkpoint(self) -> None:
+        self.raw.commit()
+        self.raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     async def rollback(self) -> None:
         self.raw.rollback()

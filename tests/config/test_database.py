@@ -239,7 +239,7 @@ async def test_a_full_disk_is_told_and_nothing_is_changed(open_sqlite_as):
 
 
 async def test_a_lock_that_is_never_given_back_ends_the_waiting(open_sqlite_as, state_dir, monkeypatch):
-    monkeypatch.setattr("config.database.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("config.lanes.BUSY_TIMEOUT_MS", 50)
     db = open_sqlite_as("madre")
     other = sqlite3.connect(state_dir / "vx11.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
