@@ -1,20 +1,24 @@
 """The base of the typed clients: who asks, time-outs, and a neighbour's errors turned back into our classes."""
 
-import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from json import dumps, loads
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from config import log as logs
+from config.clients.line import Answer, FleetLine, MakesLine
 from config.contracts.common import Health
 from config.errors import FleetError, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
 from config.settings import FleetSettings
 
 Reply = TypeVar("Reply", bound=BaseModel)
+
+
+TIMEOUT_SECONDS = 10.0
 
 
 def segment(value: str) -> str:
@@ -37,21 +41,14 @@ class ServiceClient:
         secrets: FleetSecrets,
         caller: str,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        line: MakesLine = FleetLine,
     ) -> None:
-        connect = settings.connect_timeout.total_seconds()
-        self._http = httpx.AsyncClient(
-            base_url=settings.url_of(self.service),
-            headers={"X-VX11-Token": secrets.fleet.get_secret_value(), "X-VX11-Caller": caller},
-            timeout=httpx.Timeout(10.0, connect=connect),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
-            transport=transport,
-            trust_env=False,  # a proxy in the environment is not for our own loopback
-            verify=settings.url_of(self.service).startswith("https:"),  # without TLS, no 50 ms to read all certificates
-        )
+        always = {"X-VX11-Token": secrets.fleet.get_secret_value(), "X-VX11-Caller": caller}
+        connect_seconds = settings.connect_timeout.total_seconds()
+        self._line = line(self.service, settings.url_of(self.service), always, connect_seconds=connect_seconds)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._line.close()
 
     async def health(self) -> Health:
         """The service's own word on its health; asked with a short limit."""
@@ -67,9 +64,9 @@ class ServiceClient:
         return await self._ask("POST", path, reply, json=content, **options)
 
     async def _ask(self, method: str, path: str, reply: type[Reply], **options: Any) -> Reply:
-        response = await self._send(method, path, **options)
+        answer = await self._send(method, path, **options)
         try:
-            return reply.model_validate_json(response.content)
+            return reply.model_validate_json(answer.body)
         except ValidationError as exc:
             raise UpstreamContractError(
                 f"{self.service} answered {method} {path} with something that is not {reply.__name__}"
@@ -84,57 +81,53 @@ class ServiceClient:
         params: dict[str, Any] | None = None,
         idempotency_key: str | None = None,
         grant: str | None = None,
-        timeout_seconds: float | None = None,
-    ) -> httpx.Response:
-        headers = {"X-Request-ID": logs.request_id.get()} if logs.request_id.get() else {}
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> Answer:
+        headers = _request_id()
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         if grant is not None:
             headers["X-VX11-Grant"] = grant
-        timeout = (
-            httpx.USE_CLIENT_DEFAULT
-            if timeout_seconds is None
-            else httpx.Timeout(timeout_seconds, connect=self._http.timeout.connect)
-        )
-        try:
-            response = await self._http.request(
-                method, path, json=json, params=params, headers=headers, timeout=timeout
-            )
-        except httpx.TransportError as exc:
-            raise UpstreamUnavailable(f"{self.service} cannot be reached ({type(exc).__name__})") from exc
-        except httpx.DecodingError as exc:
-            raise UpstreamContractError(f"{self.service} answered with a body that cannot be decoded") from exc
-        if response.is_error:
-            raise self._error(response)
-        return response
+        target = f"{path}?{urlencode(_texts(params), doseq=True)}" if params else path
+        body = None if json is None else dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+        answer = await self._line.ask(method, target, headers, body, within_seconds=timeout_seconds)
+        if answer.is_error:
+            raise self._error(answer.status, answer.body)
+        return answer
 
     async def _pieces(self, path: str) -> AsyncIterator[bytes]:
         """The body of an answer as it comes, for what is too large to be held."""
-        headers = {"X-Request-ID": logs.request_id.get()} if logs.request_id.get() else {}
-        try:
-            async with self._http.stream("GET", path, headers=headers) as response:
-                if response.is_error:
-                    await response.aread()
-                    raise self._error(response)
-                async for piece in response.aiter_bytes():
+        refusal = b""
+        async with aclosing(self._line.pieces(path, _request_id(), within_seconds=TIMEOUT_SECONDS)) as pieces:
+            async for status, piece in pieces:
+                if status >= 400:
+                    refusal += piece
+                elif piece:
                     yield piece
-        except httpx.TransportError as exc:
-            raise UpstreamUnavailable(f"{self.service} cannot be reached ({type(exc).__name__})") from exc
-        except httpx.DecodingError as exc:
-            raise UpstreamContractError(f"{self.service} answered with a body that cannot be decoded") from exc
+        if status >= 400:
+            raise self._error(status, refusal)
 
-    def _error(self, response: httpx.Response) -> FleetError:
+    def _error(self, status: int, body: bytes) -> FleetError:
         try:
-            problem = json.loads(response.content)
+            problem = loads(body)
             known = FleetError.by_code.get(str(problem["type"]).removeprefix("/errors/"))
             detail = str(problem["detail"])
         except (ValueError, KeyError, TypeError):
-            known, detail = None, f"{self.service} answered {response.status_code}"
+            known, detail = None, f"{self.service} answered {status}"
         if known is not None:
             error = known.__new__(known)
             later = response.headers.get("retry-after")
             FleetError.__init__(error, detail, headers={} if later is None else {"Retry-After": later})
             return error
-        if response.status_code >= 500:
+        if status >= 500:
             return UpstreamUnavailable(detail)
-        return UpstreamContractError(f"{self.service} answered {response.status_code}: {detail}")
+        return UpstreamContractError(f"{self.service} answered {status}: {detail}")
+
+
+def _request_id() -> dict[str, str]:
+    return {"X-Request-ID": found} if (found := logs.request_id.get()) else {}
+
+
+def _texts(params: dict[str, Any]) -> dict[str, Any]:
+    """Truth values as JSON writes them."""
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}

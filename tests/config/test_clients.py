@@ -8,6 +8,7 @@ from config.clients.shub import ShubClient
 from config.clients.switch import SwitchClient
 from config.errors import UpstreamContractError
 from config.settings import FleetSettings
+from tests.fakes.line import over
 
 IDS = ["..", ".", "../jobs", "a/b", "a?x=1", "a#b", "%2e%2e", "a b", "\u00f1", "a;b", "a\\b"]
 
@@ -26,7 +27,7 @@ async def test_an_id_is_one_segment_of_the_path(state_dir, secrets, name):
     recorder = Recorder()
     settings = FleetSettings(state_dir=state_dir, _env_file=None)
     shub, switch, hermes_db = (
-        client(settings, secrets, "test", transport=recorder) for client in (ShubClient, SwitchClient, HermesDbClient)
+        client(settings, secrets, "test", line=over(recorder)) for client in (ShubClient, SwitchClient, HermesDbClient)
     )
     for asking in (shub.asset(name), shub.job(name), switch.decision(name), hermes_db.cli(name)):
         with pytest.raises(UpstreamContractError):

@@ -28,6 +28,7 @@ from config.db_schema import DaughterTaskRow as Row
 from config.errors import FleetError
 from config.secrets import FleetSecrets
 from config.settings import FleetSettings
+from tests.fakes.line import over
 from tests.fakes.neighbours import Fake, answer, problem
 
 
@@ -95,7 +96,7 @@ class FakeSpawner(Fake):
 
     async def meet(self, settings: FleetSettings, secrets: FleetSecrets, madre: FastAPI) -> None:
         """Madre has started; so does spawner, the first time."""
-        self.madre = MadreClient(settings, secrets, "spawner", transport=httpx.ASGITransport(madre))
+        self.madre = MadreClient(settings, secrets, "spawner", line=over(httpx.ASGITransport(madre)))
         if self._worker is None:
             self.db = Database(settings.sqlalchemy_url(), "spawner")
             self._worker = asyncio.create_task(self._take_up())

@@ -20,12 +20,13 @@ from config.contracts.hermes_db import (
 )
 from config.errors import Conflict, InvalidRequest, NotFound, TooManyRequests, UpstreamUnavailable
 from hermes_db.main import create_app
+from tests.fakes.line import over
 
 
 @pytest.fixture
 async def client(settings, secrets):
     async with LifespanManager(create_app(settings)) as up:
-        client = HermesDbClient(settings, secrets, "switch", transport=httpx.ASGITransport(up.app))
+        client = HermesDbClient(settings, secrets, "switch", line=over(httpx.ASGITransport(up.app)))
         yield client
         await client.close()
 

@@ -24,6 +24,7 @@ from madre.engine import DbosEngine
 from madre.main import create_app
 from madre.settings import MadreSettings
 from tests.conftest import client_in
+from tests.fakes.line import over
 from tests.fakes.neighbours import FakeHermes, FakeHermesDb, FakeShub, FakeSwitch
 from tests.fakes.spawner import FakeSpawner
 
@@ -102,11 +103,11 @@ async def running(state_dir: Path, neighbours: Neighbours, **settings: Any) -> A
         return Delegation(
             mine,
             ground.secrets,
-            shub=ShubClient(mine, ground.secrets, "madre", transport=neighbours.shub),
-            switch=SwitchClient(mine, ground.secrets, "madre", transport=neighbours.switch),
-            hermes_db=HermesDbClient(mine, ground.secrets, "madre", transport=neighbours.hermes_db),
-            hermes=HermesClient(mine, ground.secrets, "madre", transport=neighbours.hermes),
-            spawner=SpawnerClient(mine, ground.secrets, "madre", transport=neighbours.spawner),
+            shub=ShubClient(mine, ground.secrets, "madre", line=over(neighbours.shub)),
+            switch=SwitchClient(mine, ground.secrets, "madre", line=over(neighbours.switch)),
+            hermes_db=HermesDbClient(mine, ground.secrets, "madre", line=over(neighbours.hermes_db)),
+            hermes=HermesClient(mine, ground.secrets, "madre", line=over(neighbours.hermes)),
+            spawner=SpawnerClient(mine, ground.secrets, "madre", line=over(neighbours.spawner)),
         )
 
     app = create_app(mine, delegation_of=delegation)

@@ -8,6 +8,7 @@ from config.clients.shub import AssetInUse, AssetNotFound, NotFiniteAudio, ShubC
 from config.contracts.common import StatusEnum
 from config.contracts.shub import MixRequest, MixResult
 from config.errors import GrantRefused, IdempotencyConflict, InvalidRequest, JobNotFound
+from tests.fakes.line import over
 from tests.shub.files import BAD_INSIDE, RATE, good, tone
 from tests.shub.signals import write
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def client(shub) -> ShubClient:
     transport = httpx.ASGITransport(shub.app, raise_app_exceptions=False)
-    return ShubClient(shub.settings, shub.secrets, "madre", transport=transport)
+    return ShubClient(shub.settings, shub.secrets, "madre", line=over(transport))
 
 
 async def test_a_whole_session(shub, client, tmp_path):

@@ -18,6 +18,7 @@ from switch.flight import Flight
 from switch.ledger import Ledger
 from switch.policy import Wanted
 from switch.registry import Registry
+from tests.fakes.line import over
 
 
 class HermesDb:
@@ -192,7 +193,7 @@ async def test_the_real_client_speaks_the_contract(settings_of, secrets, db):
         seen.append((request.url.path, [Use.model_validate(one) for one in json.loads(request.content)]))
         return httpx.Response(200, json={"recorded": 1})
 
-    client = HermesDbClient(settings_of(), secrets, "switch", transport=httpx.MockTransport(answer))
+    client = HermesDbClient(settings_of(), secrets, "switch", line=over(httpx.MockTransport(answer)))
     ledger = Ledger(db, client, Registry(db))
     fly(ledger, "answered")
     await ledger.flush()

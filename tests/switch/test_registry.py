@@ -9,6 +9,7 @@ from config.clock import utc_now
 from config.database import Database
 from config.db_schema import CliRow, ModelRow
 from switch.main import create_app
+from tests.fakes.line import over
 from tests.switch.conftest import problem
 
 
@@ -53,7 +54,7 @@ async def test_services_tell_it_through_their_client(settings_of, secrets, regis
     settings = settings_of()
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        client = SwitchClient(settings, secrets, "hermes", transport=httpx.ASGITransport(app))
+        client = SwitchClient(settings, secrets, "hermes", line=over(httpx.ASGITransport(app)))
         await add(registry, ModelRow, **model("kept"))
         assert (await client.registry_changed()).models == 1
         assert (await client.status()).loaded == []
