@@ -47,7 +47,7 @@ from madre.core.models import (
     StatusEnum,
 )
 from madre.core.parser import Outcome, Parser, Question, ask
-from madre.core.runner import JOBS, Runner, scope_of
+from madre.core.runner import JOBS, Runner, scope_of, starting_events
 from madre.errors import (
     ConfirmationRefused,
     PlanNotCancellable,
@@ -370,8 +370,10 @@ class Madre:
                     session, intent_id, status=StatusEnum.DONE, response=plan.response, intent=intent
                 )
             return _reply(plan).model_copy(update={"plan_id": None})
+        is_starting = plan.status is StatusEnum.PENDING
+        plan = self._runner.begun(plan) if is_starting else plan
         confirmation = await self._save(plan, scope)
-        if plan.status is StatusEnum.PENDING:
+        if is_starting:
             await self._runner.start(plan.plan_id, plan)
         return _reply(plan, confirmation=confirmation)
 
@@ -401,9 +403,8 @@ class Madre:
             await repository.save_plan(
                 session, plan, plan_hash=hashed, confirm_hash=confirm_hash, confirm_expires_at=expires_at
             )
-            await repository.add_events(
-                session, plan.plan_id, ("plan_made", {"status": plan.status, "risk": plan.risk})
-            )
+            made = ("plan_made", {"status": plan.status, "risk": plan.risk})
+            await repository.add_events(session, plan.plan_id, made, *starting_events(plan))
             await repository.close_intent(
                 session,
                 plan.intent_id,

@@ -157,6 +157,7 @@ async def save_plan(
         "confirm_hash": confirm_hash,
         "confirm_expires_at": confirm_expires_at,
         "created_at": plan.created_at,
+        "started_at": plan.started_at,
         "finished_at": plan.finished_at,
     }
     await (await connection_of(session)).execute(INSERT_TASK, task)
@@ -172,8 +173,9 @@ async def save_plan(
                     "operation": step.operation,
                     "params": step.params,
                     "status": step.status,
-                    "attempts": 0,
+                    "attempts": step.attempts,
                     "generation": 0,
+                    "started_at": step.started_at,
                 }
                 for position, step in enumerate(plan.steps)
             ],

@@ -12,6 +12,7 @@ does not interrupt that wait: spawner kills her and takes her up again.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,15 @@ log = structlog.get_logger()
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
 PROGRESS_STEP = 0.05
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A step that was just written down as RUNNING for the first time."""
+
+    status: StatusEnum = StatusEnum.RUNNING
+    generation: int = 0
+    result: None = None
 
 
 class Interrupted(Exception):
@@ -80,6 +90,14 @@ class Runner:
             self._fresh.pop(plan_id, None)
             self._carried.discard(plan_id)
             raise
+
+    def begun(self, plan: PlanV2) -> PlanV2:
+        """The plan as it is saved when its first step starts with it, which spares a transaction; as it is, where that one has to wait."""
+        if not plan.steps or plan.steps[0].type is StepType.SPAWN_DAUGHTER or not self._open.is_set():
+            return plan
+        running = {"status": StatusEnum.RUNNING, "started_at": utc_now()}
+        first = plan.steps[0].model_copy(update={**running, "attempts": 1})
+        return plan.model_copy(update={**running, "steps": [first, *plan.steps[1:]]})
 
     def is_carrying(self, plan_id: str) -> bool:
         """Whether this plan, started fresh, has not ended yet: `watch` will tell of its end."""
@@ -173,6 +191,7 @@ class Runner:
         body.add_done_callback(self._bodies.discard)
         body.add_done_callback(lambda _: self._carried.discard(plan_id))
         plan, is_confirmed = self._fresh.pop(plan_id, None), False
+        is_begun = plan is not None and plan.status is StatusEnum.RUNNING
         if plan is None:
             async with self._db.read() as session:
                 plan = await repository.plan_of(session, plan_id)
@@ -183,21 +202,36 @@ class Runner:
         results: dict[str, dict[str, Any]] = {}
         for number, step in enumerate(plan.steps):
             is_last = number == len(plan.steps) - 1
-            result = await self._step(plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
+            result = await self._step(
+                plan, step, results, is_last=is_last, is_confirmed=is_confirmed, is_begun=is_begun and number == 0
+            )
             if result is None:
                 return
             results[step.step_id] = result
 
     async def _step(
-        self, plan: PlanV2, step: StepV2, results: dict[str, Any], *, is_last: bool, is_confirmed: bool
+        self,
+        plan: PlanV2,
+        step: StepV2,
+        results: dict[str, Any],
+        *,
+        is_last: bool,
+        is_confirmed: bool,
+        is_begun: bool = False,
     ) -> dict[str, Any] | None:
-        """Ask for one step until it is done, and give its result; None when it has failed for good or the plan is cancelled."""
+        """Ask for one step until it is done, and give its result; None when it has failed for good or the plan is cancelled.
+
+        `is_begun` says that the step was saved as RUNNING just now, with its plan.
+        """
         if step.type is StepType.SPAWN_DAUGHTER:
             return await self._daughter(plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
         attempt, key, first_asked = 0, "", utc_now()
         while True:
-            await self._open.wait()
-            begun = await self._begin(plan, step)
+            if not self._open.is_set():
+                await self._open.wait()
+                is_begun = False  # the halt may have lasted: look whether it was cancelled meanwhile
+            begun: Any = Begun() if is_begun else await self._begin(plan, step)
+            is_begun = False
             if begun is None:
                 await self._delegation.abandon(key)  # cancelled between two attempts: the job may be there still
                 return None
@@ -359,14 +393,12 @@ class Runner:
             now = utc_now()
             begun = {"status": StatusEnum.RUNNING, "started_at": row.started_at or now, "attempts": row.attempts + 1}
             await repository.update_step(session, plan.plan_id, step.step_id, **begun)
-            events: list[tuple[str, dict[str, Any]]] = []
+            started: list[tuple[str, dict[str, Any]]] = []
             if task.status != StatusEnum.RUNNING:
                 running = {"status": StatusEnum.RUNNING, "started_at": task.started_at or now}
                 await repository.update_task(session, plan.plan_id, **running)
-                if task.started_at is None:
-                    events.append(("plan_started", {}))
-            events.append(("step_started", {"step_id": step.step_id, "operation": step.operation}))
-            await repository.add_events(session, plan.plan_id, *events)
+                started = [("plan_started", {})] if task.started_at is None else []
+            await repository.add_events(session, plan.plan_id, *started, _step_started(step))
         self.announce(plan.plan_id)
         return row
 
@@ -407,7 +439,7 @@ class Runner:
                 session,
                 plan.plan_id,
                 *started,
-                ("step_started", {"step_id": step.step_id, "operation": step.operation}),
+                _step_started(step),
                 ("step_waiting", about),
             )
         self.announce(plan.plan_id)
@@ -602,6 +634,15 @@ def artifacts_of(steps: list[StepV2]) -> list[dict[str, Any]]:
 def scope_of(caller: str, session_id: str) -> str:
     """Where a session's context is kept: sessions of different callers never meet, even under one name."""
     return f"{caller}/{session_id}"
+
+
+def starting_events(plan: PlanV2) -> list[tuple[str, dict[str, Any]]]:
+    """What is told of a plan that is saved as RUNNING, with its first step."""
+    return [("plan_started", {}), _step_started(plan.steps[0])] if plan.status is StatusEnum.RUNNING else []
+
+
+def _step_started(step: StepV2) -> tuple[str, dict[str, Any]]:
+    return "step_started", {"step_id": step.step_id, "operation": step.operation}
 
 
 def _is_question_unanswered(plan: PlanV2, error: FleetError) -> bool:
