@@ -202,7 +202,7 @@ class _Prepared:
             for place, column in enumerate(columns)
             if (convert := column.type._cached_result_processor(dialect, None)) is not None
         ]
-        self._row: Any = namedtuple("Row", [column.keyname for column in columns], rename=True)  # type: ignore[misc]
+        self._row = _row_class([column.keyname for column in columns])
 
     def bound(self, values: Values) -> list[Any]:
         """The values in the order of the text. Raises KeyError for one that is missing."""
@@ -217,6 +217,12 @@ class _Prepared:
         for place, convert in self._out:
             values[place] = convert(values[place])
         return self._row._make(values)
+
+
+def _row_class(names: list[str]) -> Any:
+    """Rows with these columns, as SQLAlchemy's: by name, by place, and as a mapping."""
+    plain: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+    return type("Row", (plain,), {"__slots__": (), "_mapping": property(plain._asdict)})
 
 
 @lru_cache(maxsize=512)

@@ -387,11 +387,13 @@ async def _window(
     if "search" in asked:
         asked = asked | {"search": _escaped(asked["search"])}
     places = {"after": window.after, "most": window.most}
-    rows = (await connection.execute(listing.page, asked | places)).mappings().all()
+    rows = [row._mapping for row in await connection.execute(listing.page, asked | places)]
     if rows:
         read = [{**row, **{name: from_json(row[name]) for name in listing.json}} for row in rows]
         return [shape.model_validate(row) for row in read], rows[0]["in_all"]
-    return [], 0 if window.after == 0 else await connection.scalar(listing.count, asked) or 0
+    if window.after == 0:
+        return [], 0
+    return [], (await connection.execute(listing.count, asked)).scalar_one_or_none() or 0
 
 
 def _active_and_not(table: Table) -> tuple[ColumnElement[int], ColumnElement[int]]:

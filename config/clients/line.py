@@ -17,6 +17,8 @@ REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 class Answer(NamedTuple):
     status: int
     body: bytes
+    retry_after: str | None = None
+    """What its Retry-After header says."""
 
     @property
     def is_error(self) -> bool:
@@ -73,7 +75,8 @@ class FleetLine:
                 size_bytes += len(piece)
                 if size_bytes > MOST_ANSWER:
                     raise UpstreamContractError(f"{self._service} answered with more than {MOST_ANSWER} bytes")
-            return Answer(exchange.status, parts[0] if len(parts) == 1 else b"".join(parts))
+            later = next((value.decode("latin-1") for name, value in exchange.headers if name == b"retry-after"), None)
+            return Answer(exchange.status, parts[0] if len(parts) == 1 else b"".join(parts), later)
         finally:
             exchange.release()
 

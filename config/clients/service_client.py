@@ -92,7 +92,7 @@ class ServiceClient:
         body = None if json is None else dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         answer = await self._line.ask(method, target, headers, body, within_seconds=timeout_seconds)
         if answer.is_error:
-            raise self._error(answer.status, answer.body)
+            raise self._error(answer)
         return answer
 
     async def _pieces(self, path: str) -> AsyncIterator[bytes]:
@@ -105,23 +105,23 @@ class ServiceClient:
                 elif piece:
                     yield piece
         if status >= 400:
-            raise self._error(status, refusal)
+            raise self._error(Answer(status, refusal))
 
-    def _error(self, status: int, body: bytes) -> FleetError:
+    def _error(self, answer: Answer) -> FleetError:
         try:
-            problem = loads(body)
+            problem = loads(answer.body)
             known = FleetError.by_code.get(str(problem["type"]).removeprefix("/errors/"))
             detail = str(problem["detail"])
         except (ValueError, KeyError, TypeError):
-            known, detail = None, f"{self.service} answered {status}"
+            known, detail = None, f"{self.service} answered {answer.status}"
         if known is not None:
             error = known.__new__(known)
-            later = response.headers.get("retry-after")
-            FleetError.__init__(error, detail, headers={} if later is None else {"Retry-After": later})
+            headers = {} if answer.retry_after is None else {"Retry-After": answer.retry_after}
+            FleetError.__init__(error, detail, headers=headers)
             return error
-        if status >= 500:
+        if answer.status >= 500:
             return UpstreamUnavailable(detail)
-        return UpstreamContractError(f"{self.service} answered {status}: {detail}")
+        return UpstreamContractError(f"{self.service} answered {answer.status}: {detail}")
 
 
 def _request_id() -> dict[str, str]:

@@ -33,7 +33,7 @@ class HttpxLine:
             raise UpstreamUnavailable(f"{self._service} cannot be reached ({type(exc).__name__})") from exc
         except httpx.DecodingError as exc:  # the real line leaves a body as it came, and then it is nobody's contract
             raise UpstreamContractError(f"{self._service} answered with a body that cannot be decoded") from exc
-        return Answer(response.status_code, response.content)
+        return Answer(response.status_code, response.content, response.headers.get("retry-after"))
 
     async def pieces(
         self, target: str, headers: Mapping[str, str], *, within_seconds: float

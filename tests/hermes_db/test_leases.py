@@ -8,6 +8,7 @@ import pytest
 from config.clients.hermes_db import HermesDbClient
 from config.contracts.hermes_db import LeaseNew, LeaseReturn
 from config.errors import TooManyRequests
+from tests.fakes.line import over
 from tests.hermes_db.answers import problem
 from tests.hermes_db.conftest import NOON, HermesDb
 
@@ -147,7 +148,7 @@ async def test_turns_stand_after_a_restart(hermes_db_at):
 async def test_the_typed_client_takes_turns_and_hears_when_to_come_again(hermes_db):
     await tool(hermes_db, "g++", max_concurrent=1)
     client = HermesDbClient(
-        hermes_db.settings, hermes_db.secrets, "switch", transport=hermes_db.client_at("127.0.0.1")._transport
+        hermes_db.settings, hermes_db.secrets, "switch", line=over(hermes_db.client_at("127.0.0.1")._transport)
     )
     lease = await client.take_cli("g++", LeaseNew(lease_seconds=90), idempotency_key="k")
     with pytest.raises(TooManyRequests, match="max_concurrent") as refusal:
