@@ -6,10 +6,13 @@ wait runs in a thread: BEGIN IMMEDIATE when another process is writing, and thos
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+
+import structlog
 
 BEGIN_WRITE = "BEGIN IMMEDIATE"
 CACHED_STATEMENTS = 512
@@ -19,6 +22,8 @@ MOST_PAGES_IN_WAL = 8_000
 """Pages at which SQLite does it by itself, inside a COMMIT: reached only by few and large rows."""
 
 Value = TypeVar("Value")
+
+log = structlog.get_logger()
 
 
 class InlineCursor:
@@ -124,7 +129,12 @@ class InlineConnection:
 
     def _commit_and_checkpoint(self) -> None:
         self.raw.commit()
-        self.raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        try:
+            self.raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (
+            sqlite3.Error
+        ) as exc:  # such as a full disk: what was committed stands, in the WAL, and a later checkpoint moves it
+            log.warning("wal_not_checkpointed", error=str(exc))
 
     async def rollback(self) -> None:
         self.raw.rollback()
@@ -151,5 +161,9 @@ class InlineConnection:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            await asyncio.wait([running])  # never leave a thread inside a connection that somebody else will use
+            while not running.done():  # never leave a thread inside a connection that somebody else will use
+                with contextlib.suppress(asyncio.CancelledError):  # who cancels twice waits all the same
+                    await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # nobody else will look at it
             raise

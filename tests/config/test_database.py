@@ -1,6 +1,7 @@
 """The one way to the database: who may write what, and that nothing written is lost."""
 
 import asyncio
+import resource
 import sqlite3
 
 import pytest
@@ -11,6 +12,7 @@ from config.clock import utc_now
 from config.database import on_commit
 from config.db_schema import EVERYONE, OWNERS, Base, ContextRow, SpecialtyRow
 from config.errors import StorageFull
+from config.sqlite_driver import ROWS_TO_CHECKPOINT
 
 REFUSED = ("not authorized", "prohibited", "permission denied", "must be owner")
 
@@ -236,6 +238,61 @@ async def test_a_full_disk_is_told_and_nothing_is_changed(open_sqlite_as):
         async with db.write() as session:
             session.add(ContextRow(scope="test", key="a", value={"much": "x" * 1_000_000}, updated_at=utc_now()))
     assert await count(db) == 0
+
+
+async def test_a_commit_stands_although_the_database_file_cannot_grow(open_sqlite_as, state_dir):
+    db, told = open_sqlite_as("madre"), []
+
+    async def note() -> None:
+        told.append(True)
+
+    async def fill(rows: int, key: str, letters: int) -> None:
+        async with db.write() as session:
+            on_commit(session, note)
+            session.add_all(row(f"{key}{number}") for number in range(rows))
+            session.add(ContextRow(scope="test", key=key, value={"much": "x" * letters}, updated_at=utc_now()))
+
+    await fill(ROWS_TO_CHECKPOINT, "large", 1_000_000)  # a WAL that is larger than what comes next
+    size = (state_dir / "vx11.db").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        await fill(ROWS_TO_CHECKPOINT, "next", 500_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (await count(db), len(told)) == (2 * ROWS_TO_CHECKPOINT + 2, 2)
+    assert (state_dir / "vx11.db").stat().st_size == size  # it was tried, and did not work
+    await fill(ROWS_TO_CHECKPOINT, "last", 1)
+    assert (state_dir / "vx11.db").stat().st_size > size
+
+
+async def test_who_is_cancelled_twice_while_it_waits_for_its_turn_leaves_the_connection_to_the_next(
+    open_sqlite_as, state_dir
+):
+    db = open_sqlite_as("madre")
+    async with db.write():
+        pass
+    other = sqlite3.connect(state_dir / "vx11.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def write() -> None:
+        async with db.write() as session:
+            session.add(row("a"))
+
+    waiting = asyncio.create_task(write())
+    while db._writing_lane.driver._thread is None:  # it waits there
+        await asyncio.sleep(0.001)
+    for _ in range(2):
+        waiting.cancel()
+        for _ in range(5):  # turns of the loop, for the cancel to come through
+            await asyncio.sleep(0)
+    assert not waiting.done()  # the thread is still inside
+    other.execute("ROLLBACK")
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await write()
+    assert await count(db) == 1
+    other.close()
 
 
 async def test_a_lock_that_is_never_given_back_ends_the_waiting(open_sqlite_as, state_dir, monkeypatch):
