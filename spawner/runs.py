@@ -113,6 +113,8 @@ class Runs:
         """The job with its folder filled; None when it was killed before that was done."""
         loop = asyncio.get_running_loop()
         folder, spool = await loop.run_in_executor(None, self.folders.make, spawn_id, uid)
+        if run.killed is not None:  # meanwhile, when there was nothing yet that a kill could end
+            return None
         if request.files or admitted.copies is not None:
             most_bytes = admitted.limits.max_disk_mb * MIB
             run.preparing = asyncio.ensure_future(

@@ -1,6 +1,6 @@
 """The base of the typed clients: who asks, time-outs, and a neighbour's errors turned back into our classes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from json import dumps, loads
 from typing import Any, TypeVar
@@ -95,7 +95,7 @@ class ServiceClient:
             raise self._error(answer)
         return answer
 
-    async def _pieces(self, path: str) -> AsyncIterator[bytes]:
+    async def _pieces(self, path: str) -> AsyncGenerator[bytes, None]:
         """The body of an answer as it comes, for what is too large to be held."""
         refusal = b""
         async with aclosing(self._line.pieces(path, _request_id(), within_seconds=TIMEOUT_SECONDS)) as pieces:

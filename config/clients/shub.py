@@ -1,6 +1,7 @@
 """How to ask shub."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from config.clients.service_client import ServiceClient, segment
@@ -23,10 +24,11 @@ class ShubClient(ServiceClient):
         params = {"limit": limit} | ({"cursor": cursor} if cursor else {})
         return await self._get("/shub/assets", Page[Asset], params=params)
 
-    async def content(self, asset_id: str) -> AsyncIterator[bytes]:
+    async def content(self, asset_id: str) -> AsyncGenerator[bytes, None]:
         """The bytes of a file, in pieces as they come. Raises AssetNotFound before the first."""
-        async for piece in self._pieces(f"/shub/assets/{segment(asset_id)}/content"):
-            yield piece
+        async with aclosing(self._pieces(f"/shub/assets/{segment(asset_id)}/content")) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def analyze(
         self,

@@ -19,6 +19,8 @@ from hermes.clis.registration import Changes, Here, changes
 from hermes.clis.versions import Versions, ask_all, key_of
 from hermes.settings import HermesSettings
 
+FIRST_ROUND_SECONDS = 15.0
+"""After a start, while the rest of the fleet is starting too: dozens of programs are run then. Who asks for a scan does not wait."""
 AGAIN_SECONDS = 30.0
 """After a round that failed, most often because hermes_db was not up yet."""
 
@@ -46,7 +48,7 @@ class Tools:
     async def open(self) -> None:
         await asyncio.to_thread(self._versions.load)
         if self._interval_seconds:
-            await self.scan()
+            await self._look_around()
         self._rounds = asyncio.create_task(self._go_round(), name="clis")
 
     async def close(self) -> None:
@@ -117,7 +119,7 @@ class Tools:
 
     async def _go_round(self) -> None:
         """Top of the background task: a round that fails is told in the log and tried again, sooner than the next."""
-        wait_seconds: float | None = None
+        wait_seconds = FIRST_ROUND_SECONDS if self._interval_seconds else None
         while True:
             try:
                 async with asyncio.timeout(wait_seconds):

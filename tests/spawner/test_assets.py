@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from config.clients.shub import ShubClient
+from tests.fakes.line import over
 
 CONTENT = bytes(range(256)) * 2000
 
@@ -19,10 +20,10 @@ def shub_says(monkeypatch):
     def say(answer_of) -> None:
         init = ShubClient.__init__
 
-        def with_transport(self, *args, **options):
-            init(self, *args, **(options | {"transport": httpx.MockTransport(answer_of)}))
+        def with_line(self, *args, **options):
+            init(self, *args, **(options | {"line": over(httpx.MockTransport(answer_of))}))
 
-        monkeypatch.setattr(ShubClient, "__init__", with_transport)
+        monkeypatch.setattr(ShubClient, "__init__", with_line)
 
     return say
 

@@ -14,7 +14,7 @@ from tests.spawner.abuse.cases import (
 )
 
 FEW = {"max_processes": 16, "timeout_seconds": 2}
-BOMB = FEW | {"timeout_seconds": 1}  # it is all there at once, and takes both processors until its end
+BOMB = FEW | {"timeout_seconds": 2}  # it is all there at once, and takes both processors until its end
 NEVER_ENDS = "import time\nwhile True:\n    time.sleep(1)\n"
 
 PROCESSES = [
