@@ -6,6 +6,7 @@ flag off: the kernel locks the flags of mounts that come from a user namespace a
 """
 
 import ctypes
+import errno
 import os
 import stat
 from pathlib import Path
@@ -51,6 +52,7 @@ def make_root(at: Path, arguments: tuple[str, ...], etc: Path) -> None:
 
     `arguments`: /usr and what belongs to it, as bwrap would be told. Raises OSError; then nothing stays there.
     """
+    at = at.resolve(strict=True)  # as the kernel names it: by that name what is mounted below it is found again
     try:
         _make_root(at, arguments, etc)
     except OSError:
@@ -62,7 +64,7 @@ def _make_root(at: Path, arguments: tuple[str, ...], etc: Path) -> None:
     _mount("tmpfs", at, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     for name in MOUNT_POINTS:
         (at / name).mkdir()
-    words = iter((*arguments, "--ro-bind", str(etc), "/etc"))
+    words, bound = iter((*arguments, "--ro-bind", str(etc), "/etc")), set[str]()
     for option, source, target in zip(words, words, words, strict=True):
         here = at / target.lstrip("/")
         if option == "--symlink":
@@ -70,10 +72,14 @@ def _make_root(at: Path, arguments: tuple[str, ...], etc: Path) -> None:
         else:
             here.mkdir()
             _mount(source, here, None, MS_BIND | MS_REC)
+            bound.add(str(here))
     for where, _kind, options in _mounted():
         if where.startswith(f"{at}/"):
             noexec = MS_NOEXEC if "noexec" in options else 0
             _mount(None, Path(where), None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | noexec)
+            bound.discard(where)
+    if bound:  # never a sandbox in which they can be written to
+        raise OSError(errno.ENOENT, "not among the mounts", ", ".join(sorted(bound)))
     dev = at / "dev"
     _mount("tmpfs", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755")
     for name in ("shm", "pts"):
