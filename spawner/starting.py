@@ -106,6 +106,11 @@ class Hand(threading.Thread):
             log.info("no_prepared_root", error=str(refused))
             return None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it could not become what it should be; it never will."""
+        return self._refused is not None
+
     async def call(self, function: Callable[[], Result]) -> Result:
         """What `function` gives when this thread calls it. Raises what it raises, or the OSError of taking on the uid."""
         loop = asyncio.get_running_loop()
@@ -187,7 +192,7 @@ class Starters:
             yield hand
         finally:
             self._busy.discard(hand)
-            if self._mounts is not None and seen == self._mounts.changes:
+            if self._mounts is not None and seen == self._mounts.changes and not hand.is_refused:
                 idle.append(hand)
             else:
                 hand.stop()
