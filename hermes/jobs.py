@@ -229,7 +229,7 @@ class Jobs:
                 seen = number
                 yield Event(str(number), job.status.lower(), job.model_dump(mode="json"))
             if job.status.is_final:
-                self._changed.pop(job_id, None)
+                self._tell(job_id)  # others who follow it may wait for the same word
                 return
             await changed.wait()
 
