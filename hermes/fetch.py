@@ -10,6 +10,7 @@ import http.client
 import os
 import re
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -34,6 +35,10 @@ MOST_WRONG = 2
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.25, 30.0
 LONGEST_WISH_SECONDS = 300.0  # the longest Retry-After that is waited for
 SHOULD_COME_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+CRAWL_SECONDS, CRAWL_BYTES = 60.0, 60 * 1024
+"""What comes slower than so many bytes in that time has broken off."""
+LEAST_FREE_BYTES = 16 * MIB
+"""Where others fill the disk meanwhile: what the database needs to tell how it ended."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -159,9 +164,14 @@ class Fetch:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise DownloadBroken(f"the server of {self._wanted.path} cannot prove who it is: {cause}") from exc
             raise _Interrupted(_told(cause)) from exc
+        except ValueError as exc:  # a number without end, an address or a header that none can be
+            raise DownloadBroken(
+                f"{self._wanted.path}: the server answers what cannot be an answer ({type(exc).__name__})"
+            ) from exc
 
     def _take(self, answer: http.client.HTTPResponse, file: int, digests: "_Digests") -> None:
         size = self._wanted.size_bytes
+        since, had = time.monotonic(), self.done_bytes
         while piece := answer.read1(PIECE_BYTES):  # what is there, without waiting for more: a kill shall lose little
             if self._line.is_stopped:
                 raise Stopped
@@ -172,6 +182,11 @@ class Fetch:
             while left:  # a file takes less than all of it when the disk fills up
                 left = left[os.write(file, left) :]
             self.done_bytes += len(piece)
+            _require_room(file)
+            if (now := time.monotonic()) - since >= CRAWL_SECONDS:
+                if self.done_bytes - had < CRAWL_BYTES:  # a drop now and then would hold a place for ever
+                    raise _Interrupted(f"only {self.done_bytes - had} bytes came in {now - since:.0f} s")
+                since, had = now, self.done_bytes
         if self.done_bytes < size:
             raise _Interrupted(f"it broke off after {self.done_bytes} of {size} bytes")
 
@@ -179,7 +194,9 @@ class Fetch:
         """Raises _Wrong for an answer that says itself that it is something else."""
         size = self._wanted.size_bytes
         if answer.status == 206:
-            found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
+            found = re.fullmatch(
+                r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", answer.headers.get("Content-Range", "")
+            )
             if found is None or int(found[1]) != self.done_bytes:
                 raise _Wrong("another part than the one that was asked for came")
             if found[3] not in ("*", str(size)):
@@ -281,6 +298,12 @@ class _Digests:
             raise _Wrong(f"its SHA-256 is {self.sha256}, the hub lists {self._wanted.sha256}")
         if self._git is not None and self._git.hexdigest() != self._wanted.git_oid:
             raise _Wrong(f"its git hash is {self._git.hexdigest()}, the hub lists {self._wanted.git_oid}")
+
+
+def _require_room(file: int) -> None:
+    disk = os.fstatvfs(file)
+    if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
+        raise OSError(errno.ENOSPC, "hardly any room is left")
 
 
 def redirected(url: str, location: str) -> str:

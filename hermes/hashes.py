@@ -18,8 +18,11 @@ def sha256_of(path: Path) -> str:
 
 def git_oid_of(path: Path) -> str:
     """The SHA-1 that git, and so the hub, knows a file by: of `blob <size>\\0` and its content."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\x00" % len(content) + content, usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(b"blob %d\x00" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def sha256_of_list(files: Iterable[Mapping[str, Any]]) -> str:

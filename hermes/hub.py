@@ -257,11 +257,11 @@ def _rate_limited(headers: Mapping[str, str], about: str) -> HubRateLimited:
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """How long a 429 or 503 asks to wait: `RateLimit` of the hub, or `Retry-After` in seconds or as a date. Names in lower case."""
     if found := _RATE_LIMIT.search(headers.get("ratelimit", "")):
-        return float(found[1])
+        return float(found[1][:9])
     told = headers.get("retry-after", "").strip()
     if told.isdecimal():
         return float(told[:9])
     try:
         return max(0.0, (parsedate_to_datetime(told) - utc_now()).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -123,11 +123,13 @@ def _require_whole(model_id: str, version: Version) -> None:
 
 
 def _refuse_overlapping(files: Iterable[HubFile]) -> None:
-    """Raises FileRefused where one file's name is another's folder."""
+    """Raises FileRefused where one file's name is another's folder, or where a folder is hidden."""
     names = {file.path for file in files}
     folders = {path[:at] for path in names for at, char in enumerate(path) if char == "/"}
     if both := sorted(names & folders):
         raise FileRefused(f"{both[0]} is the name of a file and of a folder")
+    if hidden := sorted(folder for folder in folders if basename(folder).startswith(".")):
+        raise FileRefused(f"{hidden[0]} is a hidden folder: one of that name may be ours")
 
 
 def _choice(version: Version) -> dict[str, Any]:

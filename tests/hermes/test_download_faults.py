@@ -159,6 +159,13 @@ async def test_circles_and_addresses_that_are_none_end_the_download(hermes, hub)
     hub.inject("*/resolve/*", "status", status=302, headers={"Location": "file:///etc/passwd"})
     job = await outcome(hermes, "circle/file")
     assert "not an address to fetch from" in job["error"]
+    for number, location in enumerate(
+        ("http://[bad", "http://a..b/x", f"http://{'x' * 70}/", "http://127.0.0.1:99999/")
+    ):
+        hub.add(f"circle/no{number}", {FILE: CONTENT})
+        hub.inject("*/resolve/*", "status", status=302, headers={"Location": location})
+        job = await outcome(hermes, f"circle/no{number}")
+        assert job["error"].startswith("download_broken: "), (location, job["error"])
 
 
 async def test_a_redirect_never_leads_from_https_to_http():
@@ -183,6 +190,39 @@ async def test_slow_is_not_silent(hermes_at, hub):
     async with hermes_at(hermes_hub_timeout=0.5) as hermes:
         job = await outcome(hermes, "slow/two")
     assert job["status"] == "DONE", job["error"]
+
+
+async def test_a_hub_that_lets_fall_a_drop_now_and_then_is_given_up_and_asking_again_goes_on(hermes, hub, monkeypatch):
+    hub.add("slow/drops", {FILE: CONTENT})
+    monkeypatch.setattr(fetch, "CRAWL_SECONDS", 0.0)
+    monkeypatch.setattr(fetch, "CRAWL_BYTES", 2**40)
+    fault = hub.inject("/cdn/*", "slow", pause_seconds=0.0)
+    large = gguf(parameters=1024 * 1024, seed=5)
+    hub.add("slow/drops", {FILE: large})
+    job = await outcome(hermes, "slow/drops")
+    assert job["error"].startswith("download_broken: ")
+    assert "bytes came in" in job["error"]
+    monkeypatch.setattr(fetch, "CRAWL_BYTES", 0)
+    fault.times = 0
+    job = await outcome(hermes, "slow/drops")
+    assert job["status"] == "DONE", job["error"]
+    assert hub.requests("/cdn/*")[-1].range is not None
+
+
+async def test_a_disk_that_others_fill_meanwhile_ends_the_download_while_there_is_room_to_tell(
+    hermes, hub, monkeypatch
+):
+    hub.add("large/meanwhile", {FILE: CONTENT})
+    monkeypatch.setattr(fetch, "LEAST_FREE_BYTES", 2**62)
+    job = await outcome(hermes, "large/meanwhile")
+    assert job["error"].startswith("storage_full: ")
+    await require_nothing_seen(hermes, "large/meanwhile")
+
+
+async def test_a_folder_with_the_name_of_our_own_record_is_refused(hermes, hub):
+    hub.add("liar/record", {f".vx11.json/{FILE}": CONTENT})
+    answer = await hermes.http.post("/hermes/download", json={"model_id": "liar/record"})
+    assert "hidden folder" in problem(answer, 422, "file_refused")["detail"]
 
 
 async def test_a_gated_model_says_where_its_licence_is_accepted(hermes, hub):

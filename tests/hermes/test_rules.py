@@ -8,6 +8,7 @@ import pytest
 from config.contracts.hermes import HubFile
 from config.settings import MIB
 from hermes import machine
+from hermes.hub import retry_after_seconds
 from hermes.improvements import wait_after
 from hermes.machine import Room, fit_of
 from hermes.openrouter import price
@@ -189,3 +190,17 @@ def test_the_real_machine_has_memory_and_disk(tmp_path):
     free = machine.room(tmp_path / "not" / "there" / "yet")
     assert free.memory_bytes > 0
     assert free.disk_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"ratelimit": '"api";r=0;t=55'}, 55.0),
+        ({"retry-after": f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}"}, None),
+        ({"retry-after": "Mon, 01 Jan 2024 00:00:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+    ],
+)
+def test_how_long_a_hub_asks_to_wait_is_read_from_whatever_it_says(headers, seconds):
+    assert retry_after_seconds(headers) == seconds
