@@ -63,7 +63,7 @@ class OpenRouter:
                 rows = await self._rows(http)
         except TimeoutError:
             raise self._unavailable(f"did not answer within {self._seconds:g} s") from None
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise self._unavailable(f"cannot be reached ({type(exc).__name__})") from exc
         found = [model for row in rows if (model := read_row(row)) is not None]
         if rows and not found:
@@ -96,8 +96,8 @@ class OpenRouter:
                 if len(content) > LARGEST_ANSWER_BYTES:
                     raise self._unavailable("sends more than a catalogue can hold")
         try:
-            body = json.loads(content)
-        except ValueError as exc:
+            body = await asyncio.to_thread(json.loads, content)
+        except (ValueError, RecursionError) as exc:
             raise self._unavailable("answers what is not JSON") from exc
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise self._unavailable("answers what is no catalogue")
@@ -109,9 +109,13 @@ class OpenRouter:
         following = links.get("next") if isinstance(links, dict) else None
         if not isinstance(following, str) or not following:
             return None
-        url = urljoin(page, following)
-        if urlsplit(url)[:2] != urlsplit(self._url)[:2]:
-            log.warning("catalogue_leads_away", host=urlsplit(url).netloc[:200])
+        try:
+            url = urljoin(page, following)
+            is_here = urlsplit(url)[:2] == urlsplit(self._url)[:2]
+        except ValueError:  # what urllib takes for no address
+            is_here = False
+        if not is_here:
+            log.warning("catalogue_leads_away", to=following[:200])
             return None
         return url
 

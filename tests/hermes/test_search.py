@@ -1,6 +1,7 @@
 """Searching: the real client against a hub on a real socket, and a catalogue."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -254,6 +255,15 @@ async def test_the_catalogue_does_not_lead_to_another_host(hermes_at, hub, openr
     openrouter.answer = (200, body, {})
     async with hermes_at() as hermes:
         assert names(await search(hermes, source="openrouter")) == ["far/code"]
+        for following in ("http://[bad", f"{openrouter.url}:x/", f"{openrouter.url}/\x01"):
+            openrouter.answer = (
+                200,
+                json.dumps({"data": [{"id": "far/code"}], "links": {"next": following}}).encode(),
+                {},
+            )
+            hermes.app.state.search._openrouter._kept = None
+            answer = await hermes.http.post("/hermes/search", json={"query": "code", "source": "openrouter"})
+            assert answer.status_code in (200, 503), answer.text
     assert hub.asked == []
 
 
@@ -267,6 +277,7 @@ async def test_a_catalogue_that_fails_is_a_warning_and_alone_it_is_the_error(her
             (200, b"<html>"),
             (200, b'{"data": {}}'),
             (200, b'{"data": [1, 2]}'),
+            (200, b"[" * 200_000),
         ):
             openrouter.answer = (status, body, {"Location": "/", "Retry-After": "9"})
             found = await search(hermes)
@@ -285,6 +296,13 @@ async def test_a_catalogue_that_fails_is_a_warning_and_alone_it_is_the_error(her
         ("status", {"status": 503}, 503, "hub_unreachable", "503"),
         ("status", {"status": 429, "headers": {"Retry-After": "3000"}}, 429, "hub_rate_limited", "3000 s"),
         ("status", {"status": 429, "headers": {"RateLimit": '"api";r=0;t=55'}}, 429, "hub_rate_limited", "55 s"),
+        (
+            "status",
+            {"status": 429, "headers": {"RateLimit": f"r=0;t={'9' * 400}"}},
+            429,
+            "hub_rate_limited",
+            "999999999 s",
+        ),
         ("redirect_loop", {}, 502, "hub_broken", "circles"),
         ("not_json", {}, 502, "hub_broken", "VX11_HERMES_HUB_URL"),
         ("nonsense", {"body": b'{"hello": "world"}'}, 502, "hub_broken", "no hub answers"),
