@@ -74,9 +74,13 @@ async def look_at_pages(cli_name: str, settings: HermesSettings) -> DiscoveredCl
         if not report.pages:
             raise BrowserBroken(report.broken)
         findings.warn("browser", "browser_broken", report.broken)
-    for page in report.pages:
-        _tell(findings, page, names)
+    await asyncio.to_thread(_tell_all, findings, report.pages, names)  # pages may have a million lines
     return findings.result()
+
+
+def _tell_all(findings: Findings, pages: Sequence[Seen], names: Sequence[str]) -> None:
+    for page in pages:
+        _tell(findings, page, names)
 
 
 def _tell(findings: Findings, page: Seen, names: Sequence[str]) -> None:

@@ -63,6 +63,8 @@ class Documents:
             raise Unread("index_late", f"{host_of(url)} did not answer within {self._limit_seconds:g} seconds") from exc
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             raise Unread("index_unreachable", f"{host_of(url)} cannot be read ({type(exc).__name__})") from exc
+        except ValueError as exc:  # a redirect to what is no address
+            raise Unread("index_wrong", f"{host_of(url)} leads to something that is not an address") from exc
         except Refused as exc:
             raise Unread("host_not_allowed", f"{exc}; VX11_HERMES_DISCOVER_HOSTS can name it") from exc
 

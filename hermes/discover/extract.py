@@ -25,13 +25,18 @@ _MANAGERS: tuple[tuple[str, str], ...] = (
     ("cargo", rf"\bcargo\s+(?:b?install){_OPTIONS}(?P<what>.+)"),
     ("go", rf"\bgo\s+install{_OPTIONS}(?P<what>.+)"),
     ("docker", rf"\b(?:docker|podman)\s+(?:pull|run){_OPTIONS}(?P<what>.+)"),
-    ("script", r"\b(?:curl|wget)\b(?P<what>[^|]*https?://[^|]+)\|\s*(?:sudo\s+)?(?:env\s+\S+\s+)*(?:ba|z|da)?sh\b"),
+    (
+        "script",
+        r"\b(?:curl|wget)\b(?=[^|]*+\|)(?=[^|]*https?://[^|])(?P<what>[^|]++)\|\s*(?:sudo\s+)?(?:env\s+\S+\s+)*+(?:ba|z|da)?sh\b",
+    ),
     ("script", r"\b(?:ba|z)?sh\s+(?:-c\s+\"\$|<)\((?:curl|wget)(?P<what>.+)"),
 )
 MANAGERS = tuple((name, re.compile(pattern)) for name, pattern in _MANAGERS)
 
 _PROMPT = re.compile(r"^\s*(?:[$#>%❯]\s+|PS>\s*)+")
 _COMMENT = re.compile(r"\s+#\s.*$")
+_BLANKS = re.compile(r"[^\S\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]++")
+_GOES_ON = re.compile(r" ?\\\r?\n ?")
 _END = re.compile(r"\s(?:&&|\|\||;|\|)\s?|;$")
 
 
@@ -53,6 +58,8 @@ def install_commands(block: str, names: Iterable[str], page_url: str) -> Iterato
     wanted = {name.lower() for name in names}
     bonus = 0.15 if is_about(page_url, wanted) else 0.0
     for line in _lines(block):
+        if not any(name in line.lower() for name in wanted):
+            continue
         for manager, pattern in MANAGERS:
             if (found := pattern.search(line)) is None:
                 continue
@@ -92,7 +99,8 @@ def worth_following(links: Iterable[str], names: Iterable[str], page_url: str, *
 
 
 def _lines(block: str) -> Iterator[str]:
-    for line in re.sub(r"\s*\\\r?\n\s*", " ", block).splitlines():
+    text = _BLANKS.sub(" ", block)  # patterns look at a run of blanks for as long as its length squared
+    for line in _GOES_ON.sub(" ", text).splitlines():
         clean = _COMMENT.sub("", _PROMPT.sub("", line)).strip()
         if clean and len(clean) <= LONGEST_LINE and clean.isprintable():
             yield clean

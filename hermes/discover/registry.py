@@ -236,7 +236,10 @@ def _own(index: Index, url: str) -> dict[str, str]:
 
 def _file_url(file: dict[str, Any], base: str) -> str | None:
     url = file.get("url")
-    return urljoin(base, url).partition("#")[0] if isinstance(url, str) and url else None
+    try:
+        return urljoin(base, url).partition("#")[0] if isinstance(url, str) and url else None
+    except ValueError:  # such as an address in brackets that do not close
+        return None
 
 
 def _version_of(filename: str, name: str) -> str | None:
@@ -250,7 +253,7 @@ def _age(version: str | None) -> tuple[bool, bool, tuple[int, ...]]:
     """Sorts versions, released ones above those that announce themselves as drafts."""
     if version is None:
         return False, False, ()
-    numbers = re.match(r"(?:\d+!)?(\d+(?:\.\d+)*)", version)
+    numbers = re.match(r"(?:[0-9]+!)?([0-9]+(?:\.[0-9]+)*)", version[:100])
     is_released = re.search(r"(a|b|rc|dev)\d*", version) is None
     return True, is_released, tuple(int(one) for one in numbers[1].split(".")) if numbers else ()
 

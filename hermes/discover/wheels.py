@@ -1,7 +1,6 @@
 """Which commands a Python package brings, read from the end of its wheel: a zip's table of contents stands there, and wheels are built
 with their own records last."""
 
-import configparser
 import io
 import re
 import zipfile
@@ -19,7 +18,6 @@ _UNREADABLE = (
     EOFError,
     NotImplementedError,
     RuntimeError,
-    configparser.Error,
 )
 
 
@@ -50,7 +48,14 @@ def commands_in(tail: bytes) -> set[str] | None:
 
 
 def _console_scripts(entry_points: str) -> set[str]:
-    parser = configparser.RawConfigParser(delimiters=("=",), strict=False)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    parser.read_string(entry_points)
-    return set(parser["console_scripts"]) if parser.has_section("console_scripts") else set()
+    """By hand: configparser looks at a long line for as long as its length squared, and anybody can publish a wheel."""
+    found, is_here = set(), False
+    for line in entry_points.splitlines():
+        text = line.strip()
+        if text.startswith("["):
+            is_here = text == "[console_scripts]"
+        elif is_here and not text.startswith(("#", ";")):
+            name, equals, _ = text.partition("=")
+            if equals and name.strip():
+                found.add(name.strip())
+    return found

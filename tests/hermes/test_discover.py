@@ -12,6 +12,7 @@ import pytest
 from hermes.discover.allowed import Allowed, Refused, is_public
 from hermes.discover.extract import install_commands, worth_following
 from hermes.discover.indexes import npm_configuration, python_indexes
+from hermes.discover.wheels import commands_in
 from tests.fakes.site import Site, site
 from tests.hermes.conftest import Hermes, problem
 
@@ -180,6 +181,7 @@ async def test_an_index_that_misbehaves_is_a_warning(hermes_at, index, machine) 
         ((302, b"", {"Location": "https://elsewhere.example/boxer"}), "host_not_allowed"),
         ((302, b"", {"Location": "file:///etc/passwd"}), "host_not_allowed"),
         ((302, b"", {"Location": "/boxer/latest"}), "index_wrong"),
+        ((302, b"", {"Location": "http://[bad"}), "index_wrong"),
         ((200, {"versions": []}, {}), "index_wrong"),
     ]
     async with hermes_at(hermes_discover_limit_bytes=4000) as hermes:
@@ -226,6 +228,33 @@ async def test_a_wheel_that_is_no_zip_tells_nothing_and_breaks_nothing(hermes, i
     index.answers["/pypi/boxer/json"] = {"info": {}, "urls": [{"filename": "boxer-1.whl", "url": "/bad.whl"}]}
     index.answers["/bad.whl"] = b"PK\x05\x06" + b"\xff" * 18
     assert by_command(await discovered(hermes, "boxer"))["pipx install boxer"] == 0.4
+    index.answers["/pypi/boxer/json"] = {"info": {}, "urls": [{"filename": "boxer-1.whl", "url": "http://[bad"}]}
+    assert by_command(await discovered(hermes, "boxer"))["pipx install boxer"] == 0.4
+
+
+async def test_a_simple_index_with_versions_that_are_none_is_read_all_the_same(hermes, index, machine) -> None:
+    machine.setenv("PIP_INDEX_URL", f"{index.url}/simple")
+    files = [{"filename": f"boxer-{version}.tar.gz", "url": "/x"} for version in ("1.0", "9" * 5000, "²")]
+    index.answers |= {"/pypi/boxer/json": (404, b"", {}), "/simple/boxer/": {"files": files}}
+    result = await discovered(hermes, "boxer")
+    assert by_command(result) == {"pipx install boxer": 0.4, "pip install boxer": 0.35}
+
+
+def test_entry_points_are_read_in_the_time_that_their_length_takes() -> None:
+    lines = [
+        "[gui_scripts]",
+        "other = x:y",
+        "[console_scripts]",
+        "# no",
+        "a" + " " * 60_000 + "b",
+        "boxer = b:m",
+        "[x]",
+        "z=z:z",
+    ]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as wheel_:
+        wheel_.writestr("boxer-1.dist-info/entry_points.txt", "\n".join(lines))
+    assert commands_in(archive.getvalue()) == {"boxer"}
 
 
 async def test_a_discovery_is_a_job_that_a_key_makes_once(hermes, index, machine) -> None:
