@@ -17,13 +17,17 @@ MOST_ENTRIES = 100_000
 MOST_ITEMS = 4_000_000
 """Strings and inner lists of all lists together: vocabularies have some hundred thousand."""
 LONGEST_KEY, LONGEST_TEXT = 65_535, 1024 * 1024  # bytes
-LONGEST_TEMPLATE = 8_000  # characters
+LONGEST_TEMPLATE, LONGEST_ARCHITECTURE = 8_000, 100  # characters
 DEEPEST_LIST = 4
 MOST_DIMENSIONS = 8
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRUCTS = {kind: struct.Struct(f"<{code}") for kind, code in _NUMBERS.items()}
 _STRING, _LIST = 8, 9
+_TOLD = frozenset(
+    {"general.architecture", "general.file_type", "general.name", "general.license", "tokenizer.chat_template"}
+)
+_CONTEXT = ".context_length"
 _U32, _U64 = _STRUCTS[4], _STRUCTS[10]
 _QUANTIZATIONS = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L",
@@ -57,7 +61,7 @@ class GgufFacts:
         """What a registry keeps of it, without what is not known and without a chat template that is longer than `LONGEST_TEMPLATE`."""
         template = self.chat_template
         known = {
-            "architecture": self.architecture,
+            "architecture": self.architecture[:LONGEST_ARCHITECTURE] if self.architecture is not None else None,
             "parameters": self.parameters,
             "context_length": self.context_length,
             "quantization": self.quantization,
@@ -94,8 +98,8 @@ class _Header:
         for _ in range(entries):
             key = self._text(LONGEST_KEY)
             value = self._value(self._number(_U32), depth=0)
-            if value is not None:
-                told[key] = value
+            if value is not None and (key in _TOLD or (key.endswith(_CONTEXT) and isinstance(value, int))):
+                told[key] = value  # nothing else: what is not asked for may have as many bytes as the file
         parameters = sum(self._tensor() for _ in range(tensors))
         architecture, file_type = _text_in(told, "general.architecture"), _count_in(told, "general.file_type")
         return GgufFacts(
@@ -105,7 +109,7 @@ class _Header:
             architecture=architecture,
             name=_text_in(told, "general.name"),
             license=_text_in(told, "general.license"),
-            context_length=_count_in(told, f"{architecture}.context_length"),
+            context_length=_count_in(told, f"{architecture}{_CONTEXT}"),
             quantization=None if file_type is None else _QUANTIZATIONS.get(file_type),
             chat_template=_text_in(told, "tokenizer.chat_template"),
         )

@@ -1,6 +1,7 @@
 """The header of a GGUF file is read for what it is worth: counted where it can be counted, and never trusted."""
 
 import struct
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.default_model import configured_model
-from config.gguf import GgufBroken, read_gguf
+from config.gguf import LONGEST_ARCHITECTURE, GgufBroken, read_gguf
 from config.settings import FleetSettings
 from tests.fakes.model_files import gguf
 
@@ -33,6 +34,18 @@ def test_a_chat_template_that_is_a_book_is_left_in_the_file(file):
     facts = read_gguf(file)
     assert facts.chat_template == "x" * 8001
     assert "chat_template" not in facts.metadata
+
+
+def test_what_is_not_asked_for_costs_no_memory_and_a_long_architecture_no_row(file):
+    """A thousand texts of a megabyte each are a small file of its kind, and would be a gigabyte here."""
+    big = "x" * 1_000_000
+    file.write_bytes(gguf(more={f"general.note{number}": big for number in range(40)} | {"general.architecture": big}))
+    tracemalloc.start()
+    facts = read_gguf(file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+    assert len(facts.metadata["architecture"]) == LONGEST_ARCHITECTURE
 
 
 def test_the_default_model_says_what_it_is():
