@@ -1,19 +1,22 @@
 """The models of this box: listed, read again, removed; and put right after a kill."""
 
 import asyncio
+import errno
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.auth import Caller
 from config.clients.hermes_db import HermesDbClient
 from config.clients.switch import SwitchClient
 from config.clock import utc_now
-from config.contracts.common import Job, StatusEnum
-from config.contracts.hermes import KeptModels, ModelRemoved, Verification, VerifiedFile
-from config.contracts.hermes_db import Active, Model
+from config.contracts.common import Job, StatusEnum, Wire
+from config.contracts.hermes import Bytes, FilePath, KeptModels, ModelRemoved, Verification, VerifiedFile
+from config.contracts.hermes_db import Active, Model, Sha256
 from config.default_model import ModelUnusable, configured_model
 from config.errors import Conflict, FleetError
 from config.forensics import Trail
@@ -26,9 +29,11 @@ from hermes.jobs import Assignment, Jobs
 from hermes.registry import ModelRegistry
 from hermes.settings import HermesSettings
 from hermes.store import ModelStore
+from hermes.versions import is_safe
 
 REMOVAL = "removal"
 DELETE = "hermes:delete_model"
+VERIFIED_AT_ONCE = 2
 SWITCH_SECONDS = 3.0  # a switch that takes longer to say what it holds is not asked on
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 30.0
 
@@ -51,6 +56,7 @@ class Models:
         self._settings, self._gate, self._trail = settings, gate, trail
         self._store, self._registry, self._jobs = store, registry, jobs
         self._hermes_db, self._switch = neighbours
+        self._reading = asyncio.Semaphore(VERIFIED_AT_ONCE)
         jobs.offer(REMOVAL, self._remove)
 
     async def page(self, query: PageQuery) -> KeptModels:
@@ -70,7 +76,9 @@ class Models:
         model = await self._registry.model(model_id)
         if model.path is None:
             raise Conflict(f"{model.name} has no files on this box")
-        files = await asyncio.to_thread(_read_all, self._store, model)
+        noted = _noted(self._store, model)
+        async with self._reading:
+            files = await asyncio.to_thread(lambda: [_read(*one) for one in noted])
         is_right = all(file.is_right for file in files)
         if not is_right and model.is_active:
             log.warning("model_wrong", model_id=model.id, files=[file.path for file in files if not file.is_right])
@@ -218,6 +226,12 @@ def _removed(job: Job) -> ModelRemoved:
     return ModelRemoved.model_validate(job.result)
 
 
+def _require_safe(path: str) -> str:
+    if not is_safe(path):
+        raise ValueError("leads out of its folder")
+    return path
+
+
 def _is_complete(folder: Path, metadata: dict[str, Any]) -> bool:
     try:
         return all((folder / file["path"]).stat().st_size == file["size_bytes"] for file in metadata["files"])
@@ -225,18 +239,34 @@ def _is_complete(folder: Path, metadata: dict[str, Any]) -> bool:
         return False
 
 
-def _read_all(store: ModelStore, model: Model) -> list[VerifiedFile]:
+class _Noted(Wire):
+    path: Annotated[FilePath, AfterValidator(_require_safe)]
+    size_bytes: Bytes
+    sha256: Sha256
+
+
+_NOTED = TypeAdapter(list[_Noted])
+
+
+def _noted(store: ModelStore, model: Model) -> list[tuple[Path, str, int | None, str | None]]:
+    """Place, name, size and hash of each file, as the registry has them. Raises Conflict for a list that is not hermes's own."""
     assert model.path is not None
     folder, listed = store.holds(model.path), model.metadata.get("files")
     if folder is None or not isinstance(listed, list):  # not one of ours: its one file, by its row
         own = Path(model.path)
-        return [_read(own, own.name, model.size_bytes, model.sha256)]
-    return [_read(folder / one["path"], one["path"], one["size_bytes"], one["sha256"]) for one in listed]
+        return [(own, own.name, model.size_bytes, model.sha256)]
+    try:
+        return [(folder / one.path, one.path, one.size_bytes, one.sha256) for one in _NOTED.validate_python(listed)]
+    except ValidationError as exc:
+        raise Conflict(f"what the registry notes of the files of {model.name} was changed: download it again") from exc
 
 
 def _read(path: Path, name: str, size_bytes: int | None, expected: str | None) -> VerifiedFile:
     try:
-        found, size = sha256_of(path), path.stat().st_size
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a device or a pipe may have no end
+            raise OSError(errno.EINVAL, "not a file")
+        found, size = sha256_of(path), facts.st_size
     except OSError as exc:
         return VerifiedFile(
             path=name,
