@@ -269,7 +269,7 @@ def _request(item: Improvement, version: Version) -> DownloadRequest:
     return DownloadRequest(
         model_id=item.found.model_id,
         revision=item.found.revision,
-        quantization=version.quantization,
+        quantization=version.quantization or version.format,
         specialty=item.specialty,
     )
 

@@ -92,7 +92,8 @@ class Maintenance:
         others = Counter(row.specialty for row in rows if self._store.holds(row.path) is None)
         held = [_held(row, is_loaded=is_among(row, loaded, self._store)) for row in own]
         most, budget = self._settings.hermes_most_models, self._settings.hermes_budget_bytes
-        verdict = upkeep.decide(held, most_models=most, budget_bytes=budget, now=utc_now(), others=others)
+        least = max(upkeep.LEAST_OF_A_SPECIALTY, self._settings.hermes_least_per_specialty)
+        verdict = upkeep.decide(held, most_models=most, budget_bytes=budget, now=utc_now(), others=others, least=least)
         warnings = []
         if problem is not None:
             warnings.append(

@@ -35,7 +35,7 @@ class HermesSettings(FleetSettings):
     hermes_auto_download: bool = False
     """Whether an improvement that was found is downloaded without asking."""
     hermes_least_per_specialty: int = Field(0, ge=0, le=100)
-    """How many models each specialty should have; zero asks for none. Missing ones are reported as improvements."""
+    """How many models each specialty should have; zero asks for none. Missing ones are reported, and upkeep leaves as many."""
     hermes_clamd_socket: StatePath | None = None
     """Unix socket of clamd; when set, every file is read by it before its model is registered."""
     hermes_cli_workers: int = Field(4, ge=1, le=64)

@@ -51,8 +51,10 @@ def decide(
     budget_bytes: int,
     now: datetime,
     others: Mapping[str | None, int] | None = None,
+    least: int = LEAST_OF_A_SPECIALTY,
 ) -> Verdict:
-    """Who goes until the rest is within both limits. `others` counts, by specialty, the active models whose files are not ours."""
+    """Who goes until the rest is within both limits. `others` counts, by specialty, the active models whose files are not ours; of a
+    specialty `least` stay."""
     models = in_turn(held)
     of_specialty = Counter(model.specialty for model in models) + Counter(others or {})
     count, size_bytes = len(models), sum(model.size_bytes for model in models)
@@ -60,7 +62,7 @@ def decide(
     for model in models:
         if count <= most_models and size_bytes <= budget_bytes:
             break
-        protection = _protection(model, of_specialty[model.specialty], now)
+        protection = _protection(model, of_specialty[model.specialty], least, now)
         if protection is not None:
             kept.append(_told(model, protection))
             continue
@@ -87,15 +89,15 @@ def in_turn(held: Iterable[Held]) -> list[Held]:
     return sorted(models, key=turn)
 
 
-def _protection(model: Held, of_specialty: int, now: datetime) -> str | None:
+def _protection(model: Held, of_specialty: int, least: int, now: datetime) -> str | None:
     if model.is_loaded:
         return "it is loaded"
     if now - model.last_needed_at < USED_LATELY:
         return f"it was used or added in the last {USED_LATELY.days} days"
     if model.score > GOOD_SCORE:
         return f"its score {model.score:.2f} is above {GOOD_SCORE}"
-    if of_specialty <= LEAST_OF_A_SPECIALTY:
-        return f"it is among the last {LEAST_OF_A_SPECIALTY} of {model.specialty or 'those without a specialty'}"
+    if of_specialty <= least:
+        return f"it is among the last {least} of {model.specialty or 'those without a specialty'}"
     return None
 
 

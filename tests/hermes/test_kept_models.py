@@ -126,6 +126,25 @@ async def test_a_model_without_files_and_one_that_is_not_there_cannot_be_read(he
     problem(await hermes.http.post("/hermes/models/99999/verify"), 404, "model_not_kept")
 
 
+async def test_what_somebody_wrote_into_the_registry_leads_to_no_other_file_and_no_endless_one(hermes, hub, tmp_path):
+    endless = await hermes.register(name="endless", path="/dev/zero")
+    told = (await hermes.http.post(f"/hermes/models/{endless['id']}/verify")).json()
+    assert [(file["is_right"], file["detail"]) for file in told["files"]] == [(False, "not a file")]
+    hub.add("verify/noted", {"a.gguf": gguf(seed=33)})
+    model = await fetched(hermes, model_id="verify/noted")
+    sha256 = model["sha256"]
+    for files in (
+        ["x"],
+        [{"path": "a.gguf"}],
+        [{"path": "/etc/hosts", "size_bytes": 1, "sha256": sha256}],
+        [{"path": "../../x", "size_bytes": 1, "sha256": sha256}],
+    ):
+        change = {"metadata": model["metadata"] | {"files": files}}
+        answer = await hermes.hermes_db.patch(f"/hermes_db/models/{model['id']}", json=change)
+        assert answer.status_code == 200, answer.text
+        problem(await hermes.http.post(f"/hermes/models/{model['id']}/verify"), 409, "conflict")
+
+
 async def test_a_model_is_removed_with_a_grant_for_exactly_it_and_only_once(hermes, hub):
     hub.add("remove/one", {"a.gguf": gguf(seed=4)})
     model = await fetched(hermes, model_id="remove/one")
@@ -255,6 +274,9 @@ async def test_upkeep_tells_what_it_would_do_and_does_it_with_a_grant(hermes_at,
         assert (planned["models_before"], planned["is_within_limits"]) == (4, False)
         assert [one["name"] for one in planned["removed"]] == [models[0]["name"], models[1]["name"]]
         assert "among the last 2" in planned["kept"][0]["reason"]
+        hermes.app.state.maintenance._settings = hermes.settings.model_copy(update={"hermes_least_per_specialty": 3})
+        assert len((await hermes.http.post("/hermes/maintenance")).json()["removed"]) == 1
+        hermes.app.state.maintenance._settings = hermes.settings
         assert [one["source"] for one in planned["warnings"]] == ["switch"]
         assert all(exists(model["path"]) for model in models)
         real = "/hermes/maintenance?dry_run=false"

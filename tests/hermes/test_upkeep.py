@@ -64,6 +64,12 @@ def test_the_limits_of_protection_are_exact():
     assert set(removed([*at_the_limit, *many(2, is_loaded=True)], most=0)) == {98, 99}
 
 
+def test_as_many_of_a_specialty_stay_as_the_setting_asks_for():
+    verdict = decide(many(5), most_models=0, budget_bytes=0, now=NOW, least=3)
+    assert verdict.count == 3
+    assert "last 3 of code" in verdict.kept[0].reason
+
+
 def test_models_that_are_not_ours_count_for_their_specialty():
     assert decide(many(2), most_models=0, budget_bytes=0, now=NOW, others={"code": 2}).count == 0
     assert decide(many(2), most_models=0, budget_bytes=0, now=NOW).count == 2
