@@ -372,7 +372,11 @@ class Madre:
             return _reply(plan).model_copy(update={"plan_id": None})
         is_starting = plan.status is StatusEnum.PENDING
         plan = self._runner.begun(plan) if is_starting else plan
-        confirmation = await self._save(plan, scope)
+        try:
+            confirmation = await self._save(plan, scope)
+        except BaseException:
+            self._runner.not_begun(plan.plan_id)
+            raise
         if is_starting:
             await self._runner.start(plan.plan_id, plan)
         return _reply(plan, confirmation=confirmation)

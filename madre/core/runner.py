@@ -75,6 +75,8 @@ class Runner:
         self._ends: dict[str, set[asyncio.Event]] = {}
         self._fresh: dict[str, PlanV2] = {}
         self._carried: set[str] = set()
+        self._begun: set[str] = set()
+        """Plans saved with their first step running, which nobody has asked for yet; none that a halt or a cancel has met since."""
         self._open.set()
 
     # --- what the service calls -------------------------------------------------------------------------------------
@@ -89,15 +91,23 @@ class Runner:
         except BaseException:
             self._fresh.pop(plan_id, None)
             self._carried.discard(plan_id)
+            self._begun.discard(plan_id)
             raise
 
     def begun(self, plan: PlanV2) -> PlanV2:
-        """The plan as it is saved when its first step starts with it, which spares a transaction; as it is, where that one has to wait."""
+        """The plan as it is saved when its first step starts with it, which spares a transaction; as it is, where that one has to wait.
+
+        To be followed by `start`, or by `not_begun` where it could not be saved.
+        """
         if not plan.steps or plan.steps[0].type is StepType.SPAWN_DAUGHTER or not self._open.is_set():
             return plan
+        self._begun.add(plan.plan_id)
         running = {"status": StatusEnum.RUNNING, "started_at": utc_now()}
         first = plan.steps[0].model_copy(update={**running, "attempts": 1})
         return plan.model_copy(update={**running, "steps": [first, *plan.steps[1:]]})
+
+    def not_begun(self, plan_id: str) -> None:
+        self._begun.discard(plan_id)
 
     def is_carrying(self, plan_id: str) -> bool:
         """Whether this plan, started fresh, has not ended yet: `watch` will tell of its end."""
@@ -127,6 +137,7 @@ class Runner:
     def halt(self) -> None:
         """Interrupt every step under way but those that wait for a daughter; no step starts until `resume`."""
         self._open.clear()
+        self._begun.clear()
         for plan_id in set(self._under_way) - self._with_daughter:
             self._interrupt(plan_id)
 
@@ -142,6 +153,7 @@ class Runner:
 
     def cancel(self, plan_id: str) -> None:
         """Interrupt this plan's step under way; the plan itself was marked CANCELLED by the caller."""
+        self._begun.discard(plan_id)  # saved, and not started yet: its first step is looked at before it is asked
         self._interrupt(plan_id)
         self.announce(plan_id, end=True)
 
@@ -191,7 +203,8 @@ class Runner:
         body.add_done_callback(self._bodies.discard)
         body.add_done_callback(lambda _: self._carried.discard(plan_id))
         plan, is_confirmed = self._fresh.pop(plan_id, None), False
-        is_begun = plan is not None and plan.status is StatusEnum.RUNNING
+        is_begun = plan is not None and plan_id in self._begun
+        self._begun.discard(plan_id)
         if plan is None:
             async with self._db.read() as session:
                 plan = await repository.plan_of(session, plan_id)
@@ -227,9 +240,7 @@ class Runner:
             return await self._daughter(plan, step, results, is_last=is_last, is_confirmed=is_confirmed)
         attempt, key, first_asked = 0, "", utc_now()
         while True:
-            if not self._open.is_set():
-                await self._open.wait()
-                is_begun = False  # the halt may have lasted: look whether it was cancelled meanwhile
+            await self._open.wait()
             begun: Any = Begun() if is_begun else await self._begin(plan, step)
             is_begun = False
             if begun is None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from madre.core import db as repository
+from madre.engine import DbosEngine
 from tests.fakes.neighbours import answer, problem
 
 MIX = {"message": "mix these 3 stems to -14 LUFS", "wait_seconds": 0}
@@ -185,6 +186,26 @@ async def test_a_plan_that_the_engine_lost_is_closed_by_the_upkeep(start_madre, 
         plan = await finished(madre, asked["plan_id"])
     assert plan["status"] == "ERROR"
     assert "gave this plan up" in plan["error"]
+
+
+@pytest.mark.parametrize("what", ["cancel", "halt"])
+async def test_what_comes_between_the_saving_of_a_plan_and_its_start_is_heeded(madre, switch, monkeypatch, what):
+    start = DbosEngine.start
+
+    async def after_that(self, plan_id: str) -> None:
+        if what == "halt":  # and a cancel while it lasted
+            await madre.post("/madre/halt")
+        assert (await madre.post(f"/madre/plans/{plan_id}/cancel")).json()["status"] == "CANCELLED"
+        if what == "halt":
+            await madre.post("/madre/resume")
+        await start(self, plan_id)
+
+    monkeypatch.setattr(DbosEngine, "start", after_that)
+    asked = (await madre.post("/madre/chat", json=QUESTION)).json()
+    assert asked["status"] == "CANCELLED"
+    monkeypatch.undo()
+    assert (await madre.post("/madre/chat", json=QUESTION)).json()["status"] == "DONE"
+    assert [one.url.path for one in switch.asked].count("/switch/route") == 1
 
 
 async def test_a_plan_that_could_not_be_started_is_started_by_the_upkeep(start_madre, shub, monkeypatch):
