@@ -145,6 +145,7 @@ class Hub:
             ):  # the deadline ends the thread's work; this, a wait for a name server
                 return await asyncio.get_running_loop().run_in_executor(self._pool, run)
         except TimeoutError:
+            hang_up()
             raise self._late(about, seconds) from None
         except HubTokenRefused:
             self._token = None  # it may have been renewed
@@ -241,6 +242,13 @@ def prepare(settings: HermesSettings) -> None:
         "HF_HOME": str(settings.state_dir / "cache" / "huggingface"),
     }
     from hermes import hub_client  # noqa: F401
+
+
+def hang_up() -> None:
+    """Close the connections to the hub. An answer whose head comes drop by drop keeps every limit of a read, and its thread for ever."""
+    from hermes import hub_client
+
+    hub_client.close_session()
 
 
 def _rate_limited(headers: Mapping[str, str], about: str) -> HubRateLimited:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, constants, set_client_factory
+from huggingface_hub import HfApi, close_session, constants, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
 
@@ -26,6 +26,7 @@ __all__ = [
     "TooLate",
     "TooMuch",
     "asking",
+    "close_session",
     "httpx2",
 ]
 

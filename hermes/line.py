@@ -41,9 +41,17 @@ class Line:
         """Whatever is answered. Raises OSError and HTTPException for a line that does not hold, Stopped."""
         if self.is_stopped:
             raise Stopped
-        answer: http.client.HTTPResponse = self._opener.open(
-            urllib.request.Request(url, headers=headers), timeout=self._timeout_seconds
-        )
+        late = threading.Timer(
+            2 * self._timeout_seconds, self._hang_up
+        )  # a head that comes drop by drop is never silent
+        late.daemon = True
+        late.start()
+        try:
+            answer: http.client.HTTPResponse = self._opener.open(
+                urllib.request.Request(url, headers=headers), timeout=self._timeout_seconds
+            )
+        finally:
+            late.cancel()
         return answer
 
     def connected(self, connection: socket.socket) -> None:
