@@ -24,6 +24,8 @@ SHOWN = 10
 PREFERRED = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q4_K_L", "Q5_K_S", "Q4_0", "Q4_1", "Q6_K", "Q8_0")
 """Versions of a GGUF, the one that is proposed first: four to five bits lose little and take a third of the memory."""
 WEIGHTS = ("gguf", "safetensors", "onnx")
+_BESIDE = re.compile(r"(?:^|[-._/])(?:mmproj|imatrix)(?=$|[-._])", re.IGNORECASE)
+"""Files that are no version of a model: the projector of its eyes, and what a quantiser measured; often the smallest of all."""
 OTHERS_SHOWN = 2
 UPKEEP = "maintenance"
 """The action of a structured request to keep house."""
@@ -181,7 +183,7 @@ def versions_of(found: FoundModel) -> list[Version]:
     """What of a found model can be fetched as a whole, the version to propose first."""
     groups: dict[tuple[str, str | None], list[Any]] = {}
     for file in found.files:
-        if file.format in WEIGHTS:
+        if file.format in WEIGHTS and not _BESIDE.search(file.path):
             groups.setdefault((file.format, file.quantization), []).append(file)
     made = [
         Version(
@@ -240,7 +242,7 @@ def _choice(found: FoundModel, intent: IntentV2) -> Choice | None:
     if quantization is None and (most := intent.params.get("size_max")) is not None:
         fitting = [one for one in fitting if one.size_bytes is not None and one.size_bytes <= most]
     if intent.params.get("sort_by") == "size":
-        fitting.sort(key=lambda one: one.size_bytes or 0)
+        fitting.sort(key=lambda one: (one.size_bytes is None, one.size_bytes or 0))
     return Choice(found, fitting[0], len(versions) == 1) if fitting else None
 
 

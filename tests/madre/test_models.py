@@ -97,6 +97,23 @@ async def test_models_that_do_not_fit_or_are_gated_are_not_proposed_before_other
     assert "http://hub/ours/gated" in named["warnings"][0]
 
 
+async def test_the_smallest_version_is_one_that_can_be_run_and_has_a_size(madre, hermes):
+    """A projector or an importance matrix is smaller than any version, and none."""
+    files = [
+        {"path": path, "size_bytes": size_bytes, "format": "gguf", "quantization": quantization}
+        for path, size_bytes, quantization in (
+            ("eyes-Q8_0.gguf", 500_000_000, "Q8_0"),
+            ("eyes-Q4_K_M.gguf", 300_000_000, "Q4_K_M"),
+            ("eyes-Q6_K.gguf", None, "Q6_K"),
+            ("mmproj-eyes-f16.gguf", 9_000_000, None),
+            ("eyes.imatrix.gguf", 1_000_000, None),
+        )
+    ]
+    hermes.add("lab/eyes", ("Q8_0", 500_000_000), ("Q4_K_M", 300_000_000), files=files)
+    asked = await say(madre, "descarga la versión más pequeña de lab/eyes")
+    assert asked["question"].startswith("¿Descargo lab/eyes (Q4_K_M, 300 MB"), asked["question"]
+
+
 async def test_without_a_name_or_a_purpose_it_asks_for_one(madre, hermes, coder):
     asked = await say(madre, "download a model")
     assert "Which model shall I download?" in asked["question"]
