@@ -14,12 +14,12 @@ from typing import Any, cast
 import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from config.db_schema import OWNERS
 from config.errors import StorageFull
-from config.lanes import DirectStatements, Lane, Statements
+from config.lanes import ROLLED_BACK, DirectStatements, Lane, Statements
 
 READERS = 4
 """Connections that are kept for reading; more are opened while more read at once."""
@@ -116,6 +116,8 @@ class Database:
         else:
             async with self._write_sessions() as session, session.begin():
                 yield session
+                if not session.is_active:
+                    raise PendingRollbackError(ROLLED_BACK)
 
     def _postgres(self, connections: int, *, write: bool = False) -> AsyncEngine:
         # One snapshot per read, as SQLite gives it. A write takes its service's turn first, as BEGIN IMMEDIATE does, also between

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 from sqlalchemy import Dialect, Executable, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from config.sqlite_driver import InlineConnection
 
 BUSY_TIMEOUT_MS = 30_000
+ROLLED_BACK = "this transaction was rolled back when something in it failed; nothing of it is kept"
 
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
 Values = Mapping[str, Any]
@@ -55,7 +56,8 @@ class Lane:
     async def session(self) -> AsyncIterator[AsyncSession]:
         """A session on this lane. What is not committed when the block ends is rolled back."""
         if self._driver is None or not self._driver.is_open:
-            self._driver = self._connected()
+            with _as_sqlalchemy("open"):
+                self._driver = self._connected()
             async with self._engine.connect():
                 pass  # the dialect looks at its first connection and rolls back: not in the middle of a transaction
         session = self._sessions()
@@ -79,15 +81,24 @@ class Lane:
     async def commit(self, session: AsyncSession) -> None:
         if session.in_transaction():
             await session.flush()
+        self._expect_transaction()
         with _as_sqlalchemy("COMMIT"):
             await self.driver.commit(waits=self._is_durable)
 
     def join(self) -> sqlite3.Connection:
         """The connection, inside a transaction."""
         raw = self.driver.raw
-        if not raw.in_transaction:
-            raw.execute("BEGIN")
+        if self._is_writer:
+            self._expect_transaction()
+        elif not raw.in_transaction:
+            with _as_sqlalchemy("BEGIN"):
+                raw.execute("BEGIN")
         return raw
+
+    def _expect_transaction(self) -> None:
+        """Raise where the writer's transaction is over before its block: what the block still does must not be kept without the rest."""
+        if not self.driver.raw.in_transaction:
+            raise PendingRollbackError(ROLLED_BACK)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -99,14 +110,18 @@ class Lane:
 
     def _connected(self) -> InlineConnection:
         driver = InlineConnection(self._path, busy_timeout_ms=BUSY_TIMEOUT_MS)
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=NORMAL",
-            "foreign_keys=ON",
-            "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the delete triggers too
-            f"query_only={'OFF' if self._is_writer else 'ON'}",
-        ):
-            driver.raw.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=NORMAL",
+                "foreign_keys=ON",
+                "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the delete triggers too
+                f"query_only={'OFF' if self._is_writer else 'ON'}",
+            ):
+                driver.raw.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            driver.stop()
+            raise
         driver.raw.set_authorizer(self._ask)
         self._is_durable = False
         return driver

@@ -3,17 +3,19 @@
 import asyncio
 import resource
 import sqlite3
+from typing import cast
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Table, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from config.clock import utc_now
-from config.database import on_commit
+from config.database import Database, connection_of, on_commit
 from config.db_schema import EVERYONE, OWNERS, Base, ContextRow, SpecialtyRow
 from config.errors import StorageFull
 from config.sqlite_driver import ROWS_TO_CHECKPOINT
 
+ADD_CONTEXT = cast(Table, ContextRow.__table__).insert()
 REFUSED = ("not authorized", "prohibited", "permission denied", "must be owner")
 
 
@@ -108,6 +110,40 @@ async def test_a_block_that_raises_leaves_nothing_behind(open_as):
     with pytest.raises(RuntimeError):
         await fail()
     assert (await count(db), committed) == (0, [])
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_block_that_goes_on_after_a_failed_flush_keeps_nothing(open_as, goes_on):
+    db = open_as("madre")
+    async with db.write() as session:
+        session.add(row("a"))
+
+    async def fail() -> None:
+        async with db.write() as session:
+            session.add(row("b"))
+            await session.flush()
+            session.add(row("a"))
+            with pytest.raises(IntegrityError):
+                await session.flush()
+            if goes_on:
+                values = {"scope": "test", "key": "c", "value": {}, "updated_at": utc_now()}
+                await (await connection_of(session)).execute(ADD_CONTEXT, values)
+
+    with pytest.raises(SQLAlchemyError):
+        await fail()
+    assert await count(db) == 1
+    async with db.write() as session:
+        session.add(row("d"))
+    assert await count(db) == 2
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+async def test_a_file_that_cannot_be_opened_is_an_error_of_the_database(tmp_path, way):
+    db = Database(f"sqlite+aiosqlite:///{tmp_path}", "madre")
+    with pytest.raises(OperationalError, match="unable to open"):
+        async with getattr(db, way)():
+            pass
+    await db.close()
 
 
 async def test_what_follows_a_commit_runs_after_it_and_cannot_undo_it(open_as):
