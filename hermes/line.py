@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 import urllib.request
 from contextlib import suppress
 
@@ -41,9 +42,8 @@ class Line:
         """Whatever is answered. Raises OSError and HTTPException for a line that does not hold, Stopped."""
         if self.is_stopped:
             raise Stopped
-        late = threading.Timer(
-            2 * self._timeout_seconds, self._hang_up
-        )  # a head that comes drop by drop is never silent
+        limit_seconds = 2 * self._timeout_seconds  # a head that comes drop by drop is never silent
+        began, late = time.monotonic(), threading.Timer(limit_seconds, self._hang_up)
         late.daemon = True
         late.start()
         try:
@@ -52,6 +52,9 @@ class Line:
             )
         finally:
             late.cancel()
+        if time.monotonic() - began >= limit_seconds:  # what was cut off there looks like a whole head
+            answer.close()
+            raise TimeoutError
         return answer
 
     def connected(self, connection: socket.socket) -> None:
