@@ -6,6 +6,7 @@ command and keeps no file.
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -21,6 +22,8 @@ from hermes.discover.report import MOST_FOLLOWED, Order, Report, Seen, Trouble
 
 QUIET_SECONDS = 5.0
 """How long a page may go on loading what its scripts ask for."""
+LOOK_SECONDS = 2.0
+"""How often is looked whether hermes is still there."""
 NOT_LOADED = ("image", "media", "font")
 ARGUMENTS = [
     "--disable-background-networking",
@@ -212,9 +215,23 @@ async def visit(order: Order) -> Report:
 
 def main() -> int:
     order = Order.model_validate_json(sys.stdin.buffer.read())
-    report = asyncio.run(visit(order))
+    report = asyncio.run(_unless_alone(visit(order)))
+    if report is None:
+        return 1
     sys.stdout.write(report.model_dump_json())
     return 0
+
+
+async def _unless_alone(visiting: Coroutine[Any, Any, Report]) -> Report | None:
+    """The report; None as soon as whoever wants it is gone, killed in the middle: then the browser goes too."""
+    parent, work = os.getppid(), asyncio.create_task(visiting)
+    while not work.done() and os.getppid() == parent:
+        await asyncio.wait((work,), timeout=LOOK_SECONDS)
+    if not work.done():
+        work.cancel()
+        await asyncio.wait((work,), timeout=LOOK_SECONDS)
+        return None
+    return work.result()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,6 +208,35 @@ async def test_a_discovery_that_is_cancelled_takes_its_browser_along(
         assert cancelled.json()["status"] == "CANCELLED"
         await until(lambda: _are_gone(f"{tmp_path}/the-mark"))
         assert [one.name for one in _folders(short) if one.name.startswith("vx11-browser-")] == []
+
+
+KILLED = """
+import asyncio, sys
+from hermes.discover.browser import look_at_pages
+from hermes.settings import HermesSettings
+page, host = sys.argv[1:]
+settings = HermesSettings(hermes_discover_pages=[page], hermes_discover_hosts=[host], hermes_discover_timeout=300, _env_file=None)
+asyncio.run(look_at_pages("boxer", settings))
+"""
+
+
+@needs_chromium
+async def test_a_hermes_that_is_killed_takes_its_browser_along(host, tmp_path, short) -> None:
+    host.answers["/boxer"] = page("<script>while (true) {}</script>")
+    environment = {
+        "PATH": f"{os.environ['PATH']}:{tmp_path}/the-mark",
+        "TMPDIR": str(short),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    killed = await asyncio.to_thread(
+        subprocess.Popen, [sys.executable, "-c", KILLED, f"{host.url}/boxer", host.host], env=environment, cwd=tmp_path
+    )
+    try:
+        await until(lambda: _is_asked(host, "/boxer"))
+    finally:
+        killed.kill()
+        await asyncio.to_thread(killed.wait)
+    await until(lambda: _are_gone(f"{tmp_path}/the-mark"))
 
 
 async def test_without_a_browser_that_is_said_with_what_to_install(hermes_at, monkeypatch, tmp_path) -> None:
