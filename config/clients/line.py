@@ -3,6 +3,7 @@
 On `config.outgoing` and not on httpx: half of what a call cost here was httpx's making of URLs, requests and pools.
 """
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -11,7 +12,9 @@ from config.outgoing import Connection, Peer, Trouble
 
 IDLE_SECONDS = 60.0  # our services close a kept connection only after 120
 MOST_ANSWER = 64 * 1024 * 1024  # bytes of an answer that is read whole
-REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
+TARGET = re.compile(r"/[!-~]*")
+"""A space or a line's end in it would begin another header, or another request."""
 
 
 class Answer(NamedTuple):
@@ -31,7 +34,10 @@ class Line(Protocol):
     async def ask(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, within_seconds: float
     ) -> Answer:
-        """Send a request and read its answer; `target` is path and query, percent-encoded."""
+        """Send a request, which is no HEAD, and read its answer; `target` is path and query, percent-encoded.
+
+        `within_seconds` is the longest silence, before the answer and in it.
+        """
 
     def pieces(
         self, target: str, headers: Mapping[str, str], *, within_seconds: float
@@ -104,6 +110,8 @@ class FleetLine:
         return await _answered(await self._peer.connection(fresh=True), request, within_seconds)
 
     def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        if not TARGET.fullmatch(target):
+            raise ValueError(f"{target!r} is not percent-encoded")
         about = b"" if body is None else b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         if body is None and method in ("POST", "PUT", "PATCH"):
             about = b"Content-Length: 0\r\n"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.clients.service_client import ServiceClient, segment
+from config.clients.service_client import TIMEOUT_SECONDS, ServiceClient, segment
 from config.contracts.switch import Decision, RegistryStatus, RouteReply, RouteRequest, SwitchStatus
 from config.errors import FleetError
 
@@ -50,7 +50,7 @@ class SwitchClient(ServiceClient):
         """Why a model was chosen, and what was tried. Raises NotFound."""
         return await self._get(f"/switch/decisions/{segment(decision_id)}", Decision)
 
-    async def status(self, *, timeout_seconds: float | None = None) -> SwitchStatus:
+    async def status(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> SwitchStatus:
         """The models that can be asked now, and in `loaded` those whose files are in use."""
         return await self._get("/switch/status", SwitchStatus, timeout_seconds=timeout_seconds)
 
