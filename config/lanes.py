@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Dialect, Executable, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound, PendingRollbackError
+from sqlalchemy.exc import ArgumentError, DBAPIError, MultipleResultsFound, NoResultFound, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from config.sqlite_driver import InlineConnection
@@ -197,6 +197,14 @@ class _Prepared:
 
     def __init__(self, statement: Any, names: tuple[str, ...], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        # what is known only when it runs would be left out without a word: a list to look in, a default that is worked out
+        made = [*(compiled.insert_prefetch or ()), *(compiled.update_prefetch or ())]
+        if any(bind.expanding and bind.key in names for bind in compiled.binds.values()) or not all(
+            column.default is not None and column.default.is_scalar and column.onupdate is None for column in made
+        ):
+            raise ArgumentError(
+                "this statement is to be run through the session: its text or values are made each time"
+            )
         # `in_()` with the values it was built with becomes part of the text
         expanded = compiled._process_parameters_for_postcompile(compiled.construct_params(dict.fromkeys(names)))
         self.sql = expanded.statement

@@ -6,8 +6,8 @@ import sqlite3
 from typing import cast
 
 import pytest
-from sqlalchemy import Table, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy import Column, MetaData, Table, bindparam, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from config.clock import utc_now
 from config.database import Database, connection_of, on_commit
@@ -160,6 +160,23 @@ async def test_what_follows_a_commit_runs_after_it_and_cannot_undo_it(open_as):
         for then in (fail, look):
             on_commit(session, then)
     assert seen == [1]
+
+
+async def test_a_statement_whose_text_or_values_are_made_each_time_is_not_run_without_them(open_sqlite_as):
+    table = cast(Table, ContextRow.__table__)
+    columns = [Column(one.name, one.type, default=str if one.name == "key" else None) for one in table.columns]
+    like_it = Table("context", MetaData(), *columns)
+    among = select(table).where(table.c.key.in_(bindparam("keys", expanding=True)))
+    db = open_sqlite_as("madre")
+    async with db.write() as session:
+        session.add(row("a"))
+        await session.flush()
+        run = await connection_of(session)
+        with pytest.raises(ArgumentError, match="through the session"):
+            await run.execute(among, {"keys": ["a"]})
+        with pytest.raises(ArgumentError, match="through the session"):
+            await run.execute(like_it.insert(), {"scope": "test", "value": {}, "updated_at": utc_now()})
+        assert len(list(await run.execute(select(table).where(table.c.key.in_(["a", "b"]))))) == 1
 
 
 async def test_a_read_sees_one_moment_while_others_write(open_as):
