@@ -25,6 +25,7 @@ from spawner.folder_size import folder_size
 from spawner.job import Job, Outcome, Watcher
 from spawner.running import CGROUP_POLL, MIB, Machine, Run, limit, read_text, rlimits
 from spawner.sandbox import IN_MEMORY, System, command_line, options, packed
+from spawner.standstill import Standstill
 from spawner.starting import Start
 from spawner.tree import Pidfd, Usage
 
@@ -95,6 +96,7 @@ class BoxedRun(Run):
                 self.cgroup.finishing = self.machine.looking.submit(self.cgroup.finish)
 
     def close(self) -> None:
+        self.let_be()
         for one in (self._init, self._main):
             if one:
                 one.close()
@@ -319,12 +321,16 @@ class BoxedRun(Run):
     def pids(self) -> list[int]:
         return tree.descendants(self._init.pid) if self._init else []
 
-    def usage(self) -> Usage:
+    def usage(self, precise_above: float, exact_above: float) -> Usage:
         """Of the tree, and what lies in its folders in memory."""
         assert self._init is not None
         in_folders = tree.tmpfs_bytes(self._init.pid, IN_MEMORY)
-        used = tree.usage(self.pids(), precise_above=self.job.limits.max_memory_mb * MIB - in_folders)
-        return Usage(used.memory_bytes + in_folders, used.cpu_seconds, used.processes)
+        used = tree.usage(self.pids(), precise_above=precise_above - in_folders, exact_above=exact_above - in_folders)
+        return replace(used, memory_bytes=used.memory_bytes + in_folders)
+
+    def standstill(self) -> Standstill:
+        """Bubblewrap's own processes go on; with its first one the others end, stopped or not."""
+        return Standstill(self.pids)
 
     def kill_now(self) -> None:
         if self._init:

@@ -10,17 +10,22 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from config.contracts.spawner import Limits, Reason, RuntimeSample
 from spawner import tree
 from spawner.cgroup import Cgroup, Cgroups
 from spawner.folder_size import folder_size
 from spawner.job import Job, Marker, Outcome, Watcher
+from spawner.memory_guard import Guarded, MemoryGuard
 from spawner.output import Capture
+from spawner.standstill import Standstill
 from spawner.starting import Starters
 from spawner.tree import Pidfd, Usage
 
@@ -38,11 +43,7 @@ CGROUP_POLL, DISK_POLL, DISK_POLL_NEAR_FULL = 0.1, 0.25, 0.02  # seconds
 DISK_BYTES_PER_SECOND = 1024 * MIB
 LOOKS_IN_VAIN = 3
 BUSY_SHARE = 3
-"""A look at a job takes time from others: the next one waits at least so many times as long."""
-SHORTEST_PAUSE = 0.001
-"""Seconds to the next look at a job whose memory, growing as it does, will be full before long."""
-LONGEST_PAUSE = 0.05
-"""Seconds after which memory is looked at again all the same: else a job could have itself looked at seldom by being hard to look at."""
+"""A look at a job's files takes time from others: the next one waits at least so many times as long."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class Run(ABC):
         self.captures: tuple[Capture, ...] = ()
         self.unwatched_seconds = 0.0
         """For how long it has run when the watching begins."""
+        self._guard: MemoryGuard | None = None
+        self._next_sample = math.inf
 
     @abstractmethod
     async def run(self) -> Outcome:
@@ -161,7 +164,13 @@ class Run(ABC):
             self.process.kill()
             self.process.wait()
 
+    def let_be(self) -> None:
+        """Look at its memory no more: what it is ended by may be closed now."""
+        if self._guard:
+            self._guard.stop()
+
     def close(self) -> None:
+        self.let_be()
         if self.outer:
             self.outer.close()
         for capture in self.captures:
@@ -223,42 +232,75 @@ class Run(ABC):
             async with (
                 asyncio.TaskGroup() as group
             ):  # apart: counting a folder may take a while, and memory fills meanwhile
-                group.create_task(self._watch_usage())
+                group.create_task(self._watch_cgroup(self.cgroup) if self.cgroup else self._guard_memory())
                 group.create_task(self._watch_disk())
         except* OSError as group_of_errors:  # what is not looked at is not limited
             errors = "; ".join(str(error) for error in group_of_errors.exceptions)
             self.end(Reason.KILLED, f"it could not be looked at any more: {errors}")
 
-    async def _watch_usage(self) -> None:
+    async def _watch_cgroup(self, cgroup: Cgroup) -> None:
         loop = asyncio.get_running_loop()
-        pause = CGROUP_POLL if self.cgroup else self.machine.poll_seconds
-        next_sample, took, until_full = time.monotonic() + self.machine.sample_seconds, 0.0, math.inf
+        self._next_sample = time.monotonic() + self.machine.sample_seconds
         unwatched = self.unwatched_seconds
-        before, memory_before = time.monotonic(), 0
-        most = self.job.limits.max_memory_mb * MIB
         while self.reason is None:
-            usual = max(pause, min(took * BUSY_SHARE, LONGEST_PAUSE))
-            await asyncio.sleep(min(usual, max(until_full / 2, SHORTEST_PAUSE)) - unwatched)
+            await asyncio.sleep(CGROUP_POLL - unwatched)
             unwatched = 0.0
-            now = time.monotonic()
-            look = await loop.run_in_executor(self.machine.looking, self._look)
-            took = time.monotonic() - now
+            look = await loop.run_in_executor(self.machine.looking, _look, cgroup)
             self._judge(look)
-            if not self.cgroup:
-                memory = look.usage.memory_bytes
-                grown, left = memory - memory_before, most - memory
-                until_full = left * (now - before) / grown if grown > 0 else math.inf
-                before, memory_before = now, memory
-            if now >= next_sample:
-                next_sample = now + self.machine.sample_seconds
-                used = look.usage
-                sample = RuntimeSample(
-                    at=datetime.now(UTC),
-                    memory_bytes=used.memory_bytes,
-                    cpu_seconds=used.cpu_seconds,
-                    processes=used.processes,
-                )
-                self.watcher.sampled(sample)
+            self._tell(look.usage)
+
+    async def _guard_memory(self) -> None:
+        """From a thread, since the event loop has other things to do when it matters."""
+        loop = asyncio.get_running_loop()
+        self._next_sample = time.monotonic() + self.machine.sample_seconds
+        ended: asyncio.Future[Exception | None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def on_loop(call: Callable[[Any], None], argument: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the job ends with us
+                loop.call_soon_threadsafe(call, argument)
+
+        def judge(used: Usage) -> bool:
+            self._judge(Look(used, 0))
+            if time.monotonic() >= self._next_sample:
+                on_loop(tell, used)
+            return self.reason is None
+
+        def tell(used: Usage) -> None:
+            if not ended.done():
+                self._tell(used)
+
+        guard = self._guard = MemoryGuard(
+            Guarded(self.usage, self.standstill, judge),
+            self.job.limits.max_memory_mb * MIB,
+            poll_seconds=self.machine.poll_seconds,
+            first_pause=max(self.machine.poll_seconds - self.unwatched_seconds, 0),
+            ended=partial(on_loop, settle),
+        )
+        guard.start()
+        try:
+            failed = await ended
+        finally:
+            ended.cancel()
+            guard.stop()
+        if failed:
+            raise failed if isinstance(failed, OSError) else OSError(repr(failed)) from failed
+
+    def _tell(self, used: Usage) -> None:
+        now = time.monotonic()
+        if now < self._next_sample:
+            return
+        self._next_sample = now + self.machine.sample_seconds
+        sample = RuntimeSample(
+            at=datetime.now(UTC),
+            memory_bytes=used.memory_bytes,
+            cpu_seconds=used.cpu_seconds,
+            processes=used.processes,
+        )
+        self.watcher.sampled(sample)
 
     async def _watch_disk(self) -> None:
         """The less there is left of the folder's limit, the sooner the next look: a job writes at the disk's speed."""
@@ -285,13 +327,12 @@ class Run(ABC):
         left = self.job.limits.max_disk_mb * MIB - used_bytes
         return min(max(left / DISK_BYTES_PER_SECOND, DISK_POLL_NEAR_FULL), DISK_POLL)
 
-    def _look(self) -> Look:
-        if self.cgroup:
-            return Look(self.cgroup.usage(), self.cgroup.oom_kills())
-        return Look(self.usage(), 0)
+    def usage(self, precise_above: float, exact_above: float) -> Usage:
+        """As `tree.usage`, of all of the job."""
+        return tree.usage(self.pids(), precise_above=precise_above, exact_above=exact_above)
 
-    def usage(self) -> Usage:
-        return tree.usage(self.pids(), precise_above=self.job.limits.max_memory_mb * MIB)
+    standstill: Callable[[], Standstill] | None = None
+    """Makes all of it stand still for as long as the `with` lasts; None where a job so stopped could outlive us."""
 
     def _disk(self) -> DiskUse:
         size = folder_size(self.job.folder)
@@ -311,6 +352,10 @@ class Run(ABC):
             self.end(Reason.OOM, f"it used more than {limits.max_memory_mb} MiB of memory")
         elif limits.max_cpu_seconds is not None and look.usage.cpu_seconds > limits.max_cpu_seconds:
             self.end(Reason.TIMEOUT, f"CPU time: it used more than {limits.max_cpu_seconds:g} s")
+
+
+def _look(cgroup: Cgroup) -> Look:
+    return Look(cgroup.usage(), cgroup.oom_kills())
 
 
 def rlimits(limits: Limits, *, processes: int | None, is_counted: bool = True) -> dict[int, tuple[int, int]]:

@@ -43,6 +43,12 @@ def is_alive(pid: int) -> bool:
     return fields is not None and fields[0] not in "ZX"
 
 
+def state(pid: int) -> str | None:
+    """The letter that /proc gives for what it does; None when there is none."""
+    fields = _stat(pid)
+    return fields[0] if fields else None
+
+
 def children(pid: int) -> list[int]:
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
@@ -95,15 +101,18 @@ class Usage:
     memory_bytes: int
     cpu_seconds: float
     processes: int
+    threads: int = 0
 
 
-def usage(pids: list[int], *, precise_above: int) -> Usage:
+def usage(pids: list[int], *, precise_above: float, exact_above: float | None = None) -> Usage:
     """Anonymous and shared memory, and CPU time, of these processes and of those of their children that have ended.
 
     Shared pages count once for every process that has them: too much. Where the sum passes `precise_above` bytes, the kernel's
-    proportional figures are read instead (smaps: each page divided among those that map it), which takes longer.
+    proportional figures are read instead (each page divided among those that map it), which takes longer: first their sums, in which
+    files of folders in memory are counted that `tmpfs_bytes` counts too; where these pass `exact_above`, mapping by mapping. There the
+    pages of a file that were written to privately are counted once for each process, so that both are too much if anything.
     """
-    memory, cpu, count = 0, 0, 0
+    memory, cpu, count, threads = 0, 0, 0, 0
     for pid in pids:
         fields = _stat(pid)
         if fields is None:
@@ -111,16 +120,36 @@ def usage(pids: list[int], *, precise_above: int) -> Usage:
         cpu += sum(int(ticks) for ticks in fields[11:15])
         if fields[0] not in "ZX":
             count += 1
+            threads += int(fields[17])
             memory += _resident(pid)
     if memory > precise_above:
-        memory = sum(_proportional(pid) for pid in pids)
-    return Usage(memory, cpu / TICKS, count)
+        memory = sum(_summed(pid) for pid in pids)
+        if memory > (precise_above if exact_above is None else exact_above):
+            memory = min(memory, sum(_proportional(pid) for pid in pids))
+    return Usage(memory, cpu / TICKS, count, threads)
 
 
 def _resident(pid: int) -> int:
     """RssAnon and RssShmem; pages of files can be had again and do not count."""
-    lines = _lines(PROC / str(pid) / "status")
-    return sum(int(line.split()[1]) * KIB for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+    return _fields(f"/proc/{pid}/status", "\nRssAnon:", "\nRssShmem:") or 0
+
+
+def _summed(pid: int) -> int:
+    """This process's part of anonymous and shared memory, mapped files of folders in memory included."""
+    found = _fields(f"/proc/{pid}/smaps_rollup", "\nPss_Anon:", "\nPss_Shmem:")
+    return _proportional(pid) if found is None else found  # it is not dumpable, or the kernel is older than 5.4
+
+
+def _fields(path: str, *names: str) -> int | None:
+    """The sum of such lines of a file of the kernel's, in bytes; None where none of them is there."""
+    try:
+        text = _read(path)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # it has ended, or is just taking other rights in its sandbox's set-up
+    places = [(at, name) for name in names if (at := text.find(name)) >= 0]
+    if not places:
+        return None
+    return sum(int(text[at + len(name) : text.index("kB", at)]) * KIB for at, name in places)
 
 
 def _proportional(pid: int) -> int:
@@ -141,13 +170,6 @@ def _proportional(pid: int) -> int:
         elif words[0] == counted:
             total += int(words[1]) * KIB
     return total
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(errors="replace").splitlines()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return []  # it has ended, or is just taking other rights in its sandbox's set-up
 
 
 def tmpfs_bytes(pid: int, folders: tuple[str, ...]) -> int:

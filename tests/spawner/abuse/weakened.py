@@ -62,9 +62,11 @@ class Run(RealRun):
             more["seccomp"] = None
         super().__init__(job, *rest, **more)
 
-    def usage(self) -> Usage:
+    def usage(self, precise_above: float, exact_above: float) -> Usage:
         # with the machine's own /tmp, what lies there would count as the job's
-        return Usage(0, 0.0, 0) if without(self.job) & {"mem", "fs"} else super().usage()
+        if without(self.job) & {"mem", "fs"}:
+            return Usage(0, 0.0, 0)
+        return super().usage(precise_above, exact_above)
 
     def limits(self) -> dict[int, tuple[int, int]]:
         kept = super().limits()
