@@ -89,7 +89,11 @@ class Improving:
     async def run(self) -> None:
         """Top of the periodic search: a failure makes it wait longer, and never ends it."""
         interval, failures = self._settings.hermes_search_interval, 0
-        last = (await self.last()).searched_at
+        try:
+            last = (await self.last()).searched_at
+        except Exception:  # what is kept of it cannot be read: then it is as if there was none
+            log.exception("last_search_unreadable")
+            last = None
         due = last + interval if last is not None else utc_now()
         self._next_at = max(due, utc_now() + min(FIRST_WAIT, interval))
         while True:

@@ -1,9 +1,11 @@
 """hermes: models and tools, found, verified, kept."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -19,7 +21,7 @@ from hermes.improvement_routes import improvements_router
 from hermes.improvements import Improving
 from hermes.jobs import Jobs
 from hermes.kept import Models
-from hermes.maintenance import Maintenance
+from hermes.maintenance import FORGOTTEN_SECONDS, Maintenance
 from hermes.openrouter import OpenRouter
 from hermes.registry import ModelRegistry
 from hermes.routes import jobs_router, models_router
@@ -57,7 +59,8 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             state.models = kept = Models(settings, ground.gate, ground.trail, store, models, (registry, switch), jobs)
             state.maintenance = maintenance = Maintenance(settings, store, models, kept, jobs)
             wanted = {str(its.get("subject")) for its in await jobs.states(KIND)}
-            await asyncio.to_thread(store.sweep_parts, wanted)
+            # What a failed download left stays for a while, as it said: asking again goes on there.
+            await asyncio.to_thread(partial(store.sweep_parts, wanted, older_than=time.time() - FORGOTTEN_SECONDS))
             state.search = Search(settings, hub, OpenRouter(settings), models)
             state.improving = improving = Improving(
                 settings, hub, state.search, models, registry, state.downloads, ground.db, jobs

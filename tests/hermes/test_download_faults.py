@@ -1,6 +1,7 @@
 """A hub that is down, slow, unwell or a liar: nothing wrong is registered, nothing partial is seen, and the error says what to do."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,24 @@ async def test_a_hub_that_always_breaks_off_is_given_up_and_asking_again_goes_on
     again = await outcome(hermes, "cutter/all")
     assert again["status"] == "DONE", again["error"]
     assert hub.requests("/cdn/*")[-1].range == f"bytes={1000 * fetch.MOST_FRUITLESS}-"
+
+
+async def test_what_a_download_that_was_given_up_left_is_there_after_a_restart_and_gone_after_a_day(hermes_at, hub):
+    hub.add("cutter/restart", {FILE: CONTENT})
+    fault = hub.inject("/cdn/*", "cut", at_byte=1000)
+    async with hermes_at() as hermes:
+        assert "asking again goes on there" in (await outcome(hermes, "cutter/restart"))["error"]
+        [part] = unfinished(hermes)
+    fault.times = 0
+    async with hermes_at() as hermes:
+        job = await outcome(hermes, "cutter/restart")
+        assert job["status"] == "DONE", job["error"]
+        assert hub.requests("/cdn/*")[-1].range == f"bytes={1000 * fetch.MOST_FRUITLESS}-"
+    old = part.parent.parent / "somebody-gave-up"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    async with hermes_at():
+        assert not old.exists()
 
 
 async def test_retry_after_is_waited_for_and_shown(hermes, hub):

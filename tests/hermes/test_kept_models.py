@@ -1,6 +1,7 @@
 """Models that are here: listed, read again, removed, kept within limits, and put right after a kill."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -221,6 +222,7 @@ async def test_a_start_registers_what_lies_there_and_takes_out_of_use_what_is_go
     trash, leftover = (hermes.settings.state_dir / "models" / name for name in (".trash/trash_x", ".parts/nobody"))
     trash.mkdir()
     leftover.mkdir()
+    os.utime(leftover, (0, 0))
     async with hermes_at() as hermes:
 
         async def is_right() -> bool | None:
