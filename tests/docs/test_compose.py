@@ -53,3 +53,8 @@ def test_the_profile_that_containers_of_spawner_have_allows_what_bubblewrap_does
         "setns",
         "open_by_handle_at",
     } <= refused
+
+
+def test_the_image_is_built_from_every_service() -> None:
+    taken = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"!{service}" for service in SERVICES} <= set(taken)
