@@ -25,25 +25,43 @@ __all__ = ["forks", "migrated_postgres", "postgres", "postgres_url"]
 for name in [name for name in os.environ if name.startswith("VX11_")]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 
-TOGETHER = (
-    "tests/e2e/",
-    "tests/spawner/abuse/",
-    "tests/switch/test_light_model.py",
-    "tests/contract/",
-    "tests/madre/test_parser_held_out.py",
+TOGETHER = ("tests/e2e/", "tests/spawner/abuse/", "tests/contract/")
+"""Folders whose tests go to one worker, as those of a file do: they share what is dear to make, or would starve or kill each other."""
+
+DEAREST = (
+    *("tests/e2e/", "postgres", "tests/spawner/abuse/", "tests/contract/"),
+    *("tests/shub/test_mixing_jobs.py", "tests/shub/test_processes.py", "tests/switch/test_light_model.py"),
+    *("tests/vx11/test_broken_settings.py", "tests/shub/test_kernel_cache.py", "tests/shub/test_analyze.py"),
+    *("tests/hermes/test_discover_browser.py", "tests/hermes/test_processes.py", "tests/config/test_database.py"),
+    *("tests/vx11/", "tests/madre/test_daughters.py", "tests/spawner/", "tests/hermes/", "tests/madre/", "tests/shub/"),
 )
-"""Tests that go to one worker: they share what is dear to make (a fleet, a model, an exam), or would starve or kill each other."""
+"""What takes longest begins first, so that no worker is still at it when the others have ended. The rest is small change."""
+
+
+def _goes_with(nodeid: str) -> str:
+    """The tests that stay together: in order, on one worker."""
+    if "postgres" in nodeid:
+        return "postgres"  # one server, not one in every worker
+    return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        group = _goes_with(item.nodeid)
+        return next((turn for turn, dear in enumerate(DEAREST) if group.startswith(dear)), len(DEAREST))
+
+    items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Which tests go together to a worker; the largest groups begin first. (xdist's own groups do nothing under pytest 9.2.)"""
+    """Which tests go together to a worker, in the order in which they were collected. (xdist's own groups do nothing under pytest 9.2.)"""
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            of_a_server = "postgres" if "postgres" in nodeid else nodeid  # one server, not one in every worker
-            return next((one for one in TOGETHER if nodeid.startswith(one)), of_a_server)
+            return _goes_with(nodeid)
 
+    config.option.loadscopereorder = False
     return Together(config, log)
 
 
