@@ -7,7 +7,7 @@ for one, on the same connection and in the same transaction.
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Protocol
@@ -133,6 +133,7 @@ class Found(Protocol):
     @property
     def rowcount(self) -> int: ...
     def __iter__(self) -> Iterator[Any]: ...
+    def mappings(self) -> Iterable[Mapping[str, Any]]: ...
     def first(self) -> Any: ...
     def one(self) -> Any: ...
     def one_or_none(self) -> Any: ...
@@ -157,22 +158,27 @@ class DirectStatements:
         raw = self._lane.join()
         with _as_sqlalchemy(prepared.sql):
             if len(many) > 1:
-                return _Rows([], raw.executemany(prepared.sql, [prepared.bound(one) for one in many]).rowcount)
+                done = raw.executemany(prepared.sql, [prepared.bound(one) for one in many])
+                return _Rows(prepared, [], done.rowcount)
             cursor = raw.execute(prepared.sql, prepared.bound(many[0]))
-            return _Rows([prepared.row(one) for one in cursor], cursor.rowcount)
+            return _Rows(prepared, [prepared.converted(one) for one in cursor], cursor.rowcount)
 
 
 class _Rows:
     """All rows of a result, in memory."""
 
-    def __init__(self, rows: list[Any], rowcount: int) -> None:
-        self._rows, self.rowcount = rows, rowcount
+    def __init__(self, prepared: "_Prepared", rows: list[list[Any]], rowcount: int) -> None:
+        self._prepared, self._rows, self.rowcount = prepared, rows, rowcount
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
+        return map(self._prepared.as_row, self._rows)
+
+    def mappings(self) -> Iterator[dict[str, Any]]:
+        names = self._prepared.names
+        return (dict(zip(names, row, strict=True)) for row in self._rows)
 
     def first(self) -> Any:
-        return self._rows[0] if self._rows else None
+        return self._prepared.as_row(self._rows[0]) if self._rows else None
 
     def one(self) -> Any:
         if not self._rows:
@@ -225,7 +231,9 @@ class _Prepared:
             for place, column in enumerate(columns)
             if (convert := column.type._cached_result_processor(dialect, None)) is not None
         ]
-        self._row = _row_class([column.keyname for column in columns])
+        self.names = tuple(column.keyname for column in columns)
+        row: Any = namedtuple("Row", self.names, rename=True)  # type: ignore[misc]
+        self.as_row = row._make
 
     def bound(self, values: Values) -> list[Any]:
         """The values in the order of the text. Raises KeyError for one that is missing."""
@@ -235,17 +243,12 @@ class _Prepared:
             found.append(value if convert is None else convert(value))
         return found
 
-    def row(self, raw: Sequence[Any]) -> Any:
+    def converted(self, raw: Sequence[Any]) -> list[Any]:
+        """A row's values as they were put in."""
         values = list(raw)
         for place, convert in self._out:
             values[place] = convert(values[place])
-        return self._row._make(values)
-
-
-def _row_class(names: list[str]) -> Any:
-    """Rows with these columns, as SQLAlchemy's: by name, by place, and as a mapping."""
-    plain: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-    return type("Row", (plain,), {"__slots__": (), "_mapping": property(plain._asdict)})
+        return values
 
 
 @lru_cache(maxsize=512)

@@ -387,7 +387,7 @@ async def _window(
     if "search" in asked:
         asked = asked | {"search": _escaped(asked["search"])}
     places = {"after": window.after, "most": window.most}
-    rows = [row._mapping for row in await connection.execute(listing.page, asked | places)]
+    rows = list((await connection.execute(listing.page, asked | places)).mappings())
     if rows:
         read = [{**row, **{name: from_json(row[name]) for name in listing.json}} for row in rows]
         return [shape.model_validate(row) for row in read], rows[0]["in_all"]

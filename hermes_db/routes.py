@@ -79,11 +79,13 @@ def _either(active: Active, active_only: bool | None) -> Active:
     return Active.ACTIVE if active_only else Active.ALL
 
 
-@router.get("/models", summary="List models")
+@router.get("/models", response_model=ModelPage, summary="List models")
 async def models(
     wanted: Annotated[ModelFilter, Depends(_model_filter)], page: PageDep, registry: RegistryDep
-) -> ModelPage:
-    return await registry.models(wanted, page)
+) -> Response:
+    found = await registry.models(wanted, page)
+    # What is our own contract already need not be taken apart and checked again: a fifth of what a long page costs.
+    return Response(found.model_dump_json(), media_type="application/json")
 
 
 @router.post("/models", status_code=201, summary="Register a model", responses=documented(Conflict))
