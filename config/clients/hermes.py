@@ -48,7 +48,12 @@ class HermesClient(ServiceClient):
         Raises GrantRefused, NotFound, and Conflict while it is loaded.
         """
         return await self._ask(
-            "DELETE", f"/hermes/models/{model_id}", ModelRemoved, grant=grant, idempotency_key=idempotency_key
+            "DELETE",
+            f"/hermes/models/{model_id}",
+            ModelRemoved,
+            grant=grant,
+            idempotency_key=idempotency_key,
+            timeout_seconds=60.0,  # many files, or a registry that has to be waited for
         )
 
     async def maintenance(self, *, dry_run: bool = True, grant: str | None = None) -> Upkeep:
