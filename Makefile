@@ -4,7 +4,7 @@
 # make demo   the fleet at work     make bench   its speed against its limits
 # make lock   renew the lock files  (OPTIONS=--upgrade for newer versions)
 
-.PHONY: up down test lint demo bench lock environment
+.PHONY: up down test lint demo bench lock environment browser
 .DEFAULT_GOAL := up
 
 export PYTHONDONTWRITEBYTECODE :=
@@ -22,8 +22,17 @@ up: environment
 down: environment
 	@$(IN)/vx11 down
 
-test: environment
+test: environment browser
 	$(IN)/python -m pytest -n $(WORKERS)
+
+# Some tests look at pages with a real Chromium; where it can be neither found nor installed they are skipped by name.
+browser:
+	@for name in chromium chromium-browser google-chrome; do if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing chromium"; export DEBIAN_FRONTEND=noninteractive; \
+		timeout 300 sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium' >/dev/null 2>&1 \
+			|| echo "chromium cannot be installed here"; \
+	fi
 
 lint: environment
 	$(IN)/ruff check
