@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,19 @@ SWITCH_SECONDS = 3.0  # a switch that takes longer to say what it holds is not a
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 30.0
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What switch holds in memory, and why it could not be asked."""
+
+    files: set[Path]
+    problem: FleetError | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Where nobody listens there is no switch that could hold anything; one that is late or talks nonsense may hold every model."""
+        return self.problem is None or isinstance(self.problem.__cause__, OSError)
 
 
 class Models:
@@ -116,23 +130,25 @@ class Models:
         job = await self._order_removal(model, caller, None, also)
         return _removed(await self._jobs.finished(job.job_id))
 
-    async def loaded(self) -> tuple[set[Path], FleetError | None]:
-        """The files that switch holds in memory, and why it could not be asked. Then the local model's file counts as loaded."""
+    async def loaded(self) -> Loaded:
+        """The files that switch holds in memory; the local model's counts among them where switch cannot be asked."""
         try:
             status = await self._switch.status(timeout_seconds=SWITCH_SECONDS)
-            return {Path(model.path) for model in status.loaded}, None
+            return Loaded({Path(model.path) for model in status.loaded})
         except FleetError as error:
             try:
-                return {configured_model(self._settings).path}, error
+                return Loaded({configured_model(self._settings).path}, error)
             except ModelUnusable:
-                return set(), error
+                return Loaded(set(), error)
 
     # --- removing --------------------------------------------------------------------------------------------------
 
     async def _require_unused(self, model: Model) -> None:
         """Raises ModelInUse."""
-        loaded, _ = await self.loaded()
-        if model.path is not None and is_among(model, loaded, self._store):
+        loaded = await self.loaded()
+        if not loaded.is_known and self._store.holds(model.path) is not None:
+            raise ModelInUse(f"switch does not say whether {model.name} is loaded; try again when it answers")
+        if model.path is not None and is_among(model, loaded.files, self._store):
             raise ModelInUse(f"{model.name} is loaded by switch; try again when it is not used any more")
 
     async def _order_removal(self, model: Model, caller: Caller, key: str | None, also: Any) -> Job:

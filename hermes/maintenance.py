@@ -87,10 +87,11 @@ class Maintenance:
 
     async def _plan(self) -> tuple[Upkeep, dict[int, Model]]:
         rows = await self._registry.models()
-        loaded, problem = await self._models.loaded()
+        loaded = await self._models.loaded()
+        problem = loaded.problem
         own = [row for row in rows if self._store.holds(row.path) is not None]
         others = Counter(row.specialty for row in rows if self._store.holds(row.path) is None)
-        held = [_held(row, is_loaded=is_among(row, loaded, self._store)) for row in own]
+        held = [_held(row, is_loaded=not loaded.is_known or is_among(row, loaded.files, self._store)) for row in own]
         most, budget = self._settings.hermes_most_models, self._settings.hermes_budget_bytes
         least = max(upkeep.LEAST_OF_A_SPECIALTY, self._settings.hermes_least_per_specialty)
         verdict = upkeep.decide(held, most_models=most, budget_bytes=budget, now=utc_now(), others=others, least=least)

@@ -91,7 +91,7 @@ def in_turn(held: Iterable[Held]) -> list[Held]:
 
 def _protection(model: Held, of_specialty: int, least: int, now: datetime) -> str | None:
     if model.is_loaded:
-        return "it is loaded"
+        return "it is loaded, or switch does not say that it is not"
     if now - model.last_needed_at < USED_LATELY:
         return f"it was used or added in the last {USED_LATELY.days} days"
     if model.score > GOOD_SCORE:

@@ -189,6 +189,18 @@ async def test_a_loaded_model_stays(hermes_at, hub):
         assert exists(model["path"])
 
 
+async def test_a_model_stays_while_switch_does_not_say_whether_it_is_loaded(hermes_at, hub):
+    hub.add("remove/unsure", {"a.gguf": gguf(seed=8)})
+    async with hermes_at() as hermes:
+        model = await fetched(hermes, model_id="remove/unsure")
+    confused = FastAPI()
+    confused.get("/switch/status")(lambda: {"loaded": "who knows"})
+    async with serving(confused) as url, hermes_at(switch_url=url) as hermes:
+        answer = await hermes.http.delete(f"/hermes/models/{model['id']}", headers=for_deleting(hermes, model))
+        problem(answer, 409, "model_in_use")
+        assert exists(model["path"])
+
+
 async def test_a_file_that_hermes_did_not_fetch_is_never_unlinked(hermes, tmp_path_factory):
     own = tmp_path_factory.mktemp("own") / "mine.gguf"
     own.write_bytes(gguf())
