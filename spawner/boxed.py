@@ -36,6 +36,8 @@ LOOKS_FOR_MAIN = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)  # se
 OUTPUT_WAITS = 0.003
 """Seconds that output may wait for the job's end, which has it read in one go, before it is read as it comes."""
 SETTING_UP = 0.002  # seconds
+NICE = 5
+"""Of a job whose memory is only looked at: who looks, and whoever holds Python's lock meanwhile, comes first."""
 SIGNALLED = 128
 """bwrap gives the end of its command by signal n as exit code 128 + n, as shells do."""
 BWRAP_FAILED = 1
@@ -203,6 +205,8 @@ class BoxedRun(Run):
         assert self._init is not None
         try:
             limit(self._init.pid, self.limits())
+            if self.cgroup is None:
+                os.setpriority(os.PRIO_PROCESS, self._init.pid, NICE)
         except ProcessLookupError:
             self._has_failed = True
         except OSError as error:

@@ -26,7 +26,7 @@ REACH = 1.15
 """What must not be passed before the next look, to what may be used: less than is promised, for a look may come late."""
 NEAR = 0.6
 """Of what may be used: below it no job is made to stand still."""
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05  # seconds
+SHORTEST_PAUSE, SHORTEST_PAUSE_IN_PASSING, LONGEST_PAUSE = 0.001, 0.002, 0.05  # seconds
 BUSY_SHARE = 3
 """A look far from the limit takes time from others: the next one waits at least so many times as long."""
 LEAST_RUNNING = 0.25
@@ -114,7 +114,7 @@ class MemoryGuard(threading.Thread):
             self._is_pressed = self._presses(found.memory_bytes, found)
             return max(left / 2, SHORTEST_PAUSE, took * LEAST_RUNNING)
         usual = max(self._poll, min(took * BUSY_SHARE, LONGEST_PAUSE))
-        return min(usual, max((left - took) / 2, SHORTEST_PAUSE, took))
+        return min(usual, max((left - took) / 2, SHORTEST_PAUSE_IN_PASSING, took * BUSY_SHARE))
 
     def _look_in_passing(self) -> Usage | None:
         """What the job uses, looked at while it runs; None when it must stand still for that."""
@@ -139,8 +139,7 @@ class MemoryGuard(threading.Thread):
         """Whether the job is near its limit and could pass it by too much before two more looks in passing are over."""
         if used_bytes < NEAR * self._most:
             return False
-        soon = 4 * self._took + 2 * self._late + SHORTEST_PAUSE
-        return seconds_until(used_bytes, self._most, used.threads) < soon
+        return seconds_until(used_bytes, self._most, used.threads) < 4 * self._took + SHORTEST_PAUSE
 
     def _judge(self, used: Usage) -> None:
         with self._acting:

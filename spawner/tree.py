@@ -122,9 +122,10 @@ def usage(pids: list[int], *, precise_above: float, exact_above: float | None = 
             count += 1
             threads += int(fields[17])
             memory += _resident(pid)
-    if memory > precise_above:
+    exact_above = precise_above if exact_above is None else exact_above
+    if memory > (precise_above if count > 1 else exact_above):
         memory = sum(_summed(pid) for pid in pids)
-        if memory > (precise_above if exact_above is None else exact_above):
+        if memory > exact_above:
             memory = min(memory, sum(_proportional(pid) for pid in pids))
     return Usage(memory, cpu / TICKS, count, threads)
 
