@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 60.0
 IMPORTED = (
-    *("config.serve", "config.migrate", "config.database", "config.forensics", "config.secrets", "hermes_db.main"),
+    *("config.serve", "config.migrate", "config.database", "config.forensics", "config.secrets", "vx11.supervisor"),
+    *("hermes_db.main", "hermes.main", "shub.main", "switch.main"),  # none of them brings in a library for sound
     *("sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.aiosqlite", "asyncio", "subprocess"),
 )
+SERVE = "import sys; from config.serve import main; sys.exit(main(sys.argv[1:]))"
+"""`start(SERVE, service)`: as `python -m config.serve service` does it."""
 SERVER = """
 import importlib, json, os, select, sys, traceback
 for name in sys.argv[1:]:
@@ -88,6 +92,21 @@ class Forked:
     def wait(self) -> int:
         return self.ended.result(PATIENCE_SECONDS)
 
+    def lines(self) -> Iterator[str]:
+        """What it prints, line by line as it comes, until it ends."""
+        with self.out.open() as said:
+            begun = ""
+            while True:
+                has_ended = self.ended.done()  # asked before what may be its last words are read
+                for part in iter(said.readline, ""):
+                    begun += part
+                    if begun.endswith("\n"):
+                        yield begun
+                        begun = ""
+                if has_ended:
+                    return
+                time.sleep(0.02)  # nothing announces that a file has grown
+
     def kill(self) -> None:
         if not self.ended.done():
             os.kill(self.pid, signal.SIGKILL)
@@ -117,6 +136,8 @@ class Forks:
         with self._lock:
             self._count += 1
             out, err = (self._folder / f"{self._count}.{name}" for name in ("out", "err"))
+            out.touch()  # it may be read before the process has come to open it
+            err.touch()
             order = {"script": script, "arguments": arguments, "cwd": str(cwd), "env": variables}
             self._started = Future()
             self._next = out, err
@@ -134,6 +155,8 @@ class Forks:
             else:
                 self._running[pid] = Forked(pid, Future(), *self._next)
                 self._started.set_result(self._running[pid])
+        if not self._started.done():
+            self._started.set_exception(RuntimeError("the process that forks the others has ended"))
 
     def close(self) -> None:
         assert self._server.stdin is not None

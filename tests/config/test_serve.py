@@ -15,13 +15,12 @@ import pytest
 
 from config.serve import EXIT_CONFIGURATION, bind
 from config.settings import FleetSettings
-from tests.forked import Forked, Forks
+from tests.forked import SERVE, Forked, Forks
 from vx11.trial import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 Start = Callable[..., Forked]
-SERVE = "import sys; from config.serve import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """Hermes as a process of its own: killed in the middle of a download, started again, and only the rest is fetched."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -18,46 +15,40 @@ from config.secrets import FleetSecrets
 from hermes_db.main import create_app as create_hermes_db
 from hermes_db.settings import HermesDbSettings
 from tests.fakes.model_files import gguf
+from tests.forked import SERVE, Forks
 from tests.hermes.conftest import PATIENCE_SECONDS, serving, until
 from vx11.trial import ROOT, free_ports
 
-CONTENT = gguf(parameters=16 * 1024 * 1024, quantization="Q8_0", seed=1)  # 17 MB
+CONTENT = gguf(parameters=4 * 1024 * 1024, quantization="Q8_0", seed=1)  # 4 MB
 FILE = "tiny.Q8_0.gguf"
 
 
 class Service:
-    """`python -m config.serve hermes` on a free port."""
+    """Hermes as the fleet runs it, on a free port."""
 
-    def __init__(self, state_dir: Path, token: str, variables: dict[str, str]) -> None:
+    def __init__(self, forks: Forks, state_dir: Path, token: str, variables: dict[str, str]) -> None:
         self.state_dir, self.port = state_dir, free_ports(1)[0]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
-        environment |= {
+        settings = {
             "VX11_STATE_DIR": str(state_dir),
             "VX11_HERMES_PORT": str(self.port),
             "VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S",
             "VX11_HERMES_SEARCH_INTERVAL": "PT0S",
             "PYTHONPATH": str(ROOT),
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.serve", "hermes"],
-            env=environment | variables,
-            cwd=state_dir,
-            stdout=subprocess.DEVNULL,
-            stderr=(state_dir / "hermes.log").open("a"),
-        )
+        self.process = forks.start(SERVE, "hermes", cwd=state_dir, **settings | variables)
         self.http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}", headers={"X-VX11-Token": token}, timeout=60, trust_env=False
         )
 
     async def ready(self) -> "Service":
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline and not self.process.ended.done():
             try:
                 await self.http.get("/health")
                 return self
             except httpx.TransportError:
                 await asyncio.sleep(0.02)
-        raise AssertionError((self.state_dir / "hermes.log").read_text())
+        raise AssertionError(self.process.err.read_text())
 
     async def job_when(self, job_id: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async def look() -> dict[str, Any] | None:
@@ -66,10 +57,6 @@ class Service:
 
         found: dict[str, Any] = await until(look)
         return found
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE_SECONDS)
 
 
 @pytest_asyncio.fixture
@@ -80,25 +67,27 @@ async def db_url(state_dir: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def service_at(state_dir: Path, secrets: FleetSecrets, hub, db_url) -> Iterator[Callable[[], Service]]:
-    with started(state_dir, secrets, hub.url, db_url) as start:
+def service_at(state_dir: Path, secrets: FleetSecrets, forks: Forks, hub, db_url) -> Iterator[Callable[[], Service]]:
+    with started(forks, state_dir, secrets, hub.url, db_url) as start:
         yield start
 
 
 @contextmanager
-def started(state_dir: Path, secrets: FleetSecrets, hub_url: str, db_url: str) -> Iterator[Callable[[], Service]]:
+def started(
+    forks: Forks, state_dir: Path, secrets: FleetSecrets, hub_url: str, db_url: str
+) -> Iterator[Callable[[], Service]]:
     running: list[Service] = []
     variables = {"VX11_HERMES_HUB_URL": hub_url, "VX11_SERVICE_URLS": f'{{"hermes_db": "{db_url}"}}'}
 
     def start() -> Service:
-        running.append(Service(state_dir, secrets.owner.get_secret_value(), variables))
+        running.append(Service(forks, state_dir, secrets.owner.get_secret_value(), variables))
         return running[-1]
 
     try:
         yield start
     finally:
         for service in running:
-            service.kill()
+            service.process.kill()
 
 
 async def test_a_killed_download_goes_on_and_fetches_less_than_a_twentieth_again(service_at, hub):
@@ -108,7 +97,7 @@ async def test_a_killed_download_goes_on_and_fetches_less_than_a_twentieth_again
     first = await service_at().ready()
     job = (await first.http.post("/hermes/download", json={"model_id": "kill/download"})).json()
     await first.job_when(job["job_id"], lambda job: job["done_bytes"] == at)
-    first.kill()
+    first.process.kill()
     hub.go_on.set()
     second = await service_at().ready()
     done = await second.job_when(job["job_id"], lambda job: job["status"] not in ("PENDING", "RUNNING"))
@@ -130,7 +119,7 @@ async def test_a_kill_at_any_moment_ends_in_one_whole_model(service_at, hub):
     folder = service.state_dir / "models" / "kill--anytime"
     for part in (0.1, 0.4, 0.7, 0.95):
         job = await service.job_when(job_id, lambda job, part=part: job["progress"] >= part)
-        service.kill()
+        service.process.kill()
         whole = await asyncio.to_thread(lambda: [path.stat().st_size for path in folder.glob("*/*.gguf")])
         assert whole in ([], [len(CONTENT)])
         service = await service_at().ready()

@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import numpy as np
 import pytest
 
 from config.secrets import FleetSecrets
+from tests.forked import SERVE, Forks
 from tests.shub.conftest import KERNELS, PATIENCE_SECONDS, until
 from tests.shub.files import RATE, tone
 from tests.shub.signals import write
@@ -26,25 +25,18 @@ from vx11.trial import ROOT, free_ports
 
 
 class Service:
-    """`python -m config.serve shub` on a free port."""
+    """Shub as the fleet runs it, on a free port."""
 
-    def __init__(self, state_dir: Path, token: str, **variables: str) -> None:
+    def __init__(self, forks: Forks, state_dir: Path, token: str, **variables: str) -> None:
         self.state_dir, self.token = state_dir, token
         self.port = free_ports(1)[0]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
-        environment |= {
+        settings = {
             "VX11_STATE_DIR": str(state_dir),
             "VX11_SHUB_PORT": str(self.port),
             "VX11_SHUB_CACHE_DIR": str(KERNELS),
             "PYTHONPATH": str(ROOT),
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.serve", "shub"],
-            env=environment | variables,
-            cwd=state_dir,
-            stdout=subprocess.DEVNULL,
-            stderr=(state_dir / "shub.log").open("a"),
-        )
+        self.process = forks.start(SERVE, "shub", cwd=state_dir, **settings | variables)
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", headers={"X-VX11-Token": token}, timeout=60, trust_env=False
         )
@@ -52,7 +44,7 @@ class Service:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline and not self.process.ended.done():
             try:
                 self.http.get("/health")
                 return
@@ -61,7 +53,7 @@ class Service:
         raise AssertionError(self.log())
 
     def log(self) -> str:
-        return (self.state_dir / "shub.log").read_text()
+        return self.process.err.read_text()
 
     def upload(self, path: Path) -> str:
         answer = self.http.post("/shub/assets", files={"file": (path.name, path.read_bytes())})
@@ -90,15 +82,12 @@ class Service:
     def files(self) -> list[str]:
         return [path.name for path in (self.state_dir / "shub" / "files").glob("??/*")]
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(PATIENCE_SECONDS)
+    def stop(self) -> int:
+        """Its exit status."""
+        if not self.process.ended.done():
+            os.kill(self.process.pid, signal.SIGTERM)
         self.http.close()
+        return self.process.wait()
 
 
 @pytest.fixture
@@ -107,21 +96,21 @@ def token(secrets: FleetSecrets) -> str:
 
 
 @pytest.fixture(scope="module")
-def service(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(migrated: Path, tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[Service]:
     """One for the tests that leave it as it was."""
     state_dir = tmp_path_factory.mktemp("service") / "state"
     shutil.copytree(migrated, state_dir)
-    made = Service(state_dir, (state_dir / "secrets" / "token").read_text().strip())
+    made = Service(forks, state_dir, (state_dir / "secrets" / "token").read_text().strip())
     yield made
     made.stop()
 
 
 @pytest.fixture
-def service_at(state_dir: Path, token: str) -> Iterator[Any]:
+def service_at(state_dir: Path, token: str, forks: Forks) -> Iterator[Any]:
     started: list[Service] = []
 
     def start(**variables: str) -> Service:
-        started.append(Service(state_dir, token, **variables))
+        started.append(Service(forks, state_dir, token, **variables))
         return started[-1]
 
     yield start
@@ -176,7 +165,7 @@ async def test_a_killed_service_takes_its_jobs_up_again_and_makes_each_mix_once(
     await first.job_when(job_id, lambda job: job["progress"] > 0.36)  # the stems are measured, the sum is being written
     workers = first.workers()
     assert workers
-    first.kill()
+    first.process.kill()
     for pid in workers:
         await is_gone(pid)
     assert first.unfinished()  # half a file, and nobody sees it
@@ -193,17 +182,22 @@ async def test_a_killed_service_takes_its_jobs_up_again_and_makes_each_mix_once(
     assert len(second.files()) == 3
 
 
-async def test_a_stopped_service_ends_its_workers_and_goes_on_later(service_at, tmp_path):
+async def test_a_stopped_service_ends_its_workers_and_goes_on_later_and_idle_ones_end(service_at, tmp_path):
     first = service_at()
     job_id = first.http.post("/shub/mix", json=long_order(first, tmp_path)).json()["job_id"]
     await first.job_when(job_id, lambda job: job["progress"] > 0.02)
     workers = first.workers()
-    first.stop()
-    assert first.process.returncode == 0
+    assert first.stop() == 0
     for pid in workers:
         await is_gone(pid)
-    second = service_at()
+    second = service_at(VX11_SHUB_WORKER_IDLE="PT0.2S")
     assert (await second.job_when(job_id, lambda job: job["status"] == "DONE"))["result"]
+
+    async def none_left() -> bool | None:
+        return True if not second.workers() else None
+
+    await until(none_left)
+    second.upload(write(tmp_path / "y.wav", tone(1), RATE, "PCM_16"))  # and the next one starts when it is needed
 
 
 async def test_events_lead_to_the_end_and_resume_where_they_were_left(service, tmp_path):
@@ -301,14 +295,3 @@ async def test_a_client_that_goes_away_stops_its_measurement(service, tmp_path):
     await until(lambda: at_work(0))
     assert '"status": 499' in service.log()
     assert service.http.post("/shub/analyze", json={"asset_id": asset_id}).status_code == 200
-
-
-async def test_idle_workers_end(service_at, tmp_path):
-    service = service_at(VX11_SHUB_WORKER_IDLE="PT0.2S")
-    service.upload(write(tmp_path / "x.wav", tone(), RATE, "PCM_16"))
-
-    async def none_left() -> bool | None:
-        return True if not service.workers() else None
-
-    await until(none_left)
-    service.upload(write(tmp_path / "y.wav", tone(1), RATE, "PCM_16"))  # and the next one starts when it is needed

@@ -1,9 +1,6 @@
 """A wrong value in `.env` keeps nobody from looking at the fleet that runs, and from stopping it."""
 
 import json
-import subprocess
-import sys
-from contextlib import suppress
 
 import pytest
 
@@ -42,20 +39,15 @@ def ports():
 
 
 @pytest.fixture
-def running(tmp_path, monkeypatch, ports):
+def running(tmp_path, monkeypatch, ports, forks):
     """A supervisor with one service, up; and beside it a `.env` that was broken since."""
     folder = tmp_path / "state"
-    going = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISE, str(folder), json.dumps(ports)], stdout=subprocess.PIPE, text=True
-    )
-    assert going.stdout is not None
-    assert any('"fleet_is_up"' in line for line in going.stdout)
+    going = forks.start(SUPERVISE, str(folder), json.dumps(ports))
+    assert any('"fleet_is_up"' in line for line in going.lines()), going.err.read_text()
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(f"VX11_STATE_DIR={folder}\nVX11_MADRE_PORT=many\nVX11_PROJECTS=not json\n")
     yield folder
-    with suppress(ProcessLookupError):
-        going.kill()
-    going.wait()
+    going.kill()
 
 
 def test_what_needs_the_settings_names_the_wrong_one(running, capsys):

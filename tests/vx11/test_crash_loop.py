@@ -1,8 +1,7 @@
 """A service that cannot start is tried again, ever more slowly, and told plainly; the supervisor stays in command."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -38,42 +37,44 @@ asyncio.run(Supervisor(settings, {"gateway": app}, [unit], folder / "run", folde
 
 
 @pytest.fixture
-def supervised(tmp_path):
+def supervised(tmp_path, forks):
     """A supervisor whose only service fails at every start."""
     [port] = free_ports(1)
-    running = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISE, str(tmp_path), str(port)], stdout=subprocess.PIPE, text=True
-    )
+    running = forks.start(SUPERVISE, str(tmp_path), str(port))
     yield running
     running.kill()
-    running.wait()
 
 
-def next_event(running: subprocess.Popen[str], name: str) -> dict:
-    assert running.stdout is not None
-    for line in running.stdout:
+@pytest.fixture
+def said(supervised):
+    """What it prints, as it comes."""
+    return supervised.lines()
+
+
+def next_event(said: Iterator[str], name: str) -> dict:
+    for line in said:
         if line.startswith("{") and json.loads(line)["event"] == name:
             return json.loads(line)
     raise AssertionError(f"it ended without {name}")
 
 
-def test_a_crash_loop_is_told_with_the_reason_and_stops_at_once_when_asked(supervised, tmp_path):
-    deaths = [next_event(supervised, "died"), next_event(supervised, "died"), next_event(supervised, "crash_loop")]
+def test_a_crash_loop_is_told_with_the_reason_and_stops_at_once_when_asked(supervised, said, tmp_path):
+    deaths = [next_event(said, "died"), next_event(said, "died"), next_event(said, "crash_loop")]
     assert [one["next_start_in_seconds"] for one in deaths] == [1, 2, 4]
     assert {one["last_words"] for one in deaths} == {"OSError: no such device"}
     [unit] = control.ask_status(tmp_path / "run")
     assert unit.state == "waiting"
     assert unit.detail.startswith("crash loop, 3 deaths in a row")
     control.ask(tmp_path / "run", "stop")
-    assert supervised.wait(10) == 0
+    assert supervised.wait() == 0
     assert control.running_pid(tmp_path / "run") is None
 
 
-def test_a_restart_by_hand_does_not_wait_for_the_back_off(supervised, tmp_path):
-    next_event(supervised, "died")
-    next_event(supervised, "died")
+def test_a_restart_by_hand_does_not_wait_for_the_back_off(said, tmp_path):
+    next_event(said, "died")
+    next_event(said, "died")
     control.ask(tmp_path / "run", "restart", service="gateway")
-    again = next_event(supervised, "died")
+    again = next_event(said, "died")
     assert again["deaths_in_a_row"] == 1
     assert "error" in control.ask(tmp_path / "run", "restart", service="nobody")
     assert "error" in control.ask(tmp_path / "run", "dance")
