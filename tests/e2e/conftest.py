@@ -12,6 +12,8 @@ from tests.fakes.hub import FakeHub, fake_hub
 from vx11.trial import TrialFleet
 
 NewFleet = Callable[..., TrialFleet]
+UNPROBED = {"VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S"}
+"""No fleet asks all programs of this machine for their versions when it starts; a test that wants it asks."""
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +39,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, project: Path, hub: FakeHub)
     recipes = {"tests": {"command": "python3", "args": ["/project/check.py", "all"]}}
     projects = json.dumps({"demo": {"path": str(project), "recipes": recipes}})
     folder = tmp_path_factory.mktemp("fleet") / "data"
-    running = TrialFleet(folder, VX11_PROJECTS=projects, VX11_HERMES_HUB_URL=hub.url)
+    running = TrialFleet(folder, VX11_PROJECTS=projects, VX11_HERMES_HUB_URL=hub.url, **UNPROBED)
     running.up()
     try:
         yield running
@@ -51,7 +53,7 @@ def new_fleet(tmp_path: Path) -> Iterator[NewFleet]:
     made = list[TrialFleet]()
 
     def make(**variables: str) -> TrialFleet:
-        made.append(TrialFleet(tmp_path / f"data{len(made)}", **variables))
+        made.append(TrialFleet(tmp_path / f"data{len(made)}", **UNPROBED | variables))
         return made[-1]
 
     yield make

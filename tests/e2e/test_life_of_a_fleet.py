@@ -10,10 +10,12 @@ import httpx
 import pytest
 
 from config.settings import SERVICES
+from tests.forked import Forks
 from vx11.process import footprint
 from vx11.trial import TrialFleet
 
 PATIENCE_SECONDS = 30
+UP = "import sys; from vx11.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 def alive(pid: int) -> bool:
@@ -122,10 +124,17 @@ def test_down_leaves_nothing_behind_not_even_with_an_open_event_stream(new_fleet
     assert fleet.vx11("down").returncode == 0
 
 
-def test_ctrl_c_ends_the_foreground_fleet_cleanly_with_an_open_event_stream(new_fleet):
+def test_a_killed_supervisor_leaves_no_orphan_and_ctrl_c_ends_the_one_that_follows_cleanly(new_fleet):
     fleet = new_fleet()
-    running = fleet.start("up")
+    fleet.up()
+    pids = all_pids(fleet)
+    os.kill(fleet.supervisor_pid(), signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in pids), "all of it is gone")
+    running = fleet.start("up", "--single")
     line_with(running, "fleet_is_up")
+    rows = fleet.status()
+    assert {row["state"] for row in rows.values()} == {"healthy"}
+    assert len({row["pid"] for row in rows.values()}) == 2  # spawner keeps a process of its own
     pids = all_pids(fleet)
     with waiting_stream(fleet):
         running.send_signal(signal.SIGINT)
@@ -135,26 +144,23 @@ def test_ctrl_c_ends_the_foreground_fleet_cleanly_with_an_open_event_stream(new_
     assert not any(alive(pid) for pid in pids)
 
 
-def test_a_killed_supervisor_leaves_no_orphan_and_can_be_followed_by_another(new_fleet):
-    fleet = new_fleet()
-    fleet.up()
-    pids = all_pids(fleet)
-    os.kill(fleet.supervisor_pid(), signal.SIGKILL)
-    until(lambda: not any(alive(pid) for pid in pids), "all of it is gone")
-    fleet.up("--single")
-    rows = fleet.status()
-    assert {row["state"] for row in rows.values()} == {"healthy"}
-    assert len({row["pid"] for row in rows.values()}) == 2  # spawner keeps a process of its own
+def refusal(forks: Forks, fleet: TrialFleet, *options: str) -> str:
+    """The one line in which `vx11 up` says why it does not start."""
+    refused = forks.start(UP, "up", *options, cwd=fleet.state_dir.parent, **fleet.environment)
+    try:
+        assert refused.wait() == 1
+    finally:
+        refused.kill()
+    [line] = refused.err.read_text().splitlines()
+    return line
 
 
-def test_a_port_in_use_is_named(new_fleet):
+def test_a_port_in_use_is_named(new_fleet, forks):
     fleet = new_fleet()
     with socket.socket() as other:
         other.bind(("127.0.0.1", fleet.ports["shub"]))
         other.listen()
-        refused = fleet.vx11("up", "--detach", check=False)
-    assert refused.returncode == 1
-    [line] = refused.stderr.splitlines()
+        line = refusal(forks, fleet, "--detach")
     assert f":{fleet.ports['shub']}" in line
     assert "VX11_SHUB_PORT" in line
 
@@ -167,11 +173,8 @@ def test_a_port_in_use_is_named(new_fleet):
         ({"VX11_SHUTDOWN_TIMEOUT": "soon"}, "VX11_SHUTDOWN_TIMEOUT"),
     ],
 )
-def test_what_keeps_the_fleet_from_starting_is_told_in_one_line(new_fleet, variables, named):
-    refused = new_fleet(**variables).vx11("up", check=False)
-    assert refused.returncode == 1
-    [line] = refused.stderr.splitlines()
-    assert named in line
+def test_what_keeps_the_fleet_from_starting_is_told_in_one_line(new_fleet, forks, variables, named):
+    assert named in refusal(forks, new_fleet(**variables))
 
 
 class waiting_stream:

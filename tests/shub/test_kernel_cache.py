@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from shub.dsp import kernel_cache
 from tests.shub.conftest import KERNELS
 
@@ -28,12 +26,15 @@ def warmed(cache: Path) -> tuple[str, set[str]]:
 
 
 def test_what_was_compiled_once_is_found_by_the_next_process():
-    _, first = warmed(KERNELS)
+    kept = kernel_cache.cache_dir(KERNELS)
+    if not kernel_cache.is_complete(kept):
+        warmed(KERNELS)
+    first = {path.name for path in kept.rglob("*.nbc")}
     news, second = warmed(KERNELS)
     assert news == "False"
     assert len(first) >= 8
     assert first <= second
-    assert kernel_cache.is_complete(kernel_cache.cache_dir(KERNELS))
+    assert kernel_cache.is_complete(kept)
 
 
 def test_a_user_without_a_home_needs_none(monkeypatch, tmp_path):
@@ -51,9 +52,9 @@ def test_another_state_of_the_sources_has_another_folder(monkeypatch, tmp_path):
     assert kernel_cache.cache_dir(tmp_path) != before
 
 
-@pytest.mark.parametrize("module", ["shub.main", "shub.routes", "config.clients.shub"])
-def test_the_web_process_brings_in_no_sound_library(module):
-    code = f"import sys, {module}; print([name for name in ('numpy', 'numba', 'scipy', 'soundfile', 'soxr') if name in sys.modules])"
+def test_the_web_process_brings_in_no_sound_library():
+    modules = "shub.main, shub.routes, config.clients.shub"
+    code = f"import sys, {modules}; print([name for name in ('numpy', 'numba', 'scipy', 'soundfile', 'soxr') if name in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

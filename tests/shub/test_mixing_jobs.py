@@ -139,23 +139,17 @@ async def test_a_cancelled_job_stops_its_process_and_leaves_nothing(shub, long_m
     assert (await shub.http.post(f"/shub/jobs/{job_id}/cancel")).json() == cancelled
 
 
-async def test_a_waiting_job_can_be_cancelled_and_the_next_one_still_runs(shub, long_mix, stems):
+async def test_behind_a_mix_jobs_wait_and_measuring_does_not_and_who_waits_can_be_cancelled(shub, long_mix, stems):
     first = (await shub.http.post("/shub/mix", json=long_mix)).json()["job_id"]
     second = (await shub.http.post("/shub/mix", json=long_mix | {"target_lufs": -20})).json()["job_id"]
     third = (await shub.http.post("/shub/mix", json={"stems": [{"asset_id": stems[0]}]})).json()["job_id"]
     await hold(shub, first)
+    assert (await shub.http.post("/shub/analyze", json={"asset_id": stems[0]})).status_code == 200
+    assert (await shub.http.get(f"/shub/jobs/{first}")).json()["status"] == "RUNNING"
     assert (await shub.http.get(f"/shub/jobs/{second}")).json()["status"] == "PENDING"
     assert (await shub.http.post(f"/shub/jobs/{second}/cancel")).json()["status"] == "CANCELLED"
     assert (await shub.http.post(f"/shub/jobs/{first}/cancel")).json()["status"] == "CANCELLED"
     assert (await shub.finished(third))["status"] == "DONE"
-
-
-async def test_measuring_never_waits_behind_a_mix(shub, long_mix, stems):
-    job_id = (await shub.http.post("/shub/mix", json=long_mix)).json()["job_id"]
-    await hold(shub, job_id)
-    assert (await shub.http.post("/shub/analyze", json={"asset_id": stems[0]})).status_code == 200
-    assert (await shub.http.get(f"/shub/jobs/{job_id}")).json()["status"] == "RUNNING"
-    assert (await shub.http.post(f"/shub/jobs/{job_id}/cancel")).json()["status"] == "CANCELLED"
 
 
 async def test_a_finished_job_stays_finished(shub, stems):

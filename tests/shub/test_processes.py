@@ -151,14 +151,14 @@ def runs(pid: int) -> bool:
         return False
 
 
-def long_order(service: Service, folder: Path) -> dict[str, Any]:
-    asset_id = service.upload(write(folder / "x.wav", tone(2, 12.0), RATE, "PCM_16"))
+def long_order(service: Service, folder: Path, seconds: float = 6.0) -> dict[str, Any]:
+    asset_id = service.upload(write(folder / "x.wav", tone(2, seconds), RATE, "PCM_16"))
     return {"stems": [{"asset_id": asset_id}, {"asset_id": asset_id, "pan": 0.3}], "sample_rate_hz": 96_000}
 
 
 async def test_a_killed_service_takes_its_jobs_up_again_and_makes_each_mix_once(service_at, tmp_path):
     first = service_at()
-    order = long_order(first, tmp_path)
+    order = long_order(first, tmp_path, 12.0)
     key = {"Idempotency-Key": "plan:s1"}
     job_id = first.http.post("/shub/mix", json=order, headers=key).json()["job_id"]
     waiting = first.http.post("/shub/mix", json=order | {"target_lufs": -20}).json()["job_id"]
@@ -229,7 +229,7 @@ async def test_following_a_job_that_is_cancelled_ends_with_that(service, tmp_pat
 async def test_a_large_upload_does_not_grow_the_service_and_sound_never_enters_it(service, tmp_path):
     service.upload(write(tmp_path / "small.wav", tone(), RATE, "PCM_16"))
     before = _memory(service.process.pid)
-    large = write(tmp_path / "large.wav", np.zeros((48_000 * 250, 2), np.int16), 48_000, "PCM_24")  # 72 MB
+    large = write(tmp_path / "large.wav", np.zeros((48_000 * 150, 2), np.int16), 48_000, "PCM_24")  # 43 MB
 
     def pieces() -> Iterator[bytes]:
         with large.open("rb") as file:

@@ -4,8 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parents[2]
+from tests.forked import SERVE, Forks
 
 
 def until(happened: Callable[[], Any], *, seconds: float = 90.0) -> Any:
@@ -26,22 +24,15 @@ def until(happened: Callable[[], Any], *, seconds: float = 90.0) -> Any:
 
 
 class RealSwitch:
-    def __init__(self, state_dir: Path, headers: dict[str, str], **settings: str) -> None:
+    def __init__(self, forks: Forks, state_dir: Path, headers: dict[str, str], **settings: str) -> None:
         port = free_port()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
-        environment |= {"VX11_STATE_DIR": str(state_dir), "VX11_SWITCH_PORT": str(port), "VX11_HERMES_DB_PORT": "1"}
-        self.errors = (state_dir / "switch.log").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.serve", "switch"],
-            cwd=ROOT,
-            env=environment | settings,
-            stderr=self.errors,
-        )
+        told = {"VX11_STATE_DIR": str(state_dir), "VX11_SWITCH_PORT": str(port), "VX11_HERMES_DB_PORT": "1"}
+        self.process = forks.start(SERVE, "switch", **told | settings)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, verify=False)
         until(self._is_up)
 
     def _is_up(self) -> bool:
-        assert self.process.poll() is None, "switch did not start"
+        assert not self.process.ended.done(), self.process.err.read_text()
         with contextlib.suppress(httpx.TransportError):
             return self.client.get("/health").status_code == 200
         return False
@@ -53,21 +44,18 @@ class RealSwitch:
         return status
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(sign)
-        try:
-            return self.process.wait(20)
-        finally:
-            self.client.close()
-            self.errors.close()
+        os.kill(self.process.pid, sign)
+        self.client.close()
+        return self.process.wait()
 
 
 @contextlib.contextmanager
-def real_switch(state_dir: Path, headers: dict[str, str], **settings: str) -> Iterator[RealSwitch]:
-    switch = RealSwitch(state_dir, headers, **settings)
+def real_switch(forks: Forks, state_dir: Path, headers: dict[str, str], **settings: str) -> Iterator[RealSwitch]:
+    switch = RealSwitch(forks, state_dir, headers, **settings)
     try:
         yield switch
     finally:
-        if switch.process.poll() is None:
+        if not switch.process.ended.done():
             switch.stop()
 
 

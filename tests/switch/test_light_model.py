@@ -14,6 +14,7 @@ import pytest
 
 from config.secrets import load_secrets
 from config.settings import FleetSettings
+from tests.forked import Forks
 from tests.switch.real_switch import (
     is_alive,
     listening_port,
@@ -49,8 +50,8 @@ def owner(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def switch(home: Path, owner: dict[str, str]):
-    with real_switch(home, owner) as up:
+def switch(home: Path, owner: dict[str, str], forks: Forks):
+    with real_switch(forks, home, owner) as up:
         assert up.light["state"] == "stopped"  # nothing is loaded before somebody asks
         assert up.client.get("/switch/status").json()["loaded"] == []
         assert up.client.post(PATH, json=chat("hello")).status_code == 200
@@ -179,9 +180,9 @@ def test_a_process_that_hangs_is_replaced(switch):
     assert not is_alive(before)
 
 
-def test_unused_it_sleeps_then_stops_and_goes_with_switch(home, owner):
+def test_unused_it_sleeps_then_stops_and_goes_with_switch(home, owner, forks):
     limits = {"VX11_LIGHT_SLEEP_AFTER": "PT1S", "VX11_LIGHT_STOP_AFTER": "PT4S"}
-    with real_switch(home, owner, **limits) as switch:
+    with real_switch(forks, home, owner, **limits) as switch:
         switch.client.post(PATH, json=chat("hello"))
         child = switch.light["pid"]
         awake = resident_bytes(child)
