@@ -12,7 +12,7 @@ PYTHON ?= python3
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11
 RIGHT_VERSION := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 IN := .venv/bin
-WORKERS ?= 3  # of the tests: one waits while two compute
+WORKERS ?= 4  # of the tests: two wait while two compute
 BENCHMARKS ?= startup first_intent chat proxy audio spawn registry
 LITELLM ?=  # a folder with a virtual environment that has litellm[proxy]: then benchmarks/proxy.py measures it in the same run
 

@@ -22,7 +22,7 @@ from config.settings import SERVICES
 from tests.contract.conftest import Fleet
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "6"))
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "4"))
 """Requests per route, two of three of them such as the schema takes. `FUZZ_REQUESTS=300` looks deeper, and takes minutes."""
 EXPECTED_5XX = frozenset({501, 503, 507})
 """Refusals that are not faults: not in this fleet, a neighbour down, no room. They still have to be documented."""

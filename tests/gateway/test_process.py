@@ -4,13 +4,13 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.wire import Visit, dial
+from tests.forked import SERVE, Forked, Forks
 from tests.gateway.conftest import Door, Fleet
 from tests.gateway.test_streaming import CHUNKED, EVENTS, chunk, soon
 
@@ -21,7 +21,7 @@ ROOM_MIB = 48  # what buffers on the way may take; far below what passes
 
 
 class Process:
-    def __init__(self, door: Door, running: asyncio.subprocess.Process) -> None:
+    def __init__(self, door: Door, running: Forked) -> None:
         self.door, self.running = door, running
 
     def peak_mib(self) -> float:
@@ -30,27 +30,22 @@ class Process:
 
 
 @pytest.fixture
-async def process(state_dir: Path, secrets, fleet: Fleet) -> AsyncIterator[Process]:
+async def process(state_dir: Path, secrets, fleet: Fleet, forks: Forks) -> AsyncIterator[Process]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     ports = {f"VX11_{name.upper()}_PORT": str(module.port) for name, module in fleet.all.items()}
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "config.serve", "gateway",
-        env=os.environ | ports | {"VX11_STATE_DIR": str(state_dir), "VX11_GATEWAY_PORT": str(port)},
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    told = ports | {"VX11_STATE_DIR": str(state_dir), "VX11_GATEWAY_PORT": str(port)}
+    running = forks.start(SERVE, "gateway", **told)
     door = Door(None, port, secrets.owner.get_secret_value())
     async with asyncio.timeout(60):
-        while running.returncode is None:
+        while not running.ended.done():
             try:
                 await door.ask("GET /health", token="")
                 break
             except ConnectionError:
                 await asyncio.sleep(0.05)
     yield Process(door, running)
-    if running.returncode is None:
-        running.kill()
-    await running.wait()
+    running.kill()
 
 
 async def test_what_passes_through_does_not_stay(process, fleet):
@@ -95,6 +90,6 @@ async def test_a_stop_ends_event_streams_and_then_the_process(process, fleet):
         await client.send(process.door.request("GET /madre/plans/p/events"))
         await soon(client.head())
         assert await soon(client.chunk()) == b"data: 1\n\n"
-        process.running.send_signal(signal.SIGTERM)
+        os.kill(process.running.pid, signal.SIGTERM)
         assert await soon(client.chunk()) == b""
-        assert await soon(process.running.wait()) == 0
+        assert await asyncio.to_thread(process.running.wait) == 0

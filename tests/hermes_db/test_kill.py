@@ -1,9 +1,7 @@
 """kill -9 while keys are stored, encrypted anew and read: what was answered stands, what was not is whole or not there."""
 
 import asyncio
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,26 +12,25 @@ from sqlalchemy import create_engine
 from config.forensics import verify
 from config.secrets import load_secrets
 from config.settings import FleetSettings
+from tests.forked import SERVE, Forked, Forks
 
 ANSWERS = 40
 """After so many it is killed, wherever the others are."""
 
 
 @asynccontextmanager
-async def process(state_dir: Path) -> AsyncIterator[tuple[httpx.AsyncClient, asyncio.subprocess.Process]]:
+async def process(forks: Forks, state_dir: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Forked]]:
     """hermes_db as a process of its own, asked as a service asks it; killed at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     told = {"VX11_STATE_DIR": str(state_dir), "VX11_HERMES_DB_PORT": str(port), "VX11_HERMES_DB_DEFAULT_MODEL": "false"}
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "config.serve", "hermes_db", env=os.environ | told, cwd=Path(__file__).parents[2]
-    )
+    running = forks.start(SERVE, "hermes_db", **told)
     fleet = load_secrets(FleetSettings(state_dir=state_dir, _env_file=None)).fleet.get_secret_value()
     headers = {"X-VX11-Token": fleet, "X-VX11-Caller": "switch"}
     url = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
         async with asyncio.timeout(60):
-            while running.returncode is None:
+            while not running.ended.done():
                 try:
                     await client.get("/health")
                     break
@@ -42,18 +39,16 @@ async def process(state_dir: Path) -> AsyncIterator[tuple[httpx.AsyncClient, asy
         try:
             yield client, running
         finally:
-            if running.returncode is None:
-                running.kill()
-            await running.wait()
+            running.kill()
 
 
-async def test_nothing_that_was_answered_is_lost(state_dir):
+async def test_nothing_that_was_answered_is_lost(forks, state_dir):
     stored, spent, turns, models = {}, 0, set(), set()
 
     def value(number: int) -> str:
         return f"value-{number:06}"
 
-    async with process(state_dir) as (client, running):
+    async with process(forks, state_dir) as (client, running):
         await client.put("/hermes_db/clis/git", json={})
         answers = 0
 
@@ -79,7 +74,7 @@ async def test_nothing_that_was_answered_is_lost(state_dir):
                 except httpx.TransportError:
                     return
                 answers += 1
-                if answers >= ANSWERS and running.returncode is None:
+                if answers >= ANSWERS:
                     running.kill()
 
         await asyncio.gather(*(work(kind) for kind in range(5)))
@@ -87,7 +82,7 @@ async def test_nothing_that_was_answered_is_lost(state_dir):
     assert turns
     assert models
 
-    async with process(state_dir) as (client, _):
+    async with process(forks, state_dir) as (client, _):
         listed = (await client.get("/hermes_db/tokens?limit=500")).json()["items"]
         assert stored.keys() <= {token["service"] for token in listed}
         for service, number in stored.items():
