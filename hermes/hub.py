@@ -62,7 +62,9 @@ class Hub:
         self._settings, self._hermes_db = settings, hermes_db
         self.url = settings.hermes_hub_url.rstrip("/")
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hub")
-        self._token: tuple[float, str | None] | None = None
+        self._token: tuple[float, str] | None = None
+        self._unread: str | None = None
+        """Why hermes_db did not give the token it has, when it was asked last."""
         self._is_prepared = False
 
     async def close(self) -> None:
@@ -86,12 +88,14 @@ class Hub:
             return self._token[1]
         try:
             kept = await self._hermes_db.token_value(TOKEN_SERVICE)
-            self._token = (now, kept.token.get_secret_value())
-        except NotFound:
-            self._token = (now, None)
+        except NotFound:  # asked again each time, so that one stored a moment ago is used; this counts against no limit
+            self._unread = None
+            return None
         except FleetError as error:
             log.warning("hub_token_unread", code=error.code, detail=error.detail)  # public models need none
+            self._unread = error.detail
             return None
+        self._token, self._unread = (now, kept.token.get_secret_value()), None
         return self._token[1]
 
     async def search(
@@ -201,7 +205,7 @@ class Hub:
             return GatedModel(
                 f"{where}, by the owner of the hub's token (VX11_HERMES_HUB_TOKEN or `huggingface` in hermes_db)"
                 if has_token
-                else f"{where}; then {_NO_TOKEN}"
+                else f"{where}; {self._without_token()}"
             )
         if status == 401 and has_token and code != "RepoNotFound":
             where = (
@@ -215,15 +219,21 @@ class Hub:
         if message == "Access to this resource is disabled.":
             return ModelNotOnHub(f"the hub has disabled {model_id or about}")
         if model_id is not None and (status in (401, 404) or code == "RepoNotFound"):
-            hidden = "" if has_token else f"; if it is private, {_NO_TOKEN}"
+            hidden = "" if has_token else f"; if it is private, {self._without_token()}"
             return ModelNotOnHub(f"the hub has no model {model_id}{hidden}")
         if status == 429:
             return _rate_limited(told, about)
         if status >= 500:
             return HubUnreachable(f"{self.url} is out of order ({status}: {about}); try again later")
         if status in (401, 403):
-            return HubTokenRefused(f"the hub does not let us in ({status}: {about}); {_NO_TOKEN}")
+            return HubTokenRefused(f"the hub does not let us in ({status}: {about}); {self._without_token()}")
         return HubBroken(f"{self.url} answers {status} ({about}); VX11_HERMES_HUB_URL says where the hub is")
+
+    def _without_token(self) -> str:
+        """What to do where a token would help and none was shown."""
+        if self._unread is not None:
+            return f"the token `huggingface` in hermes_db could not be used: {self._unread}"
+        return _NO_TOKEN
 
     def _late(self, about: str, seconds: float) -> HubUnreachable:
         return HubUnreachable(

@@ -397,6 +397,24 @@ async def test_the_token_that_hermes_db_keeps_is_used_where_no_setting_has_one(h
     assert {one.headers.get("authorization") for one in hub.asked} == {f"Bearer {GOOD_TOKEN}"}
 
 
+async def test_a_token_that_is_stored_after_a_question_is_used_by_the_next(hermes_at, hub, openrouter):
+    hub.add("lab/private-code", {"a-Q4_0.gguf": SMALL}, is_private=True)
+    async with hermes_at() as hermes:
+        assert names(await search(hermes)) == []
+        await hermes.hermes_db.post("/hermes_db/tokens", json={"service": "huggingface", "token": GOOD_TOKEN})
+        assert names(await search(hermes)) == ["lab/private-code"]
+
+
+async def test_a_stored_token_that_may_not_be_read_now_is_told_where_it_is_missed(hermes_at, hub, openrouter):
+    order = {"service": "huggingface", "token": GOOD_TOKEN, "addresses": ["192.0.2.1"]}
+    async with hermes_at() as hermes:
+        await hermes.hermes_db.post("/hermes_db/tokens", json=order)
+        answer = await hermes.http.post("/hermes/download", json={"model_id": "lab/private-code"})
+    assert (
+        "the token `huggingface` in hermes_db could not be used: " in problem(answer, 404, "model_not_on_hub")["detail"]
+    )
+
+
 async def test_the_token_is_shown_to_no_other_host_by_a_redirect_or_a_next_page(hermes_at, hub, openrouter):
     hub.add("lab/code", {"a-Q4_0.gguf": SMALL})
     away = f"{hub.cdn_url}/api/models"
