@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 PORTS = {"http": 80, "https": 443}
+_TO_NAME_IT = "VX11_HERMES_DISCOVER_HOSTS can name it"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -47,7 +48,7 @@ class Allowed:
     def check(self, host: str, port: int) -> None:
         """Raises Refused for a host or port that is not on the list."""
         if (host.lower(), port) not in self.public and not self.is_named(host, port):
-            raise Refused(f"{_written(host, port)} is not among the hosts that may be visited")
+            raise Refused(f"{_written(host, port)} is not among the hosts that may be visited; {_TO_NAME_IT}")
 
     def check_url(self, url: str) -> None:
         """Raises Refused."""
@@ -62,12 +63,12 @@ class Allowed:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as exc:
-            raise Refused(f"{host} has no address") from exc
+            raise Refused(f"the name server knows no address of {host}: look at the network") from exc
         addresses = [str(one[4][0]) for one in found]
         if not self.is_named(host, port):
             for address in addresses:
                 if not is_public(address):
-                    raise Refused(f"{host} is at {address}, which is not a public address; settings do not name it")
+                    raise Refused(f"{host} is at {address}, which is not a public address; {_TO_NAME_IT}")
         return addresses[0]
 
 

@@ -66,7 +66,7 @@ class Documents:
         except ValueError as exc:  # a redirect to what is no address
             raise Unread("index_wrong", f"{host_of(url)} leads to something that is not an address") from exc
         except Refused as exc:
-            raise Unread("host_not_allowed", f"{exc}; VX11_HERMES_DISCOVER_HOSTS can name it") from exc
+            raise Unread("host_not_allowed", str(exc)) from exc
 
     async def _follow(self, url: str, headers: Mapping[str, str], secret: Mapping[str, str]) -> Document:
         for _ in range(MOST_REDIRECTS + 1):

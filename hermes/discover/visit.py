@@ -84,7 +84,7 @@ class Visit:
             self._allowed.check_url(url)
             seen = await self._unless_over(self._read(url))
         except Refused as why:
-            self._tell(url, "host_not_allowed", f"{why}; VX11_HERMES_DISCOVER_HOSTS can name it")
+            self._tell(url, "host_not_allowed", str(why))
         except _Over:
             limit = f"{self._order.limit_bytes} bytes; VX11_HERMES_DISCOVER_LIMIT_BYTES is the limit"
             self._tell(url, "page_too_large", f"it has more than {limit}")
