@@ -28,9 +28,8 @@ def token_refusal(token: TokenFacts, address: str | None, now: datetime) -> Flee
 def lease_refusal(cli: str, limit: str, value: int, freed_at: datetime, now: datetime) -> TooManyRequests:
     """Says which limit of a tool is reached, and when one more turn can be had at the latest."""
     is_rate = limit != "max_concurrent"
-    told = (
-        f"{value} turns were taken in the last {limit.rpartition('_')[2]}" if is_rate else f"{value} turns are held now"
-    )
+    turns = "1 turn" if value == 1 else f"{value} turns"
+    told = f"{turns} in the last {limit.rpartition('_')[2]}" if is_rate else f"{turns} held now"
     return TooManyRequests(f"{limit} of {cli} is reached: {told}", headers=retry_after(freed_at - now), limit=limit)
 
 

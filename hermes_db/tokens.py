@@ -80,7 +80,7 @@ class Tokens:
                 service=token.service,
                 renew_at=token.renew_at,
                 expires_at=token.expires_at,
-                days_left=round((token.renew_at - now) / timedelta(days=1), 2),
+                days_left=round((token.renew_at - now) / timedelta(days=1), 2) + 0.0,  # a moment late is no -0.0
                 is_expired=token.expires_at is not None and token.expires_at <= now,
             )
             for token in found[: page.limit]
