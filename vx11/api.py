@@ -32,6 +32,10 @@ class ApiError(CommandFailed):
         super().__init__(detail)
 
 
+class ConnectionBroke(CommandFailed):
+    """The gateway was reached, and then no more: in the middle of an answer."""
+
+
 class Api:
     """Requests to one gateway. Raises ApiError for what it refuses, CommandFailed when it cannot be reached."""
 
@@ -115,9 +119,9 @@ class Api:
                     seen, failures = number or seen, 0
                     told(job)
                 job = self.get(path)
-            except ApiError as exc:
+            except (ApiError, ConnectionBroke) as exc:
                 failures += 1
-                if exc.status not in PASSING or failures > MOST_FAILURES:
+                if (isinstance(exc, ApiError) and exc.status not in PASSING) or failures > MOST_FAILURES:
                     raise
                 time.sleep(1.0)
                 continue
@@ -169,7 +173,7 @@ class Api:
         except httpx.InvalidURL as exc:
             raise CommandFailed(f"{self.url} is not an address: {exc}") from exc
         except httpx.TransportError as exc:
-            raise CommandFailed(f"the connection to {self.url} broke: {exc}") from exc
+            raise ConnectionBroke(f"the connection to {self.url} broke: {exc}") from exc
 
 
 def connect(settings: FleetSettings, url: str | None, token: str | None) -> Api:

@@ -35,7 +35,8 @@ def show(api: Api) -> int:
         for one in models
     ]
     print(table(("ID", "NAME", "SPECIALTY", "SIZE", "LICENCE", "SCORE", "USES", "LAST USED"), rows))
-    print(f"{len(models)} models, {size(sum(one['size_bytes'] or 0 for one in models))}")
+    many = "1 model" if len(models) == 1 else f"{len(models)} models"
+    print(f"{many}, {size(sum(one['size_bytes'] or 0 for one in models))}")
     return 0
 
 
@@ -162,6 +163,8 @@ def improvements(api: Api) -> int:
     for one in told["newer_revisions"]:
         print(f"newer revision of {one['name']}: {one['newest_revision'][:12]} (kept: {one['kept_revision'][:12]})")
     _warn(told["warnings"])
+    if told["searched_at"] and not rows and not told["newer_revisions"]:
+        print("nothing better was found")
     when = f"searched at {told['searched_at']}" if told["searched_at"] else "nothing was searched yet"
     print(f"{when}; " + (f"next at {told['next_search_at']}" if told["is_periodic"] else "the periodic search is off"))
     return 0
@@ -208,6 +211,10 @@ def _versions(quantizations: list[str]) -> str:
 
 
 def _fit(found: dict[str, Any]) -> str:
+    if found["source"] == "openrouter":
+        return "at OpenRouter only"
+    if found["size_bytes"] is None:
+        return "no version that can be fetched"
     told = {True: "fits", False: "does not fit", None: "-"}[found["fit"]["is_fitting"]]
     told = "kept already" if found["is_kept"] else told
     return f"{told}; accept its licence at {found['access_url']}" if found["is_gated"] else told

@@ -18,7 +18,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 HEAD = """# Configuration
 Every setting is an environment variable with the prefix `VX11_`, or a line of `.env` in the folder the fleet is started from; the
 environment wins. Durations are ISO 8601 (`PT30S`, `P1D`) or seconds, sizes are bytes, lists and maps are JSON. All have defaults
-that work: nothing must be set.
+that work: nothing must be set. What was changed counts after `make down` and `make up`: `vx11 restart` starts a service with what the
+fleet was started with.
 
 This page is generated: `python -m vx11.reference`.
 """

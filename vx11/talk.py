@@ -1,6 +1,7 @@
 """The commands that talk: `vx11 chat`, `plans`, `confirm`, `cancel`, `halt`, `resume`, `upload`, `download`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def chat(
     if reply["status"] == "WAITING" and not plan_id:
         return _ask_back(reply)
     if plan_id and (wait or yes):
+        if reply["status"] == "PENDING":  # it does not start by itself: the fleet is halted
+            print(reply["response"], file=sys.stderr)
         return show_plan(finished(api, plan_id))
     if plan_id and reply["status"] not in FINAL:
         print(reply["response"])
@@ -197,6 +200,8 @@ def _say_yes(api: Api, reply: dict[str, Any]) -> bool:
 def _ask_back(reply: dict[str, Any]) -> int:
     """Show the question, and the command that answers it."""
     print(reply["question"] or reply["response"])
+    for warning in reply.get("warnings", []):
+        print(f"note: {warning}")
     if confirmation := reply["confirmation"]:
         print(f"vx11 confirm {reply['plan_id']} {confirmation['confirm_token']}")
         print(f"(until {confirmation['expires_at']})")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from vx11 import api as apis
-from vx11 import cli, clis, models
+from vx11 import cli, clis, models, talk
 from vx11.api import Api
 from vx11.errors import CommandFailed
 from vx11.progress import Progress, size
@@ -108,6 +108,64 @@ def test_a_download_is_followed_through_a_restart_of_hermes(monkeypatch, capsys)
     with api_that(lambda _: next(answers)) as api:
         assert models.follow(api, "job_1") == 0
     assert "coder is registered with the id 7: 398 MB, apache-2.0" in capsys.readouterr().out
+
+
+def test_a_download_is_followed_through_a_kill_of_hermes_that_breaks_its_stream(monkeypatch, capsys):
+    monkeypatch.setattr(apis.time, "sleep", lambda _: None)
+    done = JOB | {"status": "DONE", "progress": 1.0, "result": MODEL}
+
+    def broken():
+        yield f"id: 1\nevent: x\ndata: {json.dumps(JOB)}\n\n".encode()
+        raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+    answers = iter([httpx.Response(200, content=broken()), stream(done), httpx.Response(200, json=done)])
+    with api_that(lambda _: next(answers)) as api:
+        assert models.follow(api, "job_1") == 0
+    assert "coder is registered with the id 7" in capsys.readouterr().out
+
+
+def test_a_gateway_that_breaks_every_stream_is_given_up(monkeypatch):
+    monkeypatch.setattr(apis.time, "sleep", lambda _: None)
+
+    def broken():
+        yield b"id: 1\n"
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+    with (
+        api_that(lambda _: httpx.Response(200, content=broken())) as api,
+        pytest.raises(CommandFailed, match=r"connection to http://gateway\.invalid broke"),
+    ):
+        models.follow(api, "job_1")
+
+
+def test_a_search_says_what_cannot_be_fetched(capsys):
+    found = {
+        "model_id": "lab/coder", "source": "huggingface", "score": 0.5, "size_bytes": 2_000_000, "quantizations": ["Q4_0"],
+        "license": "mit",
+        "fit": {"is_fitting": True}, "is_kept": False, "is_gated": False, "access_url": None,
+    }  # fmt: skip
+    unsized = {"size_bytes": None, "quantizations": [], "fit": {"is_fitting": None}}
+    items = [
+        found,
+        found | unsized | {"model_id": "lab/pickled"},
+        found | unsized | {"model_id": "lab/hosted", "source": "openrouter"},
+    ]
+    with api_that(lambda _: httpx.Response(200, json={"items": items, "warnings": []})) as api:
+        models.search(api, "coder", source="all", limit=10, filters={})
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert told["lab/coder"].endswith("fits")
+    assert told["lab/pickled"].endswith("no version that can be fetched")
+    assert told["lab/hosted"].endswith("at OpenRouter only")
+
+
+def test_a_question_is_shown_with_what_to_know_before_the_answer(capsys):
+    reply = {
+        "plan_id": "plan_1", "status": "WAITING", "plan": None, "question": "Shall I?", "response": "Shall I?", "confirmation": None,
+        "warnings": ["It wants its licence accepted first at http://hub/x"], "session_id": "s1",
+    }  # fmt: skip
+    with api_that(lambda _: httpx.Response(202, json=reply)) as api:
+        talk.chat(api, "download x", files=[], assets=[], session_id=None, wait=True, yes=False, dry_run=False)
+    assert "note: It wants its licence accepted first at http://hub/x" in capsys.readouterr().out
 
 
 def test_a_download_that_fails_is_told_with_its_reason():
