@@ -45,6 +45,8 @@ class BareRun(Run):
         try:
             self._start()
             assert self.outer is not None
+            if (refusal := await self.refusal()) is not None:
+                return refusal
             self.started_at = datetime.now(UTC)
             self.told_started()
             timeout = self.job.limits.timeout_seconds
@@ -56,6 +58,7 @@ class BareRun(Run):
             finished_at = datetime.now(UTC)
             await loop.run_in_executor(self.machine.looking, self._sweep)
             await self.drain()
+            await loop.run_in_executor(self.machine.looking, self.tidy)
             return self._outcome(finished_at)
         finally:
             if deadline:
@@ -66,25 +69,35 @@ class BareRun(Run):
             self.leave_nothing()
             self.close()
 
+    async def refusal(self) -> Outcome | None:
+        """What there is to say where what was started did not become the job's command."""
+        return None
+
     def _start(self) -> None:
         uid = self.job.uid
-        # Of a uid of the pool all processes are the job's; of our own they are not, and the limit would be everybody's.
-        limits = rlimits(
-            self.job.limits, processes=self.job.limits.max_processes if uid is not None else None, is_counted=False
-        )
-        kept = []
-        for which, (soft, hard) in limits.items():
-            hard_now = resource.getrlimit(which)[1]
-            most = hard if hard_now == resource.RLIM_INFINITY else min(hard, hard_now)
-            kept.append(f"--{NAMES[which]}={min(soft, most)}:{most}")
+        kept = [f"--{NAMES[which]}={soft}:{hard}" for which, (soft, hard) in self.kernel_limits().items()]
         # The kernel forgets about the parent's death when the uid changes, so setpriv sets it after that.
         fate = ("--pdeathsig", "KILL")
         drop = setpriv(uid, *fate) if uid is not None else ["setpriv", "--no-new-privs", *fate, "--"]
+        env = ENVIRONMENT | {"HOME": str(self.job.folder)} | dict(self.job.env) | {MARK: self.job.spawn_id}
+        self.start(["prlimit", *kept, *drop, str(self.job.command), *self.job.args], env=env, cwd=self.job.folder)
+
+    def kernel_limits(self) -> dict[int, tuple[int, int]]:
+        """Limits of each of its processes, soft and hard, none above what we have ourselves."""
+        # Of a uid of the pool all processes are the job's; of our own they are not, and the limit would be everybody's.
+        processes = self.job.limits.max_processes if self.job.uid is not None else None
+        found = {}
+        for which, (soft, hard) in rlimits(self.job.limits, processes=processes, is_counted=False).items():
+            hard_now = resource.getrlimit(which)[1]
+            most = hard if hard_now == resource.RLIM_INFINITY else min(hard, hard_now)
+            found[which] = (min(soft, most), most)
+        return found
+
+    def start(self, argv: list[str], *, env: dict[str, str], cwd: Path, fds: tuple[int, ...] = ()) -> None:
+        """Start this as the job, with its input and output. Raises OSError."""
         stdin, (stdout, stderr) = self.stdin(), self.capture()
         self.listen()
-        env = ENVIRONMENT | {"HOME": str(self.job.folder)} | dict(self.job.env) | {MARK: self.job.spawn_id}
-        argv = ["prlimit", *kept, *drop, str(self.job.command), *self.job.args]
-        start = Start(argv, stdin, stdout, stderr, env=env, cwd=str(self.job.folder), is_session=True)
+        start = Start(argv, stdin, stdout, stderr, fds, env=env, cwd=str(cwd), is_session=True)
         self.process = start.now()
         self.machine.awaited.add(self.process.pid)
         self.outer = tree.Pidfd(self.process.pid)
@@ -130,6 +143,9 @@ class BareRun(Run):
             if pid not in self.machine.awaited:
                 with contextlib.suppress(ChildProcessError):  # another job's sweep was quicker
                     os.waitpid(pid, os.WNOHANG)
+
+    def tidy(self) -> None:
+        """Take away what was put into the job's folder for the time of its run, from a thread."""
 
     def _reap(self) -> None:
         assert self.process is not None

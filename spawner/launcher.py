@@ -13,9 +13,10 @@ from pathlib import Path
 import structlog
 
 from config.contracts.spawner import ProtectionsReport, Reason, RungReport
-from spawner import cgroup, probe, sandbox, seccomp, tree
+from spawner import cgroup, landlock, probe, sandbox, seccomp, tree
 from spawner.bare import BareRun
 from spawner.boxed import BoxedRun
+from spawner.closed import ClosedRun
 from spawner.job import Job, Launcher, Mount, Outcome, Watcher
 from spawner.mounts import make_root
 from spawner.rungs import RUNGS, Rung
@@ -137,7 +138,9 @@ async def find_launcher(settings: LauncherSettings) -> tuple[Launcher, Protectio
     found = await cgroup.find(settings.work_root, settings.cgroup_folder) if settings.uses_cgroups else None
     cgroups = found.cgroups if found else None
     obstacles = probe.Obstacles(
-        bwrap=no_bwrap, cgroup=None if cgroups else found.detail if found else "cgroups are switched off in settings"
+        bwrap=no_bwrap,
+        cgroup=None if cgroups else found.detail if found else "cgroups are switched off in settings",
+        landlock=landlock.obstacle(),
     )
     reports: list[RungReport] = []
     chosen: LocalLauncher | None = None
@@ -174,7 +177,7 @@ async def find_launcher(settings: LauncherSettings) -> tuple[Launcher, Protectio
 
 
 def _is_allowed(rung: Rung, settings: LauncherSettings) -> bool:
-    return settings.rung in (None, rung.name) and (rung.is_boxed or settings.allow_unsandboxed)
+    return settings.rung in (None, rung.name) and (rung.is_sandbox or settings.allow_unsandboxed)
 
 
 def _prepare(settings: LauncherSettings) -> tuple[sandbox.System, str | None]:
@@ -204,6 +207,8 @@ def _make_root(work_root: Path, system: sandbox.System) -> Path:
 
 
 def _starter(rung: Rung, system: sandbox.System, machine: Machine) -> Callable[[Job, Watcher], Run]:
+    if rung.uses_landlock:
+        return lambda job, watcher: ClosedRun(job, watcher, machine, system.mounts, landlock.abi())
     if not rung.is_boxed:
         return lambda job, watcher: BareRun(job, watcher, machine)
     rules = seccomp.compiled(is_counted=rung.uses_cgroup)

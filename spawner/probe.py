@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from config.contracts.spawner import Level, Limits, Protections, Reason, RungReport
+from spawner import landlock
 from spawner.job import Job, Outcome, Watcher
 from spawner.rungs import Rung
 
@@ -15,6 +16,7 @@ SHELL = Path("/bin/sh").resolve()
 LONGEST = 10.0
 """Seconds that a trial may take."""
 SAYS_WHAT_IT_IS = "echo ready; test ! -e /proc/self/status || cat /proc/self/status"
+REACHES_OUT = f"{SAYS_WHAT_IT_IS}; cat ../canary && echo reached; (echo more >> ../canary) && echo reached; touch mine || echo kept"
 FORKS_TOO_MUCH = "for i in 1 2 3 4 5 6 7 8; do sleep 9 & done; echo forked"
 USES_TOO_MUCH = "head -c 134217728 /dev/zero | tail -c 134217728 > /dev/null; echo survived"
 TRIAL_MEMORY_MB, TRIAL_PROCESSES = 32, 4
@@ -30,6 +32,7 @@ class Obstacles:
 
     bwrap: str | None = None
     cgroup: str | None = None
+    landlock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,16 @@ async def probe(rung: Rung, launcher: Runs, obstacles: Obstacles, work_root: Pat
 
 
 async def _probe(rung: Rung, launcher: Runs, obstacles: Obstacles, ground: Path, uid: int | None) -> RungReport:
-    obstacle = (obstacles.bwrap if rung.is_boxed else _no_tools()) or (obstacles.cgroup if rung.uses_cgroup else None)
+    obstacle = _obstacle(rung, obstacles)
     if obstacle:
         return RungReport(name=rung.name, works=False, detail=obstacle, protections=rung.protections)
     try:
-        first = await _try(launcher, rung, SAYS_WHAT_IT_IS, ground, uid)
+        first = await _try(launcher, rung, REACHES_OUT if rung.uses_landlock else SAYS_WHAT_IT_IS, ground, uid)
         if first.outcome.exit_code != 0 or not first.output.startswith("ready"):
             return RungReport(name=rung.name, works=False, detail=_failure(first), protections=rung.protections)
+        if rung.uses_landlock and ("reached" in first.output or "kept" in first.output):
+            detail = "files outside of a job's folder were not kept from it, or its own were"
+            return RungReport(name=rung.name, works=False, detail=detail, protections=rung.protections)
         if rung.uses_cgroup:
             bomb = await _try(launcher, rung, USES_TOO_MUCH, ground, uid)
             if bomb.outcome.reason is not Reason.OOM:
@@ -70,17 +76,27 @@ async def _probe(rung: Rung, launcher: Runs, obstacles: Obstacles, ground: Path,
 def _seen(rung: Rung, status: str, *, holds_processes: bool, uid: int | None) -> Protections:
     """The rung's protections, less what the trials did not show."""
     changes: dict[str, Level] = {}
-    if not rung.is_boxed:
-        if uid is not None:
-            changes["user"] = Level.BEST_EFFORT
-            changes["pids"] = Level.BEST_EFFORT if holds_processes else Level.NONE
+    if not rung.is_boxed and uid is not None:
+        changes["user"] = Level.BEST_EFFORT
+        changes["pids"] = Level.BEST_EFFORT if holds_processes else Level.NONE
+    if not rung.is_sandbox:
         return rung.protections.model_copy(update=changes)
-    if not holds_processes:
+    if rung.is_boxed and not holds_processes:
         changes["pids"] = Level.NONE
+    if rung.uses_landlock and landlock.abi() < landlock.ABI_OF_SCOPES:
+        changes["pid"] = Level.NONE  # signals go where the user's may
     lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     if lines and lines.get("Seccomp") != "2":
         changes["seccomp"] = Level.NONE
     return rung.protections.model_copy(update=changes)
+
+
+def _obstacle(rung: Rung, obstacles: Obstacles) -> str | None:
+    if rung.uses_landlock:
+        return obstacles.landlock
+    if not rung.is_boxed:
+        return _no_tools()
+    return obstacles.bwrap or (obstacles.cgroup if rung.uses_cgroup else None)
 
 
 async def _try(launcher: Runs, rung: Rung, script: str, ground: Path, uid: int | None) -> Trial:
@@ -109,6 +125,9 @@ def _make_folders(ground: Path, uid: int | None) -> tuple[Path, Path]:
         one.mkdir(parents=True)
     ground.chmod(0o711)
     spool.chmod(0o700)
+    canary = ground / "canary"
+    canary.write_text("canary\n")
+    canary.chmod(0o666)  # all but the sandbox let it be read and written
     if uid is not None:
         os.chown(folder, uid, uid)
     return folder, spool

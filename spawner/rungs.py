@@ -17,6 +17,11 @@ class Rung:
     is_boxed: bool = True
     has_proc: bool = True
     uses_cgroup: bool = False
+    uses_landlock: bool = False
+
+    @property
+    def is_sandbox(self) -> bool:
+        return self.is_boxed or self.uses_landlock
 
 
 def _boxed(*, mem: Level) -> Protections:
@@ -32,6 +37,19 @@ _BARE = Protections(
     fs=NONE, net=NONE, pid=NONE, user=NONE, seccomp=NONE, mem=BEST_EFFORT, pids=NONE, kill=BEST_EFFORT, orphan=NONE
 )
 
+# Other processes are seen, not touched; what the job's own do and leave is found as without a sandbox.
+_CLOSED = Protections(
+    fs=ENFORCED,
+    net=ENFORCED,
+    pid=BEST_EFFORT,
+    user=NONE,
+    seccomp=ENFORCED,
+    mem=BEST_EFFORT,
+    pids=NONE,
+    kill=BEST_EFFORT,
+    orphan=NONE,
+)
+
 RUNGS = (
     Rung("S3", "bubblewrap, with a cgroup", _boxed(mem=ENFORCED), uses_cgroup=True),
     Rung("S3p", "bubblewrap without /proc, with a cgroup", _boxed(mem=ENFORCED), has_proc=False, uses_cgroup=True),
@@ -42,6 +60,12 @@ RUNGS = (
         _boxed(mem=BEST_EFFORT),
         has_proc=False,
     ),
+    Rung(
+        "S1",
+        "no namespaces: Landlock and a filter of system calls; other processes are seen",
+        _CLOSED,
+        is_boxed=False,
+        uses_landlock=True,
+    ),
     Rung("S0", "not a sandbox: limits and a uid of its own at most", _BARE, is_boxed=False),
 )
-"""S1 would be Landlock for containers that allow no namespaces; it is not built."""

@@ -13,7 +13,7 @@ from tests.e2e.test_spawned_jobs import confirmed
 @pytest.fixture(autouse=True)
 def a_sandbox(gateway: httpx.Client) -> None:
     report = gateway.get("/spawner/protections").json()
-    if not any(one["works"] and one["name"] != "S0" for one in report["rungs"]):
+    if not any(one["works"] and one["name"] not in ("S1", "S0") for one in report["rungs"]):
         pytest.skip(f"no sandbox works here: {report['advice']}")
 
 

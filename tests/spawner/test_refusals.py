@@ -315,4 +315,4 @@ def test_every_rung_can_be_chosen(rung):
 
 def test_a_rung_that_is_none_is_refused():
     with pytest.raises(ValidationError, match="spawner_rung"):
-        SpawnerSettings(_env_file=None, spawner_rung="S1")
+        SpawnerSettings(_env_file=None, spawner_rung="S9")

@@ -68,7 +68,7 @@ async def stubborn(bench: Bench, mark: str, **limits: float) -> tuple[asyncio.Ta
     return running, job.spawn_id
 
 
-@pytest.fixture(params=["S3", "S2", "S2p", "S0"])
+@pytest.fixture(params=["S3", "S2", "S2p", "S1", "S0"])
 async def any_bench(bench_on: object, request: pytest.FixtureRequest) -> Bench:
     found: Bench = await bench_on(request.param)  # type: ignore[operator]
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.contracts.spawner import Level, Reason
-from spawner import seccomp
+from spawner import landlock, seccomp
 from spawner.job import Watcher
 from spawner.launcher import LauncherSettings, find_launcher
 from spawner.rungs import RUNGS
@@ -56,6 +56,35 @@ def broken_bwrap(work_root: Path) -> Path:
     return program
 
 
+@pytest.fixture
+def no_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a kernel without it."""
+    monkeypatch.setattr(landlock, "abi", lambda: (_ for _ in ()).throw(OSError(38, "Function not implemented")))
+
+
+async def test_where_no_namespaces_are_allowed_the_machine_is_closed_by_landlock_unasked(
+    work_root: Path, broken_bwrap: Path
+) -> None:
+    if (why := landlock.obstacle()) is not None:
+        pytest.skip(why)
+    settings = LauncherSettings(work_root=work_root, first_uid=FIRST_UID, bwrap=broken_bwrap)
+    launcher, report = await find_launcher(settings)
+    bench = Bench(launcher, report, work_root)
+
+    ran = await bench.sh("echo ran")
+    await launcher.close()
+
+    assert (report.rung, ran.stdout) == ("S1", "ran\n")
+    assert "No permissions to create new namespace" in report.advice
+    protections = report.protections
+    assert {protections.fs, protections.net, protections.seccomp} == {Level.ENFORCED}
+    assert protections.pid is (Level.BEST_EFFORT if landlock.abi() >= 6 else Level.NONE)
+    assert protections.user is protections.pids is (Level.BEST_EFFORT if IS_ROOT else Level.NONE)
+    assert {protections.mem, protections.kill} == {Level.BEST_EFFORT}
+    assert protections.orphan is Level.NONE
+
+
+@pytest.mark.usefixtures("no_landlock")
 async def test_where_no_sandbox_works_jobs_are_refused_and_not_run(work_root: Path, broken_bwrap: Path) -> None:
     settings = LauncherSettings(work_root=work_root, first_uid=FIRST_UID, bwrap=broken_bwrap)
     launcher, report = await find_launcher(settings)
@@ -68,10 +97,12 @@ async def test_where_no_sandbox_works_jobs_are_refused_and_not_run(work_root: Pa
     assert outcome.reason is Reason.REFUSED
     assert "No permissions to create new namespace" in (outcome.detail or "")
     assert not (job.folder / "ran").exists()
+    assert "no Landlock" in (outcome.detail or "")
     assert report.rung == "none"
     assert report.protections.fs is Level.NONE
 
 
+@pytest.mark.usefixtures("no_landlock")
 async def test_unsandboxed_is_used_only_when_allowed_and_says_that_it_protects_nothing(
     work_root: Path, broken_bwrap: Path
 ) -> None:
