@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 60.0
 IMPORTED = (
     *("config.serve", "config.migrate", "config.database", "config.forensics", "config.secrets", "vx11.supervisor"),
-    *("hermes_db.main", "hermes.main", "shub.main", "switch.main", "gateway.main"),  # none of them brings in a library for sound
+    *(
+        "hermes_db.main",
+        "hermes.main",
+        "shub.main",
+        "switch.main",
+        "gateway.main",
+    ),  # none of them brings in a library for sound
     *("sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.aiosqlite", "asyncio", "subprocess"),
 )
 SERVE = "import sys; from config.serve import main; sys.exit(main(sys.argv[1:]))"
