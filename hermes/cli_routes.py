@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from config.auth import CallerDep
 from config.contracts.common import Job
 from config.contracts.hermes import CliScan, DiscoverRequest
-from config.errors import IdempotencyConflict, documented
+from config.errors import FleetHalted, IdempotencyConflict, documented
 from config.idempotency import KeyDep
 from hermes.clis.tools import Tools
 from hermes.discover.discoveries import Discoveries
@@ -55,7 +55,7 @@ async def scan_clis(
     "/cli/discover",
     status_code=202,
     summary="Look for how a tool is installed",
-    responses=_ENDED | documented(BrowserMissing, IdempotencyConflict),
+    responses=_ENDED | documented(BrowserMissing, FleetHalted, IdempotencyConflict),
 )
 async def discover_cli(
     body: DiscoverRequest, response: Response, caller: CallerDep, discoveries: DiscoveriesDep, key: KeyDep

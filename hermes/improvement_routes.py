@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from config.auth import CallerDep
 from config.contracts.common import Job
 from config.contracts.hermes import Improvements
-from config.errors import IdempotencyConflict, documented
+from config.errors import FleetHalted, IdempotencyConflict, documented
 from config.idempotency import KeyDep
 from hermes.improvements import Improving
 
@@ -31,7 +31,7 @@ async def last_improvements(improving: ImprovingDep) -> Improvements:
     "/improvements/search",
     status_code=202,
     summary="Look for better models now, as a job",
-    responses=documented(IdempotencyConflict),
+    responses=documented(FleetHalted, IdempotencyConflict),
 )
 async def search_improvements(caller: CallerDep, key: KeyDep, improving: ImprovingDep) -> Job:
     """The search that is under way, if there is one. The job's `result` is what `GET /hermes/improvements` answers from then on."""

@@ -18,6 +18,7 @@ from config.clock import new_id, utc_now
 from config.contracts.common import Job, Page, StatusEnum
 from config.database import Database
 from config.errors import FleetError
+from config.halt import refuse_if_halted
 from config.idempotency import Idempotency
 from config.pages import PageQuery, page_of
 from config.sse import Event
@@ -135,7 +136,7 @@ class Jobs:
 
         With a `subject`, an unfinished job of the same kind and subject is the answer: the same work is not done twice at once.
         With a `result` there is nothing left to do, and the job is DONE as it begins. `also` is done in the transaction that makes a new
-        job. Raises IdempotencyConflict.
+        job. Raises IdempotencyConflict, and FleetHalted where there is work to be done and the fleet stands still.
         """
         once = Idempotency.of("hermes", caller.id, key, kind, request)
         async with self._db.write(durable=also is not None) as session:
@@ -150,6 +151,8 @@ class Jobs:
                 if same is not None and (found := await repository.job(session, same)) is not None:
                     await once.claim(session, same)
                     return self._as_shown(found)
+            if result is None:
+                await refuse_if_halted(session)
             if also is not None:
                 await also(session)
             job = _new_job(kind, result)

@@ -9,7 +9,15 @@ from config.auth import CallerDep
 from config.contracts.common import Job, Page, StatusEnum
 from config.contracts.hermes import DownloadRequest, KeptModels, ModelRemoved, Upkeep, Verification
 from config.contracts.hermes_db import LARGEST_INTEGER
-from config.errors import Conflict, GrantRefused, IdempotencyConflict, StorageFull, UpstreamUnavailable, documented
+from config.errors import (
+    Conflict,
+    FleetHalted,
+    GrantRefused,
+    IdempotencyConflict,
+    StorageFull,
+    UpstreamUnavailable,
+    documented,
+)
 from config.idempotency import KeyDep
 from config.pages import PageDep
 from config.sse import LastEventIdDep, event_stream
@@ -69,6 +77,7 @@ _EVENTS: Documented = {200: {"content": {"text/event-stream": {"schema": {"type"
     status_code=202,
     summary="Fetch a model, as a job",
     responses=documented(
+        FleetHalted,
         HubTokenRefused,
         GatedModel,
         ModelNotOnHub,
@@ -111,7 +120,9 @@ async def verify_model(model_id: ModelId, models: ModelsDep) -> Verification:
 @models_router.delete(
     "/models/{model_id}",
     summary="Remove a model and its files; needs a grant or the scope hermes:delete_model",
-    responses=documented(GrantRefused, ModelNotFound, ModelInUse, IdempotencyConflict, UpstreamUnavailable),
+    responses=documented(
+        GrantRefused, FleetHalted, ModelNotFound, ModelInUse, IdempotencyConflict, UpstreamUnavailable
+    ),
 )
 async def delete_model(
     model_id: ModelId, caller: CallerDep, models: ModelsDep, key: KeyDep, grant: GrantHeader = None
@@ -123,7 +134,7 @@ async def delete_model(
 @models_router.post(
     "/maintenance",
     summary="Keep house: remove models beyond the limits; needs a grant or the scope hermes:maintenance, unless it is a dry run",
-    responses=documented(GrantRefused, UpstreamUnavailable),
+    responses=documented(GrantRefused, FleetHalted, UpstreamUnavailable),
 )
 async def maintain(
     request: Request,

@@ -13,7 +13,7 @@ from config.contracts.common import StatusEnum
 from config.contracts.spawner import DaughterResult, SpawnRecord
 from config.db_schema import DaughterTaskRow as Row
 from config.db_schema import TaskRow
-from spawner.halt import is_halted
+from config.halt import is_halted
 
 FINAL = tuple(one for one in StatusEnum if one.is_final)
 MOST_OFFERED = 64

@@ -15,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from config import halt
 from config.clients.madre import MadreClient
 from config.clock import utc_now
 from config.contracts.common import StatusEnum
@@ -24,7 +25,7 @@ from config.db_schema import DaughterTaskRow
 from config.errors import FleetError, GrantRefused, NotFound
 from config.forensics import Trail
 from spawner import daughter_rows as rows
-from spawner import halt, policy, repository
+from spawner import policy, repository
 from spawner.admission import Admitted
 from spawner.bells import Bells
 from spawner.daughter_rows import Claim

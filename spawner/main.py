@@ -10,13 +10,13 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from config import halt
 from config.clients.madre import MadreClient
 from config.clients.shub import ShubClient
 from config.contracts.common import Check, HealthState
 from config.contracts.spawner import LARGEST_REQUEST_BYTES
 from config.module_template import Ground, create_module_app
 from config.settings import MIB
-from spawner import halt
 from spawner.admission import Admission
 from spawner.artifacts import Collector
 from spawner.bells import Bells

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from config import halt
 from config.auth import Caller
 from config.clock import new_id, utc_now
 from config.contracts.common import Page, StatusEnum
@@ -35,7 +36,7 @@ from config.grants import Gate
 from config.idempotency import Idempotency
 from config.pages import PageQuery, page_of
 from config.sse import Event
-from spawner import halt, policy, repository
+from spawner import policy, repository
 from spawner.admission import Admission, Admitted
 from spawner.artifacts import open_regular
 from spawner.bells import Bells

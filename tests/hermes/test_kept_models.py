@@ -327,3 +327,28 @@ async def test_only_what_lies_in_a_model_s_own_folder_is_ours_to_remove(tmp_path
     outside = [inside / ".." / ".." / ".." / "x", store.folder / "a.gguf", store.folder / ".parts" / "a" / "b"]
     for path in (None, "/etc/passwd", *map(str, outside)):
         assert store.holds(path) is None
+
+
+async def test_nothing_starts_while_the_fleet_is_halted(hermes_at, hub):
+    hub.add("halt/model", {"a.gguf": gguf(seed=31)})
+    halted = {"halted": True, "since": "2026-01-01T00:00:00Z", "by": "owner", "reason": "a drill"}
+    async with hermes_at() as hermes:
+        with create_engine(hermes.settings.sqlalchemy_url(driver="sync")).begin() as connection:
+            row = {
+                "scope": "madre",
+                "key": "halt",
+                "value": json.dumps(halted),
+                "updated_at": "2026-01-01 00:00:00.000000",
+            }
+            connection.execute(text("insert into context values (:scope, :key, :value, :updated_at)"), row)
+        for path, body in (
+            ("/hermes/download", {"model_id": "halt/model"}),
+            ("/hermes/cli/discover", {"cli_name": "git"}),
+            ("/hermes/improvements/search", None),
+        ):
+            refused = problem(await hermes.http.post(path, json=body), 409, "fleet_halted")
+            assert "a drill" in refused["detail"]
+        assert (await hermes.http.get("/hermes/jobs")).json()["items"] == []
+        with create_engine(hermes.settings.sqlalchemy_url(driver="sync")).begin() as connection:
+            connection.execute(text("delete from context"))
+        assert (await hermes.http.post("/hermes/download", json={"model_id": "halt/model"})).status_code == 202
