@@ -1,5 +1,6 @@
 """Python processes for tests, forked from one that has already imported the fleet: starting anew takes each of them a second."""
 
+import contextlib
 import json
 import os
 import signal
@@ -115,7 +116,8 @@ class Forked:
 
     def kill(self) -> None:
         if not self.ended.done():
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself, and is not told of yet
+                os.kill(self.pid, signal.SIGKILL)
             self.wait()
 
 
