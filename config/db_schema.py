@@ -238,6 +238,73 @@ class RouteDecisionRow(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class ProviderStatRow(Base):
+    """How a model of a provider has done so far."""
+
+    __tablename__ = "provider_stats"
+
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)
+    asked: Mapped[int] = mapped_column(BigInteger, default=0)
+    answered: Mapped[int] = mapped_column(BigInteger, default=0)
+    failed: Mapped[int] = mapped_column(BigInteger, default=0)
+    input_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    output_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    latency_ms_total: Mapped[float] = mapped_column(default=0.0)
+    """Of those that answered."""
+    last_answered_at: Mapped[datetime | None]
+    last_failed_at: Mapped[datetime | None]
+    last_failure: Mapped[str | None] = mapped_column(String(300))
+
+
+class LearnerStateRow(Base):
+    """What was learned of a model at a type of task: the numbers of its arm (`switch/choosing`)."""
+
+    __tablename__ = "learner_state"
+
+    task_type: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(300), primary_key=True)
+    """As it is named on the wire: `<provider>/<model>`, or a local name."""
+    state: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime]
+
+
+class SpendRow(Base):
+    """Money: `block`s that were set aside before calls, and the `call`s that were paid out of them (`switch/money`).
+
+    What a block that is no longer open held beyond its calls counts as spent when its process was killed.
+    """
+
+    __tablename__ = "spend_ledger"
+    __table_args__ = (
+        Index("ix_spend_ledger_day", "day", "kind"),
+        Index("ix_spend_ledger_block", "block_id"),
+        Index("ix_spend_ledger_decision", "decision_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    state: Mapped[str] = mapped_column(String(12))
+    """A block is `open`, `closed` (nothing left in it counts) or `assumed` (what is left counts as spent); a call is `settled`."""
+    block_id: Mapped[str | None] = mapped_column(String(64))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    """Of a block: the running switch that draws on it."""
+    day: Mapped[str] = mapped_column(String(10))
+    caller: Mapped[str] = mapped_column(String(200))
+    task_type: Mapped[str | None] = mapped_column(String(64))
+    decision_id: Mapped[str | None] = mapped_column(String(64))
+    provider: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(200))
+    input_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    output_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    cached_input_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    amount_nanousd: Mapped[int] = mapped_column(BigInteger)
+    """Billionths of a US dollar: sums stay exact."""
+    is_estimated: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
 # --- hermes_db -----------------------------------------------------------------------------------------------------
 
 
@@ -555,6 +622,9 @@ OWNERS: dict[str, Ownership] = {
     "audit_log": _owned_by(*EVERYONE, append_only=True),
     "access_tokens": _owned_by("gateway"),
     "route_decisions": _owned_by("switch"),
+    "provider_stats": _owned_by("switch"),
+    "learner_state": _owned_by("switch"),
+    "spend_ledger": _owned_by("switch"),
     "models": _owned_by("hermes_db"),
     "clis": _owned_by("hermes_db"),
     "specialties": _owned_by("hermes_db"),

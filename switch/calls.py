@@ -1,6 +1,7 @@
 """One request for an answer, whoever asks it and however: what is wanted, and from whom it may come."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -8,7 +9,62 @@ from pydantic_core import to_json
 
 from config.contracts.switch import Priority
 from switch.failures import Failure
-from switch.upstream import Exchange
+
+GENERAL = "general"
+"""The type of task of a request that does not say; a specialty of hermes_db."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request asks of whoever answers it. Token counts are estimates made before the call (`switch/needs.py`)."""
+
+    input_tokens: int = 0
+    output_tokens: int | None = None
+    """Most that may be written, where the request says so."""
+    modalities: frozenset[str] = frozenset()
+    """What it brings beyond text: `image`, `audio`, `pdf`, `video`."""
+    tools: bool = False
+    schema: bool = False
+    """Whether the answer must follow a JSON schema."""
+    max_latency_ms: float | None = None
+    max_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens. For choosing and for setting money aside; what a call did cost is in `switch/money`."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+
+    def usd(self, input_tokens: int, output_tokens: int) -> float:
+        return (self.input * input_tokens + self.output * output_tokens) / 1_000_000
+
+
+FREE = Price(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model before it is asked. None where it is not known: then it is not ruled out for it."""
+
+    context_tokens: int | None = None
+    output_tokens: int | None = None
+    modalities: frozenset[str] | None = None
+    """What it takes beyond text."""
+    tools: bool | None = None
+    schema: bool | None = None
+    specialties: frozenset[str] = frozenset()
+    """Types of task it is made for, and their neighbours."""
+    price: Price | None = None
+    parameters: int | None = None
+    size_bytes: int | None = None
+    performance: float | None = None
+    """hermes_db's score of it, 0 to 1."""
+
+
+UNKNOWN = Facts()
 
 
 @dataclass(slots=True)
@@ -20,8 +76,14 @@ class Call:
     priority: Priority = "USER_INTERACTIVE"
     is_large: bool = False
     """Whether writing the body down again takes so long that it must not be done in the loop."""
+    caller: str = ""
+    session_id: str | None = None
+    task_type: str = GENERAL
+    needs: Needs = field(default_factory=Needs)
+    deadline: float | None = None
+    """When the answer must be there, on `time.monotonic`'s clock."""
     queue_ms: float = 0.0
-    """Time spent waiting for a place at the local model; added to by whoever makes it wait."""
+    """Time spent waiting for a place at a local model; added to by whoever makes it wait."""
 
     async def written(self, **changes: Any) -> bytes:
         """The body as JSON, with some of its members changed."""
@@ -29,14 +91,34 @@ class Call:
         return await asyncio.to_thread(to_json, body) if self.is_large else to_json(body)
 
 
+class Answer(Protocol):
+    """An answer that has begun, in OpenAI's shape whoever gives it. `upstream.Exchange` is one; dialects and tools make others."""
+
+    status: int
+    on_release: Callable[[], None] | None
+    """Called once, when the answer is released."""
+
+    def header(self, name: bytes) -> str:
+        """A header of the answer, by its lower-case name; empty if it is not there."""
+
+    async def whole(self, within_seconds: float) -> bytes:
+        """The rest of the body. Raises Failure, also when nothing comes for so long."""
+
+    async def more(self, within_seconds: float) -> bytes:
+        """What comes next of the body; empty at its end. Raises Failure."""
+
+    def release(self) -> None:
+        """End it: after the end nothing is lost, before it the other side learns that nobody listens. Can be repeated."""
+
+
 class Backend(Protocol):
-    """Someone who has models: a provider, or the local light model."""
+    """Someone who has models: a provider, the local models, or the command-line tools."""
 
     name: str
     tries: int
     """How often one request is tried here before the next candidate; more than once only where trying again starts something new."""
 
-    async def ask(self, call: Call, model: str) -> Exchange:
+    async def ask(self, call: Call, model: str) -> Answer:
         """Ask, and wait until the answer begins. Raises Failure. The caller releases the exchange."""
 
     def failed(self, failure: Failure) -> None:
@@ -59,6 +141,7 @@ class Choice:
 
     backend: Backend
     model: str
+    facts: Facts = UNKNOWN
 
     @property
     def name(self) -> str:

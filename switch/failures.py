@@ -19,6 +19,10 @@ class FailureKind(StrEnum):
     """The local model cannot be started."""
     BUSY = "busy"
     """Too many wait for the local model already."""
+    OVER_BUDGET = "over_budget"
+    """It may cost more than may still be spent. Nobody was asked."""
+    TRIPPED = "tripped"
+    """It failed so often lately that it is left alone for now. Nobody was asked."""
 
     @property
     def is_of_the_provider(self) -> bool:

@@ -16,9 +16,9 @@ from config.default_model import ModelUnusable
 from config.module_template import Ground, create_module_app
 from switch.completions import PATH, ChatCompletions
 from switch.ledger import Ledger
-from switch.light import Light
+from switch.local.light import Light
 from switch.openai import describe, v1
-from switch.providers import Provider
+from switch.providers.provider import Provider
 from switch.registry import Registry
 from switch.relay import Relay
 from switch.routes import router

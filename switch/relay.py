@@ -8,10 +8,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from switch import policy
-from switch.calls import Call, Choice, Trail, Tried
+from switch.calls import Answer, Call, Choice, Trail, Tried
 from switch.events import begins_a_stream, is_error
 from switch.failures import Failure, FailureKind
-from switch.upstream import Exchange
 
 AGAIN = frozenset({FailureKind.UNREACHABLE, FailureKind.CUT})
 """Failures after which a backend that starts anew may be asked the same again."""
@@ -28,7 +27,7 @@ class Answered:
     status: int
     first: bytes
     content: dict[str, Any] | None = None
-    exchange: Exchange | None = None
+    exchange: Answer | None = None
 
 
 class Relay:
@@ -86,7 +85,7 @@ class Relay:
             exchange.release()
             raise
 
-    async def _whole(self, exchange: Exchange, choice: Choice) -> Answered:
+    async def _whole(self, exchange: Answer, choice: Choice) -> Answered:
         answer = await exchange.whole(self._silence_seconds)
         try:
             content = from_json(answer)
@@ -97,7 +96,7 @@ class Relay:
         exchange.release()
         return Answered(choice, 200, answer, content)
 
-    async def _begun(self, exchange: Exchange, choice: Choice) -> Answered:
+    async def _begun(self, exchange: Answer, choice: Choice) -> Answered:
         if not exchange.header(b"content-type").startswith("text/event-stream"):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered a stream with something else")
         first = await exchange.more(self._silence_seconds)
@@ -111,7 +110,7 @@ class Relay:
             raise Failure(FailureKind.SERVER_ERROR, f"{choice.name} began its stream with an error")
         return Answered(choice, 200, first, exchange=exchange)
 
-    async def _refused(self, exchange: Exchange, choice: Choice) -> Answered:
+    async def _refused(self, exchange: Answer, choice: Choice) -> Answered:
         if exchange.status < 400:
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered with status {exchange.status}")
         failure = policy.failure_of(choice.name, exchange.status, exchange.header(b"retry-after"))

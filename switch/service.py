@@ -28,9 +28,9 @@ from switch import policy, repository
 from switch.calls import LOCAL, Call, Choice
 from switch.flight import Flight
 from switch.ledger import Ledger
-from switch.light import Light
+from switch.local.light import Light
 from switch.policy import Wanted
-from switch.providers import Provider
+from switch.providers.provider import Provider
 from switch.registry import Registry, told
 from switch.relay import Answered, Relay
 

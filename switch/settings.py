@@ -57,6 +57,68 @@ class SwitchSettings(FleetSettings):
     """Longest silence of a model, before its answer and in the middle of it; also the longest `/switch/route` and `/switch/query`."""
     switch_cooling: timedelta = timedelta(seconds=10)
     """How long a provider that failed is asked last; a Retry-After of its own counts up to a minute."""
+    switch_local_servers: dict[str, str] = {
+        "ollama": "http://127.0.0.1:11434",
+        "llama.cpp": "http://127.0.0.1:8090",
+        "vllm": "http://127.0.0.1:8009",
+        "lmstudio": "http://127.0.0.1:1234",
+    }
+    """Where servers of models on this machine are looked for, by name; JSON. Their models are free. llama.cpp's and vLLM's own default
+    ports are those of switch and of the gateway, so they are looked for next to them."""
+    switch_look_for_servers_every: timedelta = timedelta(minutes=1)
+    """How often; zero for never."""
+    switch_auto_models: list[str] = []
+    """What `auto` may choose, by name (`openai/gpt-5-mini`); JSON. When empty: the models listed in the settings of providers, the
+    catalogue's choice for other providers whose key is there, and every local one."""
+    switch_preferred: list[str] = []
+    """Models, or providers, that win where scores are close; JSON, the most preferred first."""
+    switch_retries: int = Field(2, ge=0, le=10)
+    """How often everybody who may answer is asked again, with a pause that grows, when nobody did; before the first byte only."""
+    switch_breaker_failures: int = Field(3, ge=1, le=100)
+    """Failures in a row after which a model of a provider is left alone for a while (`switch_cooling`, then longer each time)."""
+    switch_weight_specialty: float = Field(40.0, ge=0.0)
+    """How much it counts in choosing that a model is made for the type of task."""
+    switch_weight_performance: float = Field(30.0, ge=0.0)
+    """How much it counts how well a model has done at the type of task."""
+    switch_weight_efficiency: float = Field(20.0, ge=0.0)
+    """How much it counts that a model is cheap, or small."""
+    switch_weight_availability: float = Field(10.0, ge=0.0)
+    """How much it counts that a model can answer at once."""
+    switch_budget_usd_per_day: float | None = Field(None, ge=0.0)
+    """Most US dollars that all calls of one UTC day may cost; no limit when unset."""
+    switch_budgets: dict[str, float] = {}
+    """Further limits in US dollars a day: JSON, by `token:<caller>` (`token:owner`, `token:tok_…`) or `task:<type of task>`."""
+    switch_prices: dict[str, dict[str, float]] = {}
+    """Prices in US dollars for a million tokens where ours are wrong or missing: JSON, `{"mock/gpt": {"input": 1, "output": 2,
+    "cached_input": 0.5}}`."""
+    switch_queue_limit: int = Field(1000, ge=0, le=100_000)
+    """Requests that may wait for local models. When it is full the newest of the lowest priority is refused."""
+    switch_queue_ageing: timedelta = timedelta(seconds=30)
+    """Waiting time after which a request counts as one of the next higher priority, so that none waits for ever."""
+    switch_queue_patience: timedelta = timedelta(seconds=30)
+    """Longest time that a request for a model that is not loaded waits behind later ones for the model that is."""
+    local_memory_mb: int | None = Field(None, ge=0)
+    """Memory for local models in MiB, the light one apart; half of what the machine has when unset, and 0 for no such models."""
+    local_slots: int = Field(2, ge=1, le=16)
+    """Requests that one local model answers at the same time."""
+    local_context_tokens: int = Field(4096, ge=512, le=131_072)
+    """Tokens of prompts and answers that a local model holds in all its slots together."""
+    local_warm_after_uses: int = Field(3, ge=1)
+    """Uses of a model within `local_prediction_window` after which it is loaded ahead."""
+    local_cooldown: timedelta = timedelta(minutes=5)
+    """How long a model that was just put away is not loaded ahead again."""
+    local_prediction_window: timedelta = timedelta(seconds=30)
+    """How far back the policy looks to guess which model is wanted next."""
+    local_decision_cache: timedelta = timedelta(minutes=1)
+    """How long such a guess stands."""
+    local_stop_after: timedelta = timedelta(hours=1)
+    """How long a local model that nobody asks is kept."""
+    local_try_out: bool = True
+    """Whether a model that was never loaded here is first loaded by spawner, within limits, when spawner is there."""
+    cli_timeout: timedelta = timedelta(minutes=5)
+    """Longest run of a command-line tool that answers a prompt."""
+    switch_cache_bytes: int = Field(32 * MIB, ge=0)
+    """Memory for answers that callers asked to be kept (`vx11.cache_seconds`)."""
     light_threads: int = Field(0, ge=0, le=64)
     """Threads of the local model; 0 for the number of cores, at most 4."""
     light_slots: int = Field(2, ge=1, le=16)

@@ -83,6 +83,12 @@ class SwitchBusy(FleetError):
     code, status, title = "switch_busy", 503, "Too many requests wait for this model"
 
 
+class BudgetExceeded(FleetError):
+    """The call could cost more than a budget still holds; nothing was spent. The detail names the budget and when it resets."""
+
+    code, status, title = "budget_exceeded", 402, "The budget does not allow this"
+
+
 class ProviderRefused(FleetError):
     """The provider does not accept the key that is set for it, or its account may not do this."""
 

@@ -49,8 +49,27 @@ class RouteRequest(Wire):
     """JSON Schema that the answer must follow; the answer is then JSON text."""
 
 
+class AudioReading(Wire):
+    """What switch's audio mode found in a request. `source` is `terms` for its own lists and patterns, `shub` for shub's interpretation."""
+
+    command_type: str
+    """`mix_command`, `master_command`, `effect_command`, `export_command`, `analysis_command`, or `question`."""
+    categories: list[str] = []
+    """Fields of audio that were named: `mixing`, `mastering`, `synthesis`, `audio_formats`."""
+    technical_terms: list[str] = []
+    parameters: dict[str, Any] = {}
+    """What was asked for, in the units of the names: `target_lufs`, `ceiling_dbtp`, `sample_rate_hz`, `bit_depth`, …"""
+    suggested_actions: list[str] = []
+    recommendations: list[str] = []
+    warnings: list[str] = []
+    source: Literal["terms", "shub"] = "terms"
+
+
 class RouteReply(Wire):
-    """The answer, which model gave it, and why that one. `cost_usd` is null where the price is not known."""
+    """The answer, which model gave it, and why that one. `cost_usd` is null where the price is not known.
+
+    `audio` is filled when the request was read as one about audio.
+    """
 
     decision_id: str
     answer: str
@@ -60,6 +79,7 @@ class RouteReply(Wire):
     cost_usd: float | None = None
     latency_ms: float
     queue_ms: float
+    audio: AudioReading | None = None
 
 
 class Candidate(Wire):
@@ -125,9 +145,9 @@ class QueryRequest(Wire):
 
 
 class QueryReply(Wire):
-    """`status` is `light_llm` when the local light model answered."""
+    """`status` is `light_llm` when the local light model answered, `shub_mode` when the request was one about audio, `cli` for a tool."""
 
-    status: Literal["success", "light_llm"]
+    status: Literal["success", "light_llm", "shub_mode", "cli"]
     model_used: str
     provider: str
     response: str
@@ -135,6 +155,7 @@ class QueryReply(Wire):
     processing_time: float
     """Seconds."""
     timestamp: float
+    audio: AudioReading | None = None
 
 
 class LightState(StrEnum):
@@ -178,12 +199,156 @@ class RegistryStatus(Wire):
 
 
 class ProviderStatus(Wire):
-    """A configured provider; `state` is `ok`, or `cooling` for a while after a failure that `detail` tells."""
+    """A provider that can be asked; `state` is `ok`, or `cooling` for a while after a failure that `detail` tells."""
 
     name: str
     models: list[str]
     state: Literal["ok", "cooling"]
     detail: str
+
+
+class KnownProvider(Wire):
+    """A provider of the catalogue or of the settings, usable or not. Never its key."""
+
+    name: str
+    title: str
+    api: Literal["openai", "anthropic", "gemini"]
+    base_url: str
+    is_usable: bool
+    """Whether its models can be asked now: its key is there, or it needs none."""
+    key_source: Literal["settings", "environment", "hermes_db", "none", "missing"]
+    """Where the key comes from; `none` where none is needed."""
+    key_variables: list[str]
+    """Environment variables any of which may hold the key; in hermes_db it goes by the provider's name."""
+    models: int
+    auto_models: list[str]
+    """Those that `auto` may choose."""
+    state: Literal["ok", "cooling"]
+    detail: str
+    documentation_url: str = ""
+
+
+class FeedbackRequest(Wire):
+    """How good an answer was, from 0 (useless) to 1 (right)."""
+
+    decision_id: str = Field(min_length=1, max_length=64, pattern=r"^[\w-]+$")
+    score: float = Field(ge=0.0, le=1.0, allow_inf_nan=False)
+    comment: str | None = Field(None, max_length=2000)
+
+
+class FeedbackReply(Wire):
+    """What was learned from: the model and type of task of the decision. Feedback for the same decision again replaces the earlier one."""
+
+    decision_id: str
+    model: str
+    provider: str
+    task_type: str
+    score: float
+
+
+class BudgetStatus(Wire):
+    """One limit and how much of it is gone. Money in US dollars; a day is a UTC day."""
+
+    scope: str
+    """`day` for everybody, `token:<caller>`, or `task:<task type>`."""
+    limit_usd: float | None
+    """None: no limit is set."""
+    spent_usd: float
+    """Of calls that are settled, today."""
+    reserved_usd: float
+    """Set aside for calls that are under way, or were when switch was killed."""
+    left_usd: float | None
+    resets_at: datetime
+
+
+class SpendEntry(Wire):
+    """What one call cost. `is_estimated` when the answer broke off before its provider said how much it used."""
+
+    decision_id: str
+    caller: str
+    task_type: str | None
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cost_usd: float
+    is_estimated: bool
+    at: datetime
+
+
+class QueueStatus(Wire):
+    """Who waits for a local model. Times in milliseconds."""
+
+    waiting: int
+    limit: int
+    by_priority: dict[Priority, int]
+    by_model: dict[str, int]
+    oldest_waiting_ms: float
+    served: int
+    rejected: int
+    loads: int
+    """Local models loaded since the start."""
+
+
+class LocalModelState(StrEnum):
+    STOPPED = "stopped"
+    LOADING = "loading"
+    READY = "ready"
+    ASLEEP = "asleep"
+    STOPPING = "stopping"
+    UNUSABLE = "unusable"
+
+
+class LocalModelStatus(Wire):
+    """A model of this machine. `role`: `active` for the one that answers now, `warm` for the one loaded ahead, `light` for the light one."""
+
+    name: str
+    path: str
+    state: LocalModelState
+    role: Literal["active", "warm", "light", "none"]
+    detail: str
+    memory_bytes: int
+    """What it takes when loaded: measured where it was, estimated from its file otherwise."""
+    pid: int | None
+    answering: int
+    waiting: int
+    uses: int
+    loads: int
+    last_used_at: datetime | None
+
+
+class RotationStatus(Wire):
+    """Which local models are in memory, and the memory that they may take together (the light model apart)."""
+
+    budget_bytes: int
+    used_bytes: int
+    active: str | None
+    warm: str | None
+    models: list[LocalModelStatus]
+
+
+class RotateRequest(Wire):
+    """Make a local model the active one now, or let the policy choose when none is named."""
+
+    model: str | None = Field(None, min_length=1, max_length=256)
+
+
+class ShubModeStatus(Wire):
+    """Audio mode. While it is active every prompt is read as one about audio; otherwise only those that look like it."""
+
+    active: bool
+    model: str | None
+    """The audio model that would be asked, when there is one."""
+    audio_processing: bool
+    sample_rate: int = 44_100
+    bit_depth: int = 24
+    channels: int = 2
+    shub: Literal["interprets", "answers without interpretation", "not reachable"]
+
+
+class ShubActivateRequest(Wire):
+    active: bool = True
 
 
 class SwitchStats(Wire):

@@ -7,7 +7,7 @@ import pytest
 
 from config.default_model import DEFAULT_FILE, ModelUnusable, configured_model
 from config.settings import FleetSettings
-from switch import light, light_process
+from switch.local import light, process
 from tests.switch.conftest import chat, light_until, openai_error, problem, provider
 
 PATH = "/v1/chat/completions"
@@ -68,7 +68,7 @@ def child(monkeypatch, tmp_path):
     def becomes(script: str) -> None:
         file = tmp_path / "child.py"
         file.write_text(script)
-        monkeypatch.setattr(light_process, "SCRIPT", file)
+        monkeypatch.setattr(process, "SCRIPT", file)
 
     return becomes
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from switch.failures import Failure, FailureKind
-from switch.slots import Slots
+from switch.local.slots import Slots
 
 
 async def settle() -> None:

@@ -14,7 +14,7 @@ from switch.failures import Failure
 from switch.settings import SwitchSettings
 from switch.upstream import Address
 
-SCRIPT = Path(__file__).with_name("llama_child.py")
+SCRIPT = Path(__file__).with_name("child.py")
 STOP_SECONDS = 3.0
 KEPT_OUTPUT_BYTES = 2000
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME")

@@ -1,6 +1,6 @@
 """The process that holds the local model: llama.cpp's server on a private loopback port, for switch alone.
 
-Run by `light_process.py`, never by hand: one line of JSON on standard input says what to load and the key to ask for, one line on standard
+Run by `process.py`, never by hand: one line of JSON on standard input says what to load and the key to ask for, one line on standard
 output says where it listens. The end of standard input ends the process, so it cannot outlive switch; nor can it where the kernel ties it
 to its parent. Imports nothing of ours: it runs with an environment and a search path of its own.
 """

@@ -10,10 +10,10 @@ from config.default_model import DEFAULT_NAME, ModelUnusable, VerifiedModel, con
 from switch import policy
 from switch.calls import LOCAL, Call
 from switch.failures import Failure, FailureKind
-from switch.light_process import LlamaProcess, StartFailed
-from switch.prompt import with_system_prompt
+from switch.local.process import LlamaProcess, StartFailed
+from switch.local.prompt import with_system_prompt
+from switch.local.slots import Slots
 from switch.settings import SwitchSettings
-from switch.slots import Slots
 from switch.upstream import Exchange
 
 UNPROVEN_SECONDS = 3.0  # silence after which the process is asked whether it is well before it gets a request

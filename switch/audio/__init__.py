@@ -1,0 +1,1 @@
+"""Audio mode: requests about sound are read, and answered, as such."""

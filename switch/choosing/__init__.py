@@ -1,0 +1,1 @@
+"""Which model fits best: scores, and what was learned."""

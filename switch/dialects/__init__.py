@@ -1,0 +1,1 @@
+"""APIs that are not OpenAI's, spoken as if they were."""
