@@ -1,7 +1,7 @@
 """One request for an answer, whoever asks it and however: what is wanted, and from whom it may come."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -80,6 +80,11 @@ class Call:
     session_id: str | None = None
     task_type: str = GENERAL
     needs: Needs = field(default_factory=Needs)
+    decision_id: str = ""
+    adds_usage: bool = False
+    """Whether whoever is asked shall end its stream with how much was used though the client did not ask for it: it is paid for."""
+    may_overspend: bool = False
+    """Whether the caller's scopes let it spend beyond a budget (`switch:overspend`)."""
     deadline: float | None = None
     """When the answer must be there, on `time.monotonic`'s clock."""
     queue_ms: float = 0.0
@@ -88,6 +93,9 @@ class Call:
     async def written(self, **changes: Any) -> bytes:
         """The body as JSON, with some of its members changed."""
         body = self.body | changes
+        if self.adds_usage:
+            options = body.get("stream_options")
+            body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
         return await asyncio.to_thread(to_json, body) if self.is_large else to_json(body)
 
 
@@ -152,20 +160,41 @@ class Choice:
     def is_local(self) -> bool:
         return self.backend.name == LOCAL
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it is known to cost nothing."""
+        return self.facts.price is FREE or self.backend.name == LOCAL
+
 
 LOCAL = "local"
 """Name of the backend that is this machine."""
 
 
+class Hold(Protocol):
+    """Money set aside for one call to one model (`switch/money`)."""
+
+    def settle(self, usage: Any, *, is_estimated: bool) -> float | None:
+        """What it cost in US dollars; None where no price is known. Once."""
+
+    def release(self) -> None:
+        """Nothing was spent."""
+
+
 @dataclass(slots=True)
 class Tried:
-    """A choice and what became of it: `answered`, `not_tried`, or a kind of failure."""
+    """A choice and what became of it: `answered`, `not_tried`, `unfit`, or a kind of failure."""
 
     choice: Choice
     outcome: str = "not_tried"
     detail: str = ""
     duration_ms: float = 0.0
     failure: Failure | None = None
+    score: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    asked: int = 0
+    """Times it was asked."""
+    hold: Hold | None = None
+    """While it is asked, and of the one who answered until the end of its answer."""
 
 
 @dataclass(slots=True)
@@ -177,7 +206,3 @@ class Trail:
     @classmethod
     def over(cls, choices: list[Choice]) -> "Trail":
         return cls([Tried(choice) for choice in choices])
-
-    @property
-    def failures(self) -> list[Tried]:
-        return [one for one in self.tried if one.failure is not None]
