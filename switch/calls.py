@@ -56,7 +56,9 @@ class Facts:
     tools: bool | None = None
     schema: bool | None = None
     specialties: frozenset[str] = frozenset()
-    """Types of task it is made for, and their neighbours."""
+    """Types of task it is made for."""
+    adjacent: frozenset[str] = frozenset()
+    """Types of task next to those; hermes_db's `adjacent_fields`."""
     price: Price | None = None
     parameters: int | None = None
     size_bytes: int | None = None
