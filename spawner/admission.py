@@ -8,7 +8,7 @@ from config.contracts.spawner import Limits, Protections, SpawnRequest
 from config.errors import Forbidden
 from spawner import policy
 from spawner.commands import find_command
-from spawner.errors import InputRefused
+from spawner.errors import InputRefused, ProfileMissing
 from spawner.job import Mount
 from spawner.settings import Profile, SpawnerSettings
 
@@ -72,7 +72,7 @@ class Admission:
             return Profile(callers=[])
         found = self._settings.spawner_profiles.get(request.profile)
         if found is None:
-            raise InputRefused(f"there is no profile {request.profile!r} (VX11_SPAWNER_PROFILES)")
+            raise ProfileMissing(f"there is no profile {request.profile!r} (VX11_SPAWNER_PROFILES)")
         if caller not in found.callers:
             raise Forbidden(f"the profile {request.profile!r} is not for {caller}")
         return found

@@ -8,6 +8,7 @@ from config.clock import utc_now
 from config.contracts.switch import RegistryStatus
 from config.database import Database
 from switch import repository
+from switch.repository import KeptCli
 
 KEPT_SECONDS = 60.0
 """How long what was read is believed without looking again: nobody may have been able to tell."""
@@ -19,8 +20,12 @@ class Known:
 
     model_ids: dict[str, int]
     active_models: frozenset[str]
-    clis: tuple[str, ...]
+    tools: tuple[KeptCli, ...]
     read_at: datetime
+
+    @property
+    def clis(self) -> tuple[str, ...]:
+        return tuple(tool.name for tool in self.tools)
 
 
 class Registry:
@@ -30,6 +35,11 @@ class Registry:
         self._db = db
         self._known: Known | None = None
         self._read_at = float("-inf")
+
+    @property
+    def last(self) -> Known | None:
+        """What was read last, however long ago; None before the first time."""
+        return self._known
 
     async def known(self) -> Known:
         """What the registry holds, at most a minute old. Raises what the database raises."""
@@ -45,7 +55,7 @@ class Registry:
         self._known = Known(
             model_ids={model.name: model.id for model in models},
             active_models=frozenset(model.name for model in models if model.is_active),
-            clis=tuple(clis),
+            tools=tuple(clis),
             read_at=utc_now(),
         )
         self._read_at = time.monotonic()

@@ -55,7 +55,18 @@ async def models(session: AsyncSession) -> list[KeptModel]:
     return [KeptModel(row.id, row.name, row.is_active) for row in rows]
 
 
-async def prompt_clis(session: AsyncSession) -> list[str]:
-    """The names of the active tools that answer prompts."""
+@dataclass(frozen=True, slots=True)
+class KeptCli:
+    """A row of hermes_db's `clis`, as far as it matters here."""
+
+    name: str
+    path: str | None
+    metadata: dict[str, Any]
+
+
+async def prompt_clis(session: AsyncSession) -> list[KeptCli]:
+    """The active tools that answer prompts, by name."""
     is_asked = CliRow.answers_prompts.is_(True) & CliRow.is_active.is_(True)
-    return list(await session.scalars(select(CliRow.name).where(is_asked).order_by(CliRow.name)))
+    columns = select(CliRow.name, CliRow.path, CliRow.metadata_)
+    rows = await session.execute(columns.where(is_asked).order_by(CliRow.name))
+    return [KeptCli(row.name, row.path, row.metadata_) for row in rows]

@@ -2,16 +2,34 @@
 
 from typing import Any
 
-from config.clients.service_client import ServiceClient, segment
+from config.clients.service_client import TIMEOUT_SECONDS, ServiceClient, segment
 from config.contracts.common import Page, StatusEnum
-from config.contracts.spawner import SpawnRecord, SpawnSummary
+from config.contracts.spawner import Logs, SpawnRecord, SpawnRequest, SpawnSummary
 from config.errors import Conflict, FleetError, NotFound, TooManyRequests
 
 
 class SpawnerClient(ServiceClient):
-    """Madre asks how processes are and ends them; she starts them through `daughter_tasks` alone."""
+    """Madre asks how processes are and ends them; she starts them through `daughter_tasks` alone. Switch starts tools
+    that answer prompts."""
 
     service = "spawner"
+
+    async def spawn(self, request: SpawnRequest, *, idempotency_key: str) -> SpawnRecord:
+        """Start a process, or find the one that this key stands for; comes back at its end, or after `wait_seconds`.
+
+        Raises CommandRefused, InputRefused (ProfileMissing), Forbidden for another's profile, ProtectionUnmet, QueueFull, FleetHalted.
+        """
+        return await self._post(
+            "/spawner/spawn",
+            request,
+            SpawnRecord,
+            idempotency_key=idempotency_key,
+            timeout_seconds=TIMEOUT_SECONDS + request.wait_seconds,
+        )
+
+    async def logs(self, spawn_id: str, *, limit_bytes: int = 1024 * 1024) -> Logs:
+        """What a job wrote, from the beginning. Raises SpawnNotFound, LogsGone."""
+        return await self._get(f"/spawner/spawn/{segment(spawn_id)}/logs", Logs, params={"limit_bytes": limit_bytes})
 
     async def spawn_record(self, spawn_id: str) -> SpawnRecord:
         """A job and how it went. Raises SpawnNotFound."""
@@ -88,6 +106,12 @@ class InputRefused(FleetError):
     """A file, variable or limit of the request cannot be had; nothing was started."""
 
     code, status, title = "input_refused", 422, "This job cannot be run as asked for"
+
+
+class ProfileMissing(InputRefused):
+    """No profile of that name is in spawner's settings; nothing was started."""
+
+    code, status, title = "profile_missing", 422, "There is no such profile"
 
 
 class ProtectionUnmet(Conflict):

@@ -198,6 +198,21 @@ class RegistryStatus(Wire):
     read_at: datetime
 
 
+class CliStatus(Wire):
+    """A command-line tool of the registry that answers prompts. `model` is its name in a request."""
+
+    name: str
+    model: str
+    is_askable: bool
+    detail: str
+    """Why it is not asked, where it is not."""
+    is_offline: bool
+    """Whether it is run without network where spawner has no profile for it."""
+    needs_model: bool
+    """Whether a request has to name one of its own models: `<model>/<its model>`."""
+    documentation_url: str
+
+
 class ProviderStatus(Wire):
     """A provider that can be asked; `state` is `ok`, or `cooling` for a while after a failure that `detail` tells."""
 

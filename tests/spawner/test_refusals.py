@@ -60,7 +60,7 @@ MANY = "x" * 300_000
         ),
         ({"command": "true", "artifacts": ["../*"]}, "input_refused", "`..`"),
         ({"command": "true", "artifacts": ["/etc/*"]}, "input_refused", "absolute"),
-        ({"command": "true", "profile": "nobody"}, "input_refused", "no profile"),
+        ({"command": "true", "profile": "nobody"}, "profile_missing", "no profile"),
         ({"command": "true", "project": "none"}, "input_refused", "no project"),
         ({"command": "true", "project_copy": True}, "input_refused", "name it"),
         ({"command": "true", "timeout_seconds": 3601}, "input_refused", "3600"),
