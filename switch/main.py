@@ -18,7 +18,8 @@ from switch.completions import PATH, ChatCompletions
 from switch.ledger import Ledger
 from switch.local.light import Light
 from switch.openai import describe, v1
-from switch.providers.provider import Provider
+from switch.providers.roster import Roster
+from switch.providers.routes import router as providers_router
 from switch.registry import Registry
 from switch.relay import Relay
 from switch.routes import router
@@ -43,27 +44,28 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
             registry=ground.app.state.metrics.registry,
         )
         light = Light(settings)
-        providers = {name: Provider(name, facts, settings) for name, facts in settings.providers.items()}
         hermes_db = HermesDbClient(settings, ground.secrets, "switch")
+        roster = Roster(settings, hermes_db)
         registry = Registry(ground.db)
         ledger = Ledger(ground.db, hermes_db, registry)
         relay = Relay(
             silence_seconds=silence_seconds, count_failure=lambda provider, kind: failures.labels(provider, kind).inc()
         )
-        switch = Switch(ground.db, ledger, registry, relay, light, providers, longest_answer_seconds=silence_seconds)
+        switch = Switch(ground.db, ledger, registry, relay, light, roster, longest_answer_seconds=silence_seconds)
+        ground.app.state.roster = roster
         ground.app.state.switch, ground.app.state.light, ground.app.state.ledger = switch, light, ledger
         hot[PATH] = ChatCompletions(switch, silence_seconds=silence_seconds)
         writing, verifying = asyncio.create_task(ledger.run()), asyncio.create_task(_verify(light))
+        refreshing = asyncio.create_task(roster.run())
         try:
             yield
         finally:
-            for task in (verifying, writing):
+            for task in (refreshing, verifying, writing):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
             await light.close()
-            for provider in providers.values():
-                provider.close()
+            roster.close()
             await hermes_db.close()
 
     async def checks() -> dict[str, Check]:
@@ -73,7 +75,7 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
     app = create_module_app(
         "switch",
         settings,
-        routers=[router],
+        routers=[router, providers_router],
         lifespan=run,
         checks=checks,
         hot=hot.get,

@@ -1,7 +1,7 @@
 """Verdicts of switch: which models may answer, what an answer's status means, how long to wait. No I/O."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from config.clients.switch import (
@@ -33,7 +33,7 @@ class Wanted:
         return self.provider is None
 
 
-def wanted(name: str, *, local_model: str, providers: Sequence[str]) -> Wanted:
+def wanted(name: str, *, local_model: str, providers: Collection[str]) -> Wanted:
     """Read a `model`. Raises UnknownModel for a name that nobody here answers to, NotInFleet for a command-line tool."""
     if name == "auto":
         return Wanted()

@@ -30,7 +30,7 @@ from switch.flight import Flight
 from switch.ledger import Ledger
 from switch.local.light import Light
 from switch.policy import Wanted
-from switch.providers.provider import Provider
+from switch.providers.roster import Roster
 from switch.registry import Registry, told
 from switch.relay import Answered, Relay
 
@@ -50,15 +50,14 @@ class Switch:
         registry: Registry,
         relay: Relay,
         light: Light,
-        providers: dict[str, Provider],
+        roster: Roster,
         *,
         longest_answer_seconds: float,
     ) -> None:
         self._db, self._ledger, self._registry, self._relay = db, ledger, registry, relay
-        self._light, self._providers = light, providers
+        self._light, self._roster = light, roster
         self._longest_answer_seconds = longest_answer_seconds
         self._local = Choice(light, light.model)
-        self._remote = [Choice(provider, model) for provider in providers.values() for model in provider.models]
         self._under_way: set[tuple[str, str]] = set()
 
     # --- who may answer --------------------------------------------------------------------------------------------
@@ -75,7 +74,7 @@ class Switch:
         is_free: bool = False,
     ) -> Flight:
         """A request on its way to whoever `model` means. `is_free` leaves out models that may cost money. Raises UnknownModel."""
-        wanted = policy.wanted(model, local_model=self._light.model, providers=list(self._providers))
+        wanted = policy.wanted(model, local_model=self._light.model, providers=self._roster.providers)
         if task_type is not None:
             wanted = Wanted(wanted.provider, wanted.model, task_type)
         choices = policy.preferring(self._choices(wanted, is_free=is_free), preference)
@@ -83,17 +82,17 @@ class Switch:
 
     def _choices(self, wanted: Wanted, *, is_free: bool) -> list[Choice]:
         if wanted.is_auto:
-            return [self._local] if is_free else [*self._remote, self._local]
+            return [self._local] if is_free else [*self._roster.auto, self._local]
         if wanted.provider == LOCAL:
             return [self._local]
         assert wanted.provider is not None
         assert wanted.model is not None
-        return [Choice(self._providers[wanted.provider], wanted.model)]
+        return [self._roster.providers[wanted.provider].choice(wanted.model)]
 
     @property
     def models(self) -> list[Choice]:
         """Every model that can be named, the local one last."""
-        return [*self._remote, self._local]
+        return [*self._roster.models, self._local]
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -215,9 +214,9 @@ class Switch:
     async def status(self) -> SwitchStatus:
         ledger = self._ledger
         light = await self._light.status()
-        providers = [provider.status() for provider in self._providers.values()]
+        providers = self._roster.status()
         return SwitchStatus(
-            active=light.state is not LightState.UNUSABLE or bool(self._remote),
+            active=light.state is not LightState.UNUSABLE or bool(providers),
             models=[choice.name for choice in self.models],
             light_llm=light,
             loaded=self._light.loaded(),
@@ -238,14 +237,15 @@ class Switch:
         """Read hermes_db's models and tools again. Raises Forbidden for whoever is neither a service nor the owner."""
         if not (caller.is_service or "*" in caller.scopes):
             raise Forbidden("only services of the fleet and the owner tell switch that the registry changed")
-        return told(await self._registry.read())
+        known, _ = await asyncio.gather(self._registry.read(), self._roster.refresh())
+        return told(known)
 
     async def check(self) -> dict[str, Check]:
         """Health: the local model's file and process, and the providers."""
         light = await self._light.status()
         state = HealthState.DEGRADED if light.state is LightState.UNUSABLE else HealthState.OK
         found = {"light_model": Check(status=state, detail=f"{light.name}: {light.state}; {light.detail}")}
-        for provider in (provider.status() for provider in self._providers.values()):
+        for provider in self._roster.status():
             is_well = provider.state == "ok"
             found[f"provider_{provider.name}"] = Check(
                 status=HealthState.OK if is_well else HealthState.DEGRADED,

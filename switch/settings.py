@@ -3,7 +3,7 @@
 import os
 import re
 from datetime import timedelta
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -16,18 +16,24 @@ RESERVED = frozenset({"auto", "cli", "local"})
 
 
 class ProviderSettings(BaseModel):
-    """An OpenAI-compatible API: where it is, the key for it, and the models that `auto` may choose, the preferred one first."""
+    """An API: where it is, the key for it, and the models that `auto` may choose, the preferred one first.
+
+    What is not said comes from the catalogue when the provider is in it under this name; otherwise the API is OpenAI's.
+    """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    base_url: str
+    base_url: str | None = None
     api_key: SecretStr | None = None
     models: list[str] = []
+    api: Literal["openai", "anthropic", "gemini"] | None = None
 
     @field_validator("base_url")
     @classmethod
-    def _is_an_address(cls, value: str) -> str:
+    def _is_an_address(cls, value: str | None) -> str | None:
         """The API's root. A bare `https://host` means `https://host/v1`."""
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
             raise ValueError("base_url must be http(s)://host[:port][/path], with the key in api_key")
@@ -48,7 +54,9 @@ class SwitchSettings(FleetSettings):
     model_config = SettingsConfigDict(hide_input_in_errors=True)  # the input may hold a provider's key
 
     providers: dict[str, ProviderSettings] = {}
-    """Providers in order of preference: JSON, `{"name": {"base_url": "https://…/v1", "api_key": "…", "models": ["…"]}}`."""
+    """Providers in order of preference: JSON, `{"name": {"base_url": "https://…/v1", "api_key": "…", "models": ["…"]}}`. Those of the
+    catalogue (`GET /switch/providers`) need a key at most, here, in their own variable (`OPENAI_API_KEY`), or in hermes_db by their name.
+    An `api` is `openai`, `anthropic` or `gemini`."""
     switch_v1_limit_bytes: int = Field(32 * MIB, ge=1024)
     """Largest request body under `/v1`."""
     switch_connect_timeout: timedelta = timedelta(seconds=5)
@@ -148,6 +156,20 @@ class SwitchSettings(FleetSettings):
                 raise ValueError(
                     f"{name!r} cannot name a provider: use a-z, 0-9, . _ - and not {', '.join(sorted(RESERVED))}"
                 )
+        unknown = [name for name, facts in value.items() if facts.base_url is None and not _is_in_the_catalogue(name)]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} needs a base_url: the catalogue has no such provider")
+        return value
+
+    @field_validator("switch_local_servers")
+    @classmethod
+    def _are_addresses(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, address in value.items():
+            if not PROVIDER_NAME.match(name) or name in RESERVED:
+                raise ValueError(f"{name!r} cannot name a server")
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+                raise ValueError(f"{name} must be at http(s)://host[:port][/path]")
         return value
 
     @model_validator(mode="after")
@@ -159,3 +181,9 @@ class SwitchSettings(FleetSettings):
     @property
     def threads(self) -> int:
         return self.light_threads or min(4, len(os.sched_getaffinity(0)))
+
+
+def _is_in_the_catalogue(name: str) -> bool:
+    from switch.providers import catalogue  # only who leaves an address out pays for reading it here
+
+    return name in catalogue.entries()

@@ -17,13 +17,16 @@ from xdist.scheduler import LoadScopeScheduling
 from config import migrate
 from config.secrets import FleetSecrets, load_secrets
 from config.settings import FleetSettings
+from switch.providers import catalogue, keys
 from tests.forked import forks
 from tests.postgres import migrated_postgres, postgres, postgres_url
 
 __all__ = ["forks", "migrated_postgres", "postgres", "postgres_url"]
 
-for name in [name for name in os.environ if name.startswith("VX11_")]:
-    del os.environ[name]  # a developer's own settings must not reach the tests
+KEYS = {variable for provider in catalogue.entries().values() for variable in provider.key_variables}
+for name in [name for name in os.environ if name.startswith("VX11_") or name in KEYS]:
+    del os.environ[name]  # a developer's own settings and keys must not reach the tests
+keys.ENV_FILE = Path(os.devnull)
 
 TOGETHER = ("tests/e2e/", "tests/spawner/abuse/", "tests/contract/")
 """Folders whose tests go to one worker, as those of a file do: they share what is dear to make, or would starve or kill each other."""

@@ -68,21 +68,22 @@ class Keys:
         kept = self._kept.get(name)
         return None if kept is None else Key(kept.value, "hermes_db")
 
-    async def refresh(self, names: Collection[str]) -> None:
+    async def refresh(self, names: Collection[str]) -> bool:
         """Read what hermes_db keeps for these names: what it tells of keys, then the value of each that is new or was changed.
 
         Reading a value counts against its limit, being told of it does not: so a key costs one use for each time it is stored. A
-        hermes_db that cannot be asked leaves everything as it was.
+        hermes_db that cannot be asked leaves everything as it was: then False comes back.
         """
         try:
             told = await self._told(names)
         except FleetError as error:
             log.info("keys_not_read", code=error.code)
-            return
+            return False
         self._kept = {name: kept for name, kept in self._kept.items() if name in told}
         for name, changed_at in told.items():
             if name not in self._kept or self._kept[name].changed_at != changed_at:
                 await self._read(name, changed_at)
+        return True
 
     async def _told(self, names: Collection[str]) -> dict[str, datetime]:
         """When the value of each usable key was set, by name."""

@@ -39,7 +39,7 @@ def test_the_key_shows_nowhere(monkeypatch, shown):
         ("a", {"base_url": "api.example.com", "api_key": KEY}, "base_url"),
         ("a", {"base_url": "ftp://example.com", "api_key": KEY}, "base_url"),
         ("a", {"base_url": f"https://user:{KEY}@example.com", "api_key": KEY}, "base_url"),
-        ("a", {"api_key": KEY}, "BASE_URL"),
+        ("a", {"api_key": KEY}, "'a' needs a base_url"),
         ("a", {"base_url": "https://x.example", "api_key": KEY + "\n"}, "visible ASCII"),
         ("a", {"base_url": "https://x.example", "api_key": KEY, "models": "gpt"}, "MODELS"),
         ("auto", {"base_url": "https://x.example", "api_key": KEY}, "auto"),
