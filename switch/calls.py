@@ -91,6 +91,8 @@ class Call:
     """When the answer must be there, on `time.monotonic`'s clock."""
     queue_ms: float = 0.0
     """Time spent waiting for a place at a local model; added to by whoever makes it wait."""
+    messages_body: dict[str, Any] | None = None
+    """What a client of Anthropic's API asked in its own words, for providers that know them: nothing is lost on the way then."""
 
     async def written(self, **changes: Any) -> bytes:
         """The body as JSON, with some of its members changed."""
@@ -137,9 +139,9 @@ class Backend(Protocol):
     def answered(self) -> None:
         """Remember that asking went well."""
 
-    @property
-    def is_cooling(self) -> bool:
-        """Whether others should be tried first for now."""
+    def availability(self, model: str) -> float:
+        """0 to 1: 1 for a model that answers at once, less for one that must be loaded first or has others waiting, 0 for one that should
+        be left alone for now."""
 
     def hide(self, text: str) -> str:
         """The text without what is secret here."""
