@@ -13,6 +13,9 @@ from config.settings import MIB, FleetSettings
 
 PROVIDER_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 RESERVED = frozenset({"auto", "cli", "local"})
+BUDGET_SCOPE = re.compile(r"^(token:\S{1,200}|task:[A-Za-z0-9][A-Za-z0-9_-]{0,63})$")
+PRICES = frozenset({"input", "output", "cached_input", "cache_write"})
+MOST_USD = 1_000_000.0
 
 
 class ProviderSettings(BaseModel):
@@ -92,13 +95,13 @@ class SwitchSettings(FleetSettings):
     """How much it counts that a model is cheap, or small."""
     switch_weight_availability: float = Field(10.0, ge=0.0)
     """How much it counts that a model can answer at once."""
-    switch_budget_usd_per_day: float | None = Field(None, ge=0.0)
+    switch_budget_usd_per_day: float | None = Field(None, ge=0.0, le=MOST_USD)
     """Most US dollars that all calls of one UTC day may cost; no limit when unset."""
     switch_budgets: dict[str, float] = {}
     """Further limits in US dollars a day: JSON, by `token:<caller>` (`token:owner`, `token:tok_…`) or `task:<type of task>`."""
     switch_prices: dict[str, dict[str, float]] = {}
     """Prices in US dollars for a million tokens where ours are wrong or missing: JSON, `{"mock/gpt": {"input": 1, "output": 2,
-    "cached_input": 0.5}}`."""
+    "cached_input": 0.5, "cache_write": 1.25}}`; the last two where they differ from `input`."""
     switch_queue_limit: int = Field(1000, ge=0, le=100_000)
     """Requests that may wait for local models. When it is full the newest of the lowest priority is refused."""
     switch_queue_ageing: timedelta = timedelta(seconds=30)
@@ -170,6 +173,33 @@ class SwitchSettings(FleetSettings):
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
                 raise ValueError(f"{name} must be at http(s)://host[:port][/path]")
+        return value
+
+    @field_validator("switch_budgets")
+    @classmethod
+    def _have_a_scope(cls, value: dict[str, float]) -> dict[str, float]:
+        for scope, usd in value.items():
+            if not BUDGET_SCOPE.match(scope):
+                raise ValueError(
+                    f"{scope[:100]!r} is not what a budget is for: write token:<caller> or task:<type of task>"
+                )
+            if not 0.0 <= usd <= MOST_USD:
+                raise ValueError(f"the budget {scope} must be 0 to {MOST_USD:g} US dollars a day")
+        return value
+
+    @field_validator("switch_prices")
+    @classmethod
+    def _are_prices(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for model, price in value.items():
+            provider, slash, name = model.partition("/")
+            if not (slash and name and PROVIDER_NAME.match(provider)):
+                raise ValueError(f"{model[:100]!r} does not name a model: write <provider>/<model>")
+            if not {"input", "output"} <= price.keys() <= PRICES:
+                raise ValueError(
+                    f"the price of {model} needs input and output, and may have cached_input and cache_write"
+                )
+            if not all(0.0 <= usd <= MOST_USD for usd in price.values()):
+                raise ValueError(f"the prices of {model} must be 0 to {MOST_USD:g} US dollars for a million tokens")
         return value
 
     @model_validator(mode="after")

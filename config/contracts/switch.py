@@ -279,6 +279,7 @@ class BudgetStatus(Wire):
 class SpendEntry(Wire):
     """What one call cost. `is_estimated` when the answer broke off before its provider said how much it used."""
 
+    id: str
     decision_id: str
     caller: str
     task_type: str | None

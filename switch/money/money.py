@@ -1,0 +1,247 @@
+"""What calls cost and may cost: money is held before a call, and settled or released when it has ended."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from config.auth import Caller
+from config.clock import Clock, new_id, utc_now
+from config.contracts.switch import BudgetStatus, SpendEntry
+from config.database import Database
+from config.forensics import Trail
+from switch.calls import Call, Choice, Price
+from switch.money import budgets, repository
+from switch.money.budgets import DAY, TASK, Budgets, scope_of, usd
+from switch.money.pricing import Priced, Prices
+from switch.money.rates import most_needed
+from switch.money.repository import Filter, Record, Spent
+from switch.money.spend import Block, Spend, Wish
+from switch.money.usage import Usage
+from switch.settings import SwitchSettings
+
+USUAL_OUTPUT_TOKENS: Final = 8192
+"""The longest answer of a model of which nobody says how much it writes at most."""
+MOST_ANSWERS: Final = 128
+"""`n` of OpenAI's API."""
+
+
+class Money:
+    """`start`, then `hold` before every call that may cost money; `close` at the end."""
+
+    def __init__(self, settings: SwitchSettings, db: Database, trail: Trail, *, clock: Clock = utc_now) -> None:
+        self._db, self._clock = db, clock
+        self._prices = Prices(settings)
+        self._budgets = Budgets(settings.switch_budget_usd_per_day, settings.switch_budgets)
+        self._spend = Spend(db, trail, clock)
+
+    async def start(self) -> None:
+        await self._spend.start()
+
+    async def close(self) -> None:
+        """Call it when no call is under way any more: what is held by then counts as spent."""
+        await self._spend.close()
+
+    def price_of(self, choice: Choice) -> Price | None:
+        """US dollars for a million tokens, for choosing. Before the first call that may cost money, as settings and catalogue have it."""
+        return self._prices.price(choice)
+
+    async def hold(self, call: Call, choice: Choice, decision_id: str) -> "Hold":
+        """Set aside what the call may cost at most. Raises Failure (OVER_BUDGET) when a budget does not allow that; nobody may be asked
+        then.
+
+        Does not suspend but for the first call of all and when a block is used up.
+        """
+        if choice.is_free:
+            return Hold(self._spend, self._clock, call, choice, decision_id)
+        if not self._prices.is_loaded:
+            await self._prices.load()
+        now = self._clock()
+        priced = self._prices.of(choice)
+        bounds = [] if call.may_overspend else self._budgets.applying(call.caller, call.task_type)
+        if priced is None and bounds:
+            raise budgets.price_unknown(choice.name, bounds, now)
+        needed = 0 if priced is None else _most(call, choice, priced, now)
+        block = await self._spend.draw(
+            Wish(call.caller, call.task_type, needed, bounds, choice.name, decision_id, call.may_overspend), now
+        )
+        return Hold(
+            self._spend, self._clock, call, choice, decision_id, priced=priced, at=now, block=block, held=needed
+        )
+
+    # --- telling ---------------------------------------------------------------------------------------------------
+
+    async def budgets(self, caller: Caller) -> list[BudgetStatus]:
+        """Every limit and how much of it is gone. Who is neither the owner nor a service sees the day's and his own."""
+        now = self._clock()
+        day = now.date().isoformat()
+        await self._spend.flush()
+        async with self._db.read() as session:
+            spent = await repository.spent_on(session, day)
+        spent += [Spent(who, task, 0, -free) for (_, who, task), free in self._spend.free_on(day)]
+        limits = {DAY: None} | self._budgets.limits
+        own = scope_of(caller.id)
+        if not sees_all(caller):
+            limits = {DAY: limits[DAY], own: limits.get(own)}
+        return [
+            _status(scope, limit, [one for one in spent if _counts(one, scope)], now) for scope, limit in limits.items()
+        ]
+
+    async def entries(self, caller: Caller, wanted: Filter, *, after: str | None, limit: int) -> list[SpendEntry]:
+        """What calls cost, the newest first, and one more than `limit`. Who is neither the owner nor a service sees his own."""
+        if not sees_all(caller):
+            if wanted.caller not in (None, caller.id):
+                return []
+            wanted = Filter(wanted.day, caller.id, wanted.provider, wanted.model, wanted.task_type)
+        await self._spend.flush()
+        async with self._db.read() as session:
+            return await repository.entries(session, wanted, after=after, limit=limit)
+
+    async def flush(self) -> None:
+        """Write down what was settled. It happens by itself, at most half a second late."""
+        await self._spend.flush()
+
+
+class Hold:
+    """Money set aside for one call to one model. `settle` or `release` it; what comes after the first of them changes nothing."""
+
+    __slots__ = (
+        "_at",
+        "_block",
+        "_call",
+        "_choice",
+        "_clock",
+        "_cost",
+        "_decision_id",
+        "_ended_at",
+        "_held",
+        "_is_estimated",
+        "_is_over",
+        "_priced",
+        "_spend",
+        "_usage",
+    )
+
+    def __init__(
+        self,
+        spend: Spend,
+        clock: Clock,
+        call: Call,
+        choice: Choice,
+        decision_id: str,
+        *,
+        priced: Priced | None = None,
+        at: datetime | None = None,
+        block: Block | None = None,
+        held: int = 0,
+    ) -> None:
+        self._spend, self._clock, self._call, self._choice = spend, clock, call, choice
+        self._decision_id, self._priced, self._at, self._block, self._held = decision_id, priced, at, block, held
+        self._usage = _NOTHING
+        self._cost: int | None = 0 if block is None else None
+        self._is_over = block is None
+        self._is_estimated = False
+        self._ended_at = at
+
+    @property
+    def most_usd(self) -> float | None:
+        """What the call may cost at most, in US dollars; None where no price is known."""
+        return usd(self._held) if self._priced is not None or self._block is None else None
+
+    def settle(self, usage: Usage, *, is_estimated: bool) -> float | None:
+        """What the call cost in US dollars: by the provider's word where it says so, else by its price; None where neither is known."""
+        if not self._is_over:
+            self._is_over = True
+            assert self._block is not None
+            assert self._at is not None
+            self._cost = cost = _cost(usage, self._priced, self._at)
+            if cost is None:
+                self._spend.release(self._block, self._held)
+            else:
+                self._usage, self._is_estimated = usage, is_estimated
+                self._ended_at = self._clock()
+                self._spend.settle(self._block, self._held, cost, self._record)
+        return None if self._cost is None else usd(self._cost)
+
+    def release(self) -> None:
+        """Nothing was spent."""
+        if not self._is_over:
+            self._is_over = True
+            self._cost = 0
+            assert self._block is not None
+            self._spend.release(self._block, self._held)
+
+    def _record(self) -> Record:
+        assert self._block is not None
+        day, caller, task_type = self._block.key
+        return {
+            "id": new_id("spend"),
+            "kind": "call",
+            "state": "settled",
+            "block_id": self._block.id,
+            "day": day,
+            "caller": caller,
+            "task_type": task_type,
+            "decision_id": self._decision_id[:64],
+            "provider": self._choice.backend.name[:64],
+            "model": self._choice.model[:200],
+            "input_tokens": self._usage.input_tokens,
+            "output_tokens": self._usage.output_tokens,
+            "cached_input_tokens": self._usage.cached_input_tokens,
+            "amount_nanousd": self._cost,
+            "is_estimated": self._is_estimated,
+            "created_at": self._ended_at,
+            "changed_at": self._ended_at,
+        }
+
+
+_NOTHING = Usage()
+
+
+def sees_all(caller: Caller) -> bool:
+    return caller.is_service or "*" in caller.scopes
+
+
+def _most(call: Call, choice: Choice, priced: Priced, now: datetime) -> int:
+    """The most that the call may cost, in nano-dollars."""
+    needs, facts = call.needs, choice.facts
+    answers = call.body.get("n")
+    written = needs.output_tokens
+    if written is None:
+        written = facts.output_tokens or USUAL_OUTPUT_TOKENS
+    elif facts.output_tokens is not None:
+        written = min(written, facts.output_tokens)
+    read, written = most_needed(
+        needs, written, min(answers, MOST_ANSWERS) if isinstance(answers, int) and answers > 1 else 1
+    )
+    is_audio = "audio" in needs.modalities or "audio" in call.body
+    return priced.rates(now).most_nanousd(read, written, is_audio=is_audio)
+
+
+def _cost(usage: Usage, priced: Priced | None, at: datetime) -> int | None:
+    """In nano-dollars. A provider that says 0 is only believed where we do not know better."""
+    if usage.stated_nanousd:
+        return usage.stated_nanousd
+    if priced is None:
+        return usage.stated_nanousd
+    return priced.rates(at, usage.service_tier).nanousd(usage)
+
+
+def _counts(one: Spent, scope: str) -> bool:
+    if scope == DAY:
+        return True
+    return one.task_type == scope.removeprefix(TASK) if scope.startswith(TASK) else scope_of(one.caller) == scope
+
+
+def _status(scope: str, limit: int | None, parts: Iterable[Spent], now: datetime) -> BudgetStatus:
+    spent = reserved = 0
+    for part in parts:
+        spent, reserved = spent + part.spent, reserved + part.reserved
+    reserved = max(0, reserved)
+    return BudgetStatus(
+        scope=scope,
+        limit_usd=None if limit is None else usd(limit),
+        spent_usd=usd(spent),
+        reserved_usd=usd(reserved),
+        left_usd=None if limit is None else usd(max(0, limit - spent - reserved)),
+        resets_at=budgets.resets_at(now),
+    )
