@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from switch.failures import Failure, FailureKind
-from switch.upstream import Address
+from switch.upstream import Address, trusted
 from tests.fakes.openai_upstream import OpenAIUpstream
 
 BODY = json.dumps({"model": "gpt", "messages": []}).encode()
@@ -37,7 +37,9 @@ async def secure(certificate: Path) -> AsyncIterator[OpenAIUpstream]:
     context.load_cert_chain(certificate)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context)
     upstream.base_url = f"https://localhost:{server.sockets[0].getsockname()[1]}/v1"
+    trusted.cache_clear()  # whom each test trusts is another matter
     yield upstream
+    trusted.cache_clear()
     upstream.go_on.set()
     server.close()
 
