@@ -235,6 +235,8 @@ class RouteDecisionRow(Base):
     cost_usd: Mapped[float | None] = mapped_column(Float)
     latency_ms: Mapped[float] = mapped_column(Float)
     queue_ms: Mapped[float] = mapped_column(Float)
+    feedback: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What somebody said of the answer, and how it was learned (`switch/choosing/feedback.py`)."""
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 

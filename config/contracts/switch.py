@@ -261,6 +261,34 @@ class FeedbackReply(Wire):
     score: float
 
 
+class Learned(Wire):
+    """What outcomes have shown of a model at a type of task: the mean reward, 0 to 1, and how many outcomes still count (they fade)."""
+
+    task_type: str
+    reward: float
+    outcomes: float
+
+
+class ModelPerformance(Wire):
+    """How a model has done so far: counted since it was first asked, and what choosing has learned of it."""
+
+    id: str
+    """As `model` names it in a request."""
+    provider: str
+    model: str
+    asked: int
+    answered: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    mean_latency_ms: float | None
+    """Of its answers."""
+    last_answered_at: datetime | None
+    last_failed_at: datetime | None
+    last_failure: str | None
+    learned: list[Learned]
+
+
 class BudgetStatus(Wire):
     """One limit and how much of it is gone. Money in US dollars; a day is a UTC day."""
 
@@ -388,6 +416,8 @@ class SwitchStatus(Wire):
     models: list[str]
     """Everything that `model` may be, beside `auto`; providers take further names as `<provider>/<model>`."""
     light_llm: LightStatus
+    rotation: RotationStatus
+    queue: QueueStatus
     loaded: list[LoadedModel]
     registry: RegistryStatus
     providers: list[ProviderStatus]

@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("route_decisions", sa.Column("feedback", sa.JSON(), nullable=True))
     op.create_table(
         "provider_stats",
         sa.Column("provider", sa.String(length=64), nullable=False),
@@ -63,3 +64,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("spend_ledger", "learner_state", "provider_stats"):
         op.drop_table(table)
+    op.drop_column("route_decisions", "feedback")
