@@ -68,7 +68,11 @@ def ensure_default_model(settings: FleetSettings) -> VerifiedModel:
 
     A file is read once: what was found is kept in `<state_dir>/models/verified.json` under path, size and time of change.
     """
-    model = configured_model(settings)
+    return verified(configured_model(settings), settings)
+
+
+def verified(model: LightModel, settings: FleetSettings) -> VerifiedModel:
+    """The same for any model's file."""
     try:
         facts = model.path.stat()
     except OSError as exc:

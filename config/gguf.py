@@ -25,9 +25,16 @@ _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _STRUCTS = {kind: struct.Struct(f"<{code}") for kind, code in _NUMBERS.items()}
 _STRING, _LIST = 8, 9
 _TOLD = frozenset(
-    {"general.architecture", "general.file_type", "general.name", "general.license", "tokenizer.chat_template"}
+    {
+        *("general.architecture", "general.type", "general.file_type", "general.name", "general.license"),
+        "tokenizer.chat_template",
+    }
 )
 _CONTEXT = ".context_length"
+_SHAPE = (
+    *(_CONTEXT, ".block_count", ".embedding_length", ".attention.head_count", ".attention.head_count_kv"),
+    *(".attention.key_length", ".attention.value_length", ".pooling_type"),
+)
 _U32, _U64 = _STRUCTS[4], _STRUCTS[10]
 _QUANTIZATIONS = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L",
@@ -55,6 +62,17 @@ class GgufFacts:
     context_length: int | None
     quantization: str | None
     chat_template: str | None
+    kind: str | None = None
+    """`model`, `adapter`, `mmproj` and the like; most files do not say."""
+    pooling_type: int | None = None
+    """How an embedding model makes one vector of many; models that write text have none."""
+    layers: int | None = None
+    embedding_length: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    """Heads whose keys and values are kept; None also where it differs from layer to layer."""
+    key_length: int | None = None
+    value_length: int | None = None
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -98,7 +116,7 @@ class _Header:
         for _ in range(entries):
             key = self._text(LONGEST_KEY)
             value = self._value(self._number(_U32), depth=0)
-            if value is not None and (key in _TOLD or (key.endswith(_CONTEXT) and isinstance(value, int))):
+            if value is not None and (key in _TOLD or (key.endswith(_SHAPE) and isinstance(value, int))):
                 told[key] = value  # nothing else: what is not asked for may have as many bytes as the file
         parameters = sum(self._tensor() for _ in range(tensors))
         architecture, file_type = _text_in(told, "general.architecture"), _count_in(told, "general.file_type")
@@ -112,6 +130,14 @@ class _Header:
             context_length=_count_in(told, f"{architecture}{_CONTEXT}"),
             quantization=None if file_type is None else _QUANTIZATIONS.get(file_type),
             chat_template=_text_in(told, "tokenizer.chat_template"),
+            kind=_text_in(told, "general.type"),
+            pooling_type=_count_in(told, f"{architecture}.pooling_type"),
+            layers=_count_in(told, f"{architecture}.block_count"),
+            embedding_length=_count_in(told, f"{architecture}.embedding_length"),
+            heads=_count_in(told, f"{architecture}.attention.head_count"),
+            kv_heads=_count_in(told, f"{architecture}.attention.head_count_kv"),
+            key_length=_count_in(told, f"{architecture}.attention.key_length"),
+            value_length=_count_in(told, f"{architecture}.attention.value_length"),
         )
 
     def _count(self, what: str) -> int:

@@ -75,6 +75,8 @@ class FleetSettings(BaseSettings):
     """GGUF file of the local light model; the one that comes with the dependencies when unset."""
     light_model_sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$")
     """SHA-256 that the file in `light_model_path` must have; without it the file is taken as it is."""
+    hermes_models_dir: StatePath | None = None
+    """Folder of the models that were fetched; `<state_dir>/models` when unset."""
     hermes_download_limit_bytes: int = Field(2048 * MIB, ge=1)
     """Most bytes of one download of a model."""
     projects: dict[str, Project] = {}
@@ -88,6 +90,10 @@ class FleetSettings(BaseSettings):
     @property
     def secrets_dir(self) -> Path:
         return self.state_dir / "secrets"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.hermes_models_dir or self.state_dir / "models"
 
     def port_of(self, service: str) -> int:
         return int(getattr(self, f"{service}_port"))

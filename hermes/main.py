@@ -52,7 +52,7 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             state.tools = tools = Tools(settings, registry, switch)
             closing.push_async_callback(tools.close)
             state.discoveries = Discoveries(settings, jobs)
-            store = ModelStore(settings.hermes_models_dir or settings.state_dir / "models")
+            store = ModelStore(settings.models_dir)
             await asyncio.to_thread(store.open)
             models = ModelRegistry(registry, switch)
             state.downloads = Downloads(settings, store, hub, models, jobs)

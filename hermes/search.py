@@ -46,7 +46,7 @@ class Search:
 
     def __init__(self, settings: HermesSettings, hub: Hub, openrouter: OpenRouter, registry: ModelRegistry) -> None:
         self._hub, self._openrouter, self._registry = hub, openrouter, registry
-        self._folder = settings.hermes_models_dir or settings.state_dir / "models"
+        self._folder = settings.models_dir
 
     async def find(self, request: SearchRequest) -> SearchResult:
         """Models that fit the request, the best first.

@@ -18,8 +18,6 @@ class HermesSettings(FleetSettings):
     """Token for gated and private models of the hub; the one stored in hermes_db for `huggingface` when unset."""
     hermes_openrouter_url: str = Field("https://openrouter.ai", pattern=r"^https?://")
     """Address of OpenRouter's catalogue."""
-    hermes_models_dir: StatePath | None = None
-    """Folder of the models that were fetched; `<state_dir>/models` when unset."""
     hermes_hub_timeout: timedelta = Field(timedelta(seconds=20), gt=timedelta(0))
     """Longest silence of the hub, and longest time for one of its small answers; ISO 8601 duration."""
     hermes_downloads: int = Field(2, ge=1, le=16)

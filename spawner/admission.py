@@ -70,7 +70,7 @@ class Admission:
     def _profile(self, request: SpawnRequest, caller: str) -> Profile:
         if request.profile is None:
             return Profile(callers=[])
-        found = self._settings.spawner_profiles.get(request.profile)
+        found = self._settings.profiles.get(request.profile)
         if found is None:
             raise ProfileMissing(f"there is no profile {request.profile!r} (VX11_SPAWNER_PROFILES)")
         if caller not in found.callers:

@@ -1,12 +1,14 @@
 """Settings of spawner."""
 
 import os
+import sysconfig
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
 
 from config.contracts.common import Wire
+from config.contracts.spawner import TRY_OUT_PROFILE
 from config.settings import MIB, FleetSettings, StatePath
 from spawner.rungs import RUNGS
 
@@ -80,6 +82,15 @@ class SpawnerSettings(FleetSettings):
     """For how long a daughter of madre's is spawner's before another may take her; renewed while she runs. ISO 8601 duration."""
     spawner_cycle: timedelta = Field(timedelta(seconds=1), gt=timedelta(0))
     """How often spawner looks for daughters of madre's, when nobody told it of one; ISO 8601 duration."""
+
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """Those of the settings, and the one in which switch tries out model files: they and our Python packages can be read there, at
+        the places where they are here, so that rungs without mounts of their own can show them too."""
+        packages = Path(sysconfig.get_path("platlib"))
+        shown = [ProfileMount(source=one, target=str(one)) for one in (self.models_dir, packages)]
+        try_out = Profile(callers=["switch"], mounts=shown, env={"PYTHONPATH": str(packages)})
+        return {TRY_OUT_PROFILE: try_out} | self.spawner_profiles
 
     @property
     def concurrency(self) -> int:

@@ -1,6 +1,7 @@
 """What hermes_db keeps, as switch knows it: read when hermes says that it changed, and now and then without being told."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from config.clock import utc_now
 from config.contracts.switch import RegistryStatus
 from config.database import Database
 from switch import repository
-from switch.repository import KeptCli
+from switch.repository import KeptCli, KeptModel
 
 KEPT_SECONDS = 60.0
 """How long what was read is believed without looking again: nobody may have been able to tell."""
@@ -20,6 +21,7 @@ class Known:
 
     model_ids: dict[str, int]
     active_models: frozenset[str]
+    models: tuple[KeptModel, ...]
     tools: tuple[KeptCli, ...]
     read_at: datetime
 
@@ -35,6 +37,8 @@ class Registry:
         self._db = db
         self._known: Known | None = None
         self._read_at = float("-inf")
+        self.followers: list[Callable[[Known], Awaitable[None]]] = []
+        """Told of every reading, before it is answered to whoever wanted it."""
 
     @property
     def last(self) -> Known | None:
@@ -52,14 +56,17 @@ class Registry:
         async with self._db.read() as session:
             models = await repository.models(session)
             clis = await repository.prompt_clis(session)
-        self._known = Known(
+        self._known = known = Known(
             model_ids={model.name: model.id for model in models},
             active_models=frozenset(model.name for model in models if model.is_active),
+            models=tuple(models),
             tools=tuple(clis),
             read_at=utc_now(),
         )
         self._read_at = time.monotonic()
-        return self._known
+        for follower in self.followers:
+            await follower(known)
+        return known
 
     def forget(self) -> None:
         """Look again before the next answer."""

@@ -1,6 +1,6 @@
 """The rows of `route_decisions`, and what is read of hermes_db's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -47,12 +47,23 @@ class KeptModel:
     id: int
     name: str
     is_active: bool
+    path: str | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    model_type: str | None = None
+    license: str | None = None
+    specialty: str | None = None
+    adjacent_fields: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    performance_score: float | None = None
 
 
 async def models(session: AsyncSession) -> list[KeptModel]:
     """Every model that hermes_db knows, active or not: uses of one that was put away are still its uses."""
-    rows = await session.execute(select(ModelRow.id, ModelRow.name, ModelRow.is_active))
-    return [KeptModel(row.id, row.name, row.is_active) for row in rows]
+    columns = [getattr(ModelRow, field.name) for field in fields(KeptModel)]
+    rows = await session.execute(select(*columns))
+    found: list[Any] = [[tuple(value) if isinstance(value, list) else value for value in row] for row in rows]
+    return [KeptModel(*row) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,6 @@ class SwitchSettings(FleetSettings):
     """Threads of the local model; 0 for the number of cores, at most 4."""
     light_slots: int = Field(2, ge=1, le=16)
     """Requests that the local model answers at the same time."""
-    light_most_waiting: int = Field(64, ge=0, le=1000)
-    """Requests that may wait for the local model; more are refused at once."""
     light_context_tokens: int = Field(4096, ge=512, le=131_072)
     """Tokens of prompts and answers that the local model holds in all its slots together."""
     light_max_tokens: int = Field(512, ge=1, le=32_768)

@@ -15,6 +15,8 @@ LONGEST_INPUT = 512 * 1024
 LARGEST_REQUEST_BYTES = 4 * 1024 * 1024
 """Of a SpawnRequest with the longest input, as JSON may escape it."""
 NO_NUL = r"^[^\x00]*$"
+TRY_OUT_PROFILE = "switch-try-out"
+"""The profile, there without any setting, in which switch has model files loaded for the first time."""
 
 Text = Annotated[str, Field(max_length=LONGEST_ARG, pattern=NO_NUL)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=NO_NUL, examples=["input/check.py"])]

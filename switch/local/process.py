@@ -1,4 +1,4 @@
-"""The local model's process: starting it, knowing at once when it dies, ending it."""
+"""A local model's process: starting it, knowing at once when it dies, ending it."""
 
 import asyncio
 import json
@@ -6,22 +6,43 @@ import os
 import secrets
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from config.default_model import VerifiedModel
 from switch.failures import Failure
-from switch.settings import SwitchSettings
 from switch.upstream import Address
 
 SCRIPT = Path(__file__).with_name("child.py")
 STOP_SECONDS = 3.0
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 KEPT_OUTPUT_BYTES = 2000
+QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+"""Waiting threads sleep: spinning ones made a busy machine 17 times slower."""
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME")
 
 
 class StartFailed(Exception):
     """The process ended, or said nothing, before it was ready; the text tells why as far as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a process is to load, and how; `child.py` reads it."""
+
+    path: str
+    name: str
+    slots: int
+    """Requests that it answers at the same time."""
+    context_tokens: int
+    """Of all slots together."""
+    threads: int
+    sleep_after_seconds: int
+    """Time without a request after which it gives the model's memory back; -1 for never."""
+    max_tokens: int
+    """Longest answer where the request does not say; -1 for as long as there is room."""
+    temperature: float | None = None
+    """Where the request does not say; None for what the file or llama.cpp says."""
+    repeat_penalty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,21 +84,9 @@ class LlamaProcess:
         self.is_stopping = False
 
     @classmethod
-    async def start(cls, model: VerifiedModel, settings: SwitchSettings) -> "LlamaProcess":
+    async def start(cls, order: Order, *, within_seconds: float) -> "LlamaProcess":
         """Start the process and wait until the model is loaded. Raises StartFailed."""
         key = secrets.token_urlsafe(32)
-        order = {
-            "path": str(model.path),
-            "name": model.name,
-            "key": key,
-            "slots": settings.light_slots,
-            "context_tokens": settings.light_context_tokens,
-            "threads": settings.threads,
-            "sleep_after_seconds": int(settings.light_sleep_after.total_seconds()),
-            "max_tokens": settings.light_max_tokens,
-            "temperature": settings.light_temperature,
-            "repeat_penalty": settings.light_repeat_penalty,
-        }
         # Started from this very thread: PR_SET_PDEATHSIG fires when the thread that started the process ends, not only the whole parent.
         process = subprocess.Popen(  # noqa: ASYNC220 - and it takes a millisecond
             [sys.executable, "-P", str(SCRIPT), str(os.getpid())],
@@ -89,7 +98,7 @@ class LlamaProcess:
         )
         made = cls(process, key)
         try:
-            await made._get_ready(order, settings.light_start_timeout.total_seconds())
+            await made._get_ready(asdict(order) | {"key": key}, within_seconds)
         except BaseException:
             await made.stop()
             raise
@@ -108,6 +117,14 @@ class LlamaProcess:
     def died(self) -> "asyncio.Future[None]":
         """Done as soon as the process is no more."""
         return self._output.closed
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory that it has now, the pages of the model's file among them; 0 once it is gone. Source: proc_pid_statm(5)."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        except OSError:
+            return 0
 
     async def is_well(self, within_seconds: float) -> bool:
         """Whether the server answers at all; it does so asleep too."""
@@ -165,7 +182,7 @@ class LlamaProcess:
         self._address = Address(
             ready.address,
             {"authorization": f"Bearer {self._key}"},
-            name="the local model",
+            name=str(order["name"]),
             connect_seconds=2.0,
             keeps_connections=False,  # each kept one would hold a thread of the server
         )
@@ -185,6 +202,6 @@ class LlamaProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Of ours only what a Python needs: no tokens, no keys. Waiting threads sleep: spinning ones made a busy machine 17 times slower."""
+    """Of ours only what a Python needs: no tokens, no keys."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return kept | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
+    return kept | QUIET_THREADS | {"PYTHONUNBUFFERED": "1"}
