@@ -3,7 +3,17 @@
 from typing import Any
 
 from config.clients.service_client import TIMEOUT_SECONDS, ServiceClient, segment
-from config.contracts.switch import Decision, RegistryStatus, RouteReply, RouteRequest, SwitchStatus
+from config.contracts.common import Page
+from config.contracts.switch import (
+    Decision,
+    FeedbackReply,
+    FeedbackRequest,
+    ModelPerformance,
+    RegistryStatus,
+    RouteReply,
+    RouteRequest,
+    SwitchStatus,
+)
 from config.errors import FleetError
 
 GRACE_SECONDS = 2.0  # switch keeps the limit itself; ours is only for a switch that does not
@@ -50,6 +60,22 @@ class SwitchClient(ServiceClient):
         """Why a model was chosen, and what was tried. Raises NotFound."""
         return await self._get(f"/switch/decisions/{segment(decision_id)}", Decision)
 
+    async def feedback(
+        self, decision_id: str, score: float, *, comment: str | None = None, idempotency_key: str | None = None
+    ) -> FeedbackReply:
+        """Say how good an answer was, from 0 (useless) to 1 (right), in place of what was said before. Raises NotFound, Forbidden for another
+        caller's decision, and Conflict where nobody answered."""
+        body = FeedbackRequest(decision_id=decision_id, score=score, comment=comment)
+        return await self._post("/switch/feedback", body, FeedbackReply, idempotency_key=idempotency_key)
+
+    async def performance(
+        self, *, provider: str | None = None, task_type: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[ModelPerformance]:
+        """How models have done, and what was learned of them (at one type of task, or at all)."""
+        asked = {"provider": provider, "task_type": task_type, "limit": limit, "cursor": cursor}
+        params = {name: value for name, value in asked.items() if value is not None}
+        return await self._get("/switch/performance", Page[ModelPerformance], params=params)
+
     async def status(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> SwitchStatus:
         """The models that can be asked now, and in `loaded` those whose files are in use."""
         return await self._get("/switch/status", SwitchStatus, timeout_seconds=timeout_seconds)
@@ -75,6 +101,12 @@ class ModelRefused(FleetError):
     """The model does not take this request as it is: too long, or of a kind it cannot do. Asking again changes nothing."""
 
     code, status, title = "model_refused", 422, "The model does not take this request"
+
+
+class InvalidMessages(FleetError):
+    """A request of Anthropic's Messages API that is not as that API has it, or wants what no other model could do."""
+
+    code, status, title = "invalid_messages", 400, "The request does not fit the Messages API"
 
 
 class SwitchBusy(FleetError):

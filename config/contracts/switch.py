@@ -273,7 +273,7 @@ class ModelPerformance(Wire):
     """How a model has done so far: counted since it was first asked, and what choosing has learned of it."""
 
     id: str
-    """As `model` names it in a request."""
+    """`<provider>/<model>`, as `model` names it in a request."""
     provider: str
     model: str
     asked: int

@@ -133,17 +133,24 @@ class Chooser:
                     idle = (turn - seat.born) / probed_after - model.patience
                     count = 0.0
                 curiosity = SPREAD / sqrt(PRIOR_COUNT + count) + (0.0 if idle < 0.0 else 1.0 if idle > 1.0 else idle)
+            specialty = specialty_weight * guessed * seat.specialty
+            performance = performance_weight * guessed * performance + learned
+            efficiency = efficiency_weight * guessed * efficiency
+            availability = availability_weight * available
+            exploration = guess_weight * curiosity
+            preference = seat.preference
             parts = {
-                "specialty": specialty_weight * guessed * seat.specialty,
-                "performance": performance_weight * guessed * performance + learned,
-                "efficiency": efficiency_weight * guessed * efficiency,
-                "availability": availability_weight * available,
-                "exploration": guess_weight * curiosity,
-                "preference": seat.preference,
+                "specialty": specialty,
+                "performance": performance,
+                "efficiency": efficiency,
+                "availability": availability,
+                "exploration": exploration,
+                "preference": preference,
             }
+            score = specialty + performance + efficiency + availability + exploration + preference
             is_timed = timed_since is not None and model.answers >= TIMED_AFTER and model.answered_at > timed_since
             why_not = criteria.unfit(choice, needs, model.latency_ms if is_timed else None)
-            ranked = Ranked(choice, sum(parts.values()), parts, why_not)
+            ranked = Ranked(choice, score, parts, why_not)
             (unfit if why_not is not None else ready if available > 0.0 else resting).append(ranked)
         for group in (ready, resting, unfit):
             group.sort(key=_score, reverse=True)  # stays stable: ties keep the order given
@@ -237,6 +244,11 @@ class Chooser:
                 task = memory.task(kept)
                 memory.seat(task, name, kept).arm, task.turn = arm, max(task.turn, arm.turn)
         await self._read_specialties(session)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to save."""
+        return bool(self._sent or self._memory.news)
 
     async def save(self, session: AsyncSession) -> None:
         """Write what was learned since the last save; one at a time. It counts as written when the transaction has ended well."""

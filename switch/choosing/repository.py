@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
-from config.contracts.switch import Learned, ModelPerformance
+from config.contracts.switch import ModelPerformance
 from config.db_schema import LearnerStateRow, ProviderStatRow, RouteDecisionRow, SpecialtyRow
 from switch.choosing.memory import Tally, name_of
 
@@ -93,12 +93,12 @@ async def performance(
         query = query.where(row.provider == provider)
     if after is not None:
         query = query.where(tuple_(row.provider, row.model) > tuple_(*after))
-    return [_performance(one, []) for one in await session.scalars(query)]
+    return [_performance(one) for one in await session.scalars(query)]
 
 
-def _performance(row: ProviderStatRow, learned: list[Learned]) -> ModelPerformance:
+def _performance(row: ProviderStatRow) -> ModelPerformance:
     return ModelPerformance(
-        id=name_of(row.provider, row.model),
+        id=f"{row.provider}/{row.model}",
         provider=row.provider,
         model=row.model,
         asked=row.asked,
@@ -110,7 +110,7 @@ def _performance(row: ProviderStatRow, learned: list[Learned]) -> ModelPerforman
         last_answered_at=row.last_answered_at,
         last_failed_at=row.last_failed_at,
         last_failure=row.last_failure,
-        learned=learned,
+        learned=[],
     )
 
 
