@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.contracts.switch import CliStatus
+from switch.breaker import Breakers
 from switch.calls import Choice, Facts
 from switch.clis.invocation import Unaskable, invocation_of
 from switch.clis.tool import CLI, Afterwards, GivesTurns, RunsProcesses, Tool
@@ -20,9 +21,14 @@ class CliHub:
     """Follows the registry: whatever it says of a tool counts from its next reading on. Asking costs no I/O."""
 
     def __init__(
-        self, settings: SwitchSettings, registry: Registry, hermes_db: GivesTurns, spawner: RunsProcesses
+        self,
+        settings: SwitchSettings,
+        registry: Registry,
+        hermes_db: GivesTurns,
+        spawner: RunsProcesses,
+        breakers: Breakers | None = None,
     ) -> None:
-        self._settings, self._registry = settings, registry
+        self._settings, self._registry, self._breakers = settings, registry, breakers
         self._hermes_db, self._spawner = hermes_db, spawner
         self._afterwards = Afterwards()
         self._seen: Known | None = None
@@ -107,8 +113,8 @@ class CliHub:
             hermes_db=self._hermes_db,
             spawner=self._spawner,
             afterwards=self._afterwards,
+            breakers=self._breakers,
             timeout_seconds=self._settings.cli_timeout.total_seconds(),
-            cooling_seconds=self._settings.switch_cooling.total_seconds(),
         )
 
 

@@ -15,6 +15,7 @@ from config.contracts.hermes_db import Lease, LeaseNew, LeaseReturn
 from config.contracts.spawner import Logs, Reason, SpawnPriority, SpawnRecord, SpawnRequest
 from config.errors import Conflict, FleetError, Forbidden, NotFound, TooManyRequests
 from switch import policy
+from switch.breaker import Breakers
 from switch.calls import Answer, Call
 from switch.clis.completion import completion, refused
 from switch.clis.conversation import prompt_of
@@ -28,6 +29,7 @@ WAIT_SECONDS = 25.0  # of one question to spawner how a run stands
 QUEUE_SECONDS = 60.0  # that a run may wait for its turn at spawner, beyond its own time
 KEPT_SECONDS = 60.0  # that what it wrote stays at spawner
 MOST_OUTPUT_BYTES = 1024 * 1024
+BUSY_SECONDS = 1.0  # after which a tool may be asked again that others use
 LAST_WORDS = 300  # characters of what a tool said when it failed
 
 log = structlog.get_logger()
@@ -65,7 +67,7 @@ class Afterwards:
 
 
 class Tool:
-    """One tool. After a failure it is asked last for a while."""
+    """One tool. Its circuit (`switch/breaker.py`) tells when it is left alone."""
 
     name = CLI
     tries = 1  # a second run might do twice what the first one did
@@ -79,13 +81,12 @@ class Tool:
         hermes_db: GivesTurns,
         spawner: RunsProcesses,
         afterwards: Afterwards,
+        breakers: Breakers | None,
         timeout_seconds: float,
-        cooling_seconds: float,
     ) -> None:
         self.tool, self.command, self.invocation = tool, command, invocation
         self._hermes_db, self._spawner, self._afterwards = hermes_db, spawner, afterwards
-        self._timeout_seconds, self._cooling_seconds = timeout_seconds, cooling_seconds
-        self._cooling_until = 0.0
+        self._breakers, self._timeout_seconds = breakers, timeout_seconds
 
     async def ask(self, call: Call, model: str) -> Answer:
         """Run it for this prompt; `model` is the tool's name, or `<tool>/<one of its own models>`.
@@ -129,17 +130,13 @@ class Tool:
         return completion(key, f"{CLI}/{model}", text, is_cut=record.truncated, is_stream=call.is_stream)
 
     def failed(self, failure: Failure) -> None:
-        seconds = policy.cooling_seconds(failure, usual=self._cooling_seconds)
-        if seconds:
-            self._cooling_until = time.monotonic() + seconds
-            log.warning("cli_failed", tool=self.tool, kind=failure.kind, detail=self.hide(failure.detail))
+        log.warning("cli_failed", tool=self.tool, kind=failure.kind, detail=self.hide(failure.detail))
 
     def answered(self) -> None:
-        self._cooling_until = 0.0
+        """Its circuit counts that."""
 
-    @property
-    def is_cooling(self) -> bool:
-        return self._cooling_until > 0.0 and time.monotonic() < self._cooling_until
+    def availability(self, model: str) -> float:
+        return 1.0 if self._breakers is None else self._breakers.availability(self.name, model)
 
     def hide(self, text: str) -> str:
         return without_secrets(text)
@@ -152,6 +149,8 @@ class Tool:
             return await self._hermes_db.take_cli(self.tool, LeaseNew(lease_seconds=min(86_400, int(seconds) + 1)))
         except TooManyRequests as exc:
             retry_after = policy.retry_after_seconds(exc.headers.get("Retry-After", ""))
+            if retry_after is not None and exc.detail.startswith("max_concurrent"):
+                retry_after = min(retry_after, BUSY_SECONDS)  # it may be free at any moment, and at the latest then
             raise Failure(FailureKind.LIMITED, exc.detail, retry_after_seconds=retry_after) from exc
         except (Conflict, NotFound) as exc:
             raise Failure(FailureKind.UNUSABLE, exc.detail) from exc
