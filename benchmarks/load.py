@@ -1,7 +1,8 @@
 """Asks one URL as fast as its answers come, over CLIENTS kept connections, and prints what came of it as one JSON object.
 
-`python benchmarks/load.py URL TOKEN MODEL CLIENTS SECONDS [--stream]`: chat completions of about 70 bytes. A process of its own, on
-bare asyncio and httptools, so that the one who measures costs less than what is measured. A streamed answer must end with `[DONE]`.
+`python benchmarks/load.py URL TOKEN MODEL CLIENTS SECONDS [--stream] [--requests N] [--header="name: value"]`: chat completions of about
+70 bytes, for so many seconds or until so many were sent. A process of its own, on bare asyncio and httptools, so that the one who measures
+costs less than what is measured. A streamed answer must end with `[DONE]`.
 """
 
 import argparse
@@ -48,14 +49,17 @@ class Client(asyncio.Protocol):
             self._answered.set_exception(exc or ConnectionResetError("the connection was closed in the middle"))
 
 
-async def measure(url: str, token: str, model: str, clients: int, seconds: float, *, stream: bool) -> dict[str, float]:
+async def measure(
+    url: str, token: str, model: str, clients: int, seconds: float, *, stream: bool, headers: list[str], most: int
+) -> dict[str, float]:
     """Answers per second, median and 99th percentile of their times in ms, and how many were no good."""
     parts = urlsplit(url)
     body = {"model": model, "messages": [{"role": "user", "content": "hello"}]} | ({"stream": True} if stream else {})
     content = json.dumps(body).encode()
     request = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nAccept: */*\r\nUser-Agent: load\r\nContent-Length: {len(content)}\r\n\r\n"
+        f"Content-Type: application/json\r\nAccept: */*\r\nUser-Agent: load\r\nContent-Length: {len(content)}\r\n"
+        f"{''.join(f'{header}{chr(13)}{chr(10)}' for header in headers)}\r\n"
     ).encode() + content
     loop = asyncio.get_running_loop()
     times, failures = list[float](), 0
@@ -64,7 +68,7 @@ async def measure(url: str, token: str, model: str, clients: int, seconds: float
     async def one() -> None:
         nonlocal failures
         _, client = await loop.create_connection(Client, parts.hostname or "127.0.0.1", parts.port or 80)
-        while (asked := time.perf_counter()) < began + seconds:
+        while (asked := time.perf_counter()) < began + seconds and (not most or len(times) < most):
             if not await client.ask(request):
                 failures += 1
             times.append(time.perf_counter() - asked)
@@ -87,9 +91,20 @@ def main() -> None:
     for name, kind in (("url", str), ("token", str), ("model", str), ("clients", int), ("seconds", float)):
         arguments.add_argument(name, type=kind)
     arguments.add_argument("--stream", action="store_true")
+    arguments.add_argument("--requests", type=int, default=0, help="end after so many; 0: only by time")
+    arguments.add_argument("--header", action="append", default=[], help="another header of every request")
     wanted = arguments.parse_args()
     found = uvloop.run(
-        measure(wanted.url, wanted.token, wanted.model, wanted.clients, wanted.seconds, stream=wanted.stream)
+        measure(
+            wanted.url,
+            wanted.token,
+            wanted.model,
+            wanted.clients,
+            wanted.seconds,
+            stream=wanted.stream,
+            headers=wanted.header,
+            most=wanted.requests,
+        )
     )
     json.dump(found, sys.stdout)
 

@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: OpenAI's API, passed through as bytes. A plain ASGI app: every request of every client comes this way."""
 
 import asyncio
+import time
 from typing import Any
 
 from pydantic_core import from_json
@@ -8,9 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from config.auth import Caller
 from config.errors import InvalidRequest, MalformedRequest, MethodNotAllowed
-from switch.calls import Call, Choice
+from switch import needs
+from switch.cache import AnswerCache, Kept
+from switch.calls import GENERAL, Call, Choice
 from switch.client_watch import ClientWatch, tell_nobody
-from switch.events import WholeEvents, error_event
+from switch.events import WholeEvents, error_event, without_usage
+from switch.extras import taken_from
 from switch.failures import Failure
 from switch.flight import Flight
 from switch.relay import Answered
@@ -18,14 +22,15 @@ from switch.service import Switch
 
 PATH = "/v1/chat/completions"
 MOST_MODEL_NAME = 512
+OVERSPEND = "switch:overspend"
 LARGE_BYTES = (
     256 * 1024
 )  # what is larger is read and written in a thread: a picture must not stop everybody else's words
 
 
 class ChatCompletions:
-    def __init__(self, switch: Switch, *, silence_seconds: float) -> None:
-        self._switch, self._silence_seconds = switch, silence_seconds
+    def __init__(self, switch: Switch, cache: AnswerCache, *, silence_seconds: float) -> None:
+        self._switch, self._cache, self._silence_seconds = switch, cache, silence_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -36,23 +41,55 @@ class ChatCompletions:
         body = await _body(receive)
         is_large = len(body) > LARGE_BYTES
         parsed = await asyncio.to_thread(_parse, body) if is_large else _parse(body)
-        call = Call(parsed, is_stream=parsed.get("stream") is True, is_large=is_large)
-        with self._switch.flight(call, parsed.get("model", "auto"), caller=caller.id) as flight:
+        extras = taken_from(parsed)
+        cached = self._cached(caller, parsed, extras.cache_seconds)
+        if cached is not None and (kept := self._cache.get(cached, max_age_seconds=extras.cache_seconds)) is not None:
+            self._switch.meters.cached.inc()
+            await _send_kept(send, kept)
+            return
+        call = Call(
+            parsed,
+            is_stream=parsed.get("stream") is True,
+            priority=extras.priority,
+            is_large=is_large,
+            caller=caller.id,
+            may_overspend=OVERSPEND in caller.scopes,
+            session_id=extras.session_id,
+            task_type=extras.task_type or GENERAL,
+            needs=needs.of(parsed, max_latency_ms=extras.max_latency_ms, max_cost_usd=extras.max_cost_usd),
+        )
+        if extras.max_latency_ms is not None:
+            call.deadline = time.monotonic() + extras.max_latency_ms / 1000
+        with self._switch.flight(call, parsed.get("model", "auto")) as flight:
             with ClientWatch(receive) as client:
                 answered = await flight.ask()
                 if answered.exchange is None:
                     flight.land("answered" if answered.status < 400 else "refused")
-                    await _send_whole(send, answered, flight)
+                    if cached is not None and answered.status < 400:
+                        self._keep(cached, answered, flight)
+                    await _send_whole(send, answered, flight, is_cacheable=cached is not None)
                 else:
                     await self._pass_on(send, answered, flight)
             if client.has_left:
                 flight.land("cancelled")
                 await tell_nobody(send)
 
+    def _cached(self, caller: Caller, body: dict[str, Any], seconds: float) -> bytes | None:
+        """The key under which this request's answer is kept; None where it is not to be. Streams are not."""
+        return self._cache.key(caller.id, body) if seconds and body.get("stream") is not True else None
+
+    def _keep(self, key: bytes, answered: Answered, flight: Flight) -> None:
+        choice = answered.choice
+        self._cache.put(
+            key, answered.first, model=choice.name, provider=choice.backend.name, decision_id=flight.decision_id
+        )
+
     async def _pass_on(self, send: Send, answered: Answered, flight: Flight) -> None:
-        exchange = answered.exchange
+        exchange, seen = answered.exchange, flight.streamed
         assert exchange is not None
+        assert seen is not None
         events = WholeEvents()
+        asks_for_usage = _asks_for_usage(flight.call.body)
         try:
             headers = _headers(flight, answered.choice, b"text/event-stream; charset=utf-8")
             headers.append((b"cache-control", b"no-cache"))
@@ -60,9 +97,13 @@ class ChatCompletions:
             chunk = answered.first
             while chunk:
                 if data := events.take(chunk):
+                    seen.take(data)
+                    if not asks_for_usage and b'"usage"' in data:
+                        data = without_usage(data)
                     await send({"type": "http.response.body", "body": data, "more_body": True})
                 chunk = await exchange.more(self._silence_seconds)
             last = events.rest()
+            seen.take(last)
             if events.is_finished:
                 flight.land("answered")
             else:
@@ -108,16 +149,42 @@ def _parse(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-async def _send_whole(send: Send, answered: Answered, flight: Flight) -> None:
+def _asks_for_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+async def _send_whole(send: Send, answered: Answered, flight: Flight, *, is_cacheable: bool) -> None:
     headers = _headers(flight, answered.choice, b"application/json")
     headers.append((b"content-length", b"%d" % len(answered.first)))
+    if flight.cost_usd is not None:
+        headers.append((b"x-vx11-cost-usd", b"%.9f" % flight.cost_usd))
+    if is_cacheable:
+        headers.append((b"x-vx11-cache", b"miss"))
     await send({"type": "http.response.start", "status": answered.status, "headers": headers})
     await send({"type": "http.response.body", "body": answered.first})
+
+
+async def _send_kept(send: Send, kept: Kept) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(kept.answer)),
+        (b"x-vx11-model", kept.model.encode()),
+        (b"x-vx11-provider", kept.provider.encode()),
+        (b"x-vx11-decision", kept.decision_id.encode()),
+        (b"x-vx11-cost-usd", b"%.9f" % 0.0),
+        (b"x-vx11-cache", b"hit"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": kept.answer})
 
 
 def _headers(flight: Flight, choice: Choice, content_type: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", content_type),
         (b"x-vx11-model", choice.name.encode()),
-        (b"x-vx11-decision", flight.decision_id.encode()),
+        (b"x-vx11-provider", choice.backend.name.encode()),
+        (b"x-vx11-decision", flight.call.decision_id.encode()),
+        (b"x-vx11-queue-ms", b"%.3f" % flight.call.queue_ms),
+        (b"x-vx11-overhead-ms", b"%.3f" % flight.overhead_ms),
     ]

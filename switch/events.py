@@ -48,6 +48,25 @@ def _end_of_events(data: bytes) -> int:
     return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
 
 
+def without_usage(data: bytes) -> bytes:
+    """Whole events without those that only tell how much was used: a client that did not ask for them may not expect one without choices."""
+    kept = []
+    for event in data.replace(b"\r\n", b"\n").split(b"\n\n"):
+        if event and not _is_only_usage(event):
+            kept.append(event + b"\n\n")
+    return b"".join(kept)
+
+
+def _is_only_usage(event: bytes) -> bool:
+    if b'"usage"' not in event or not event.startswith(b"data:"):
+        return False
+    try:
+        said = json.loads(event[5:])
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("choices") == [] and isinstance(said.get("usage"), dict)
+
+
 def begins_a_stream(data: bytes) -> bool:
     return data.lstrip(b"\xef\xbb\xbf\r\n").startswith(BEGINNINGS)
 

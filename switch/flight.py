@@ -1,16 +1,21 @@
-"""One request on its way: the candidates, how long it has taken, and the record that it leaves behind."""
+"""One request on its way: the candidates, how long it has taken, what it cost, and the record that it leaves behind."""
 
 import asyncio
 import time
+from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from config.clock import new_id, utc_now
+from config.clients.switch import NoModelReachable
+from config.clock import utc_now
 from switch import policy
-from switch.calls import Call, Choice, Trail
+from switch.calls import Call, Choice, Trail, Tried
+from switch.money.usage import StreamUsage, Usage, of_answer
 from switch.policy import Wanted
 from switch.relay import Answered, Relay
 from switch.repository import Record
+
+MOST_RECORDED = 20  # candidates that a decision keeps
 
 
 class Book(Protocol):
@@ -28,38 +33,47 @@ class Flight:
         "_started",
         "answered",
         "call",
-        "caller",
+        "cost_usd",
         "created_at",
-        "decision_id",
         "is_saved",
         "latency_ms",
         "outcome",
-        "session_id",
+        "streamed",
         "trail",
+        "usage",
         "wanted",
     )
 
-    def __init__(
-        self,
-        call: Call,
-        wanted: Wanted,
-        choices: list[Choice],
-        *,
-        caller: str,
-        session_id: str | None,
-        relay: Relay,
-        book: Book,
-    ) -> None:
-        self.decision_id, self.created_at = new_id("dec"), utc_now()
-        self.call, self.wanted, self.caller, self.session_id = call, wanted, caller, session_id
-        self.trail = Trail.over(policy.in_order(choices) if len(choices) > 1 else choices)
-        self.answered: Choice | None = None
+    def __init__(self, call: Call, wanted: Wanted, trail: Trail, *, relay: Relay, book: Book) -> None:
+        self.created_at: datetime = utc_now()
+        self.call, self.wanted, self.trail = call, wanted, trail
+        self.answered: Tried | None = None
+        self.streamed: StreamUsage | None = None
+        """Of a stream: whoever passes it on shows it every event."""
         self.outcome = ""
         self.latency_ms = 0.0
+        self.cost_usd: float | None = None
+        """Of the answer, once the flight has landed; 0 for this machine, None where no price is known."""
+        self.usage: Usage | None = None
         self.is_saved = False
         """Whether the decision is in the database already, in the transaction of its answer."""
         self._relay, self._book = relay, book
         self._started = time.perf_counter()
+
+    @property
+    def decision_id(self) -> str:
+        return self.call.decision_id
+
+    @property
+    def choice(self) -> Choice | None:
+        """Who answered."""
+        return None if self.answered is None else self.answered.choice
+
+    @property
+    def overhead_ms(self) -> float:
+        """Time that went by here rather than with those who were asked, or in a queue, so far."""
+        so_far = self.latency_ms or (time.perf_counter() - self._started) * 1000
+        return max(0.0, so_far - sum(one.duration_ms for one in self.trail.tried))
 
     def __enter__(self) -> Self:
         return self
@@ -72,16 +86,33 @@ class Flight:
         self._book.landed(self)
 
     async def ask(self) -> Answered:
-        """The first answer. Raises the FleetError that tells why nobody answered."""
-        answered = await self._relay.ask(self.call, self.trail)
+        """The first answer. Raises the FleetError that tells why nobody answered, NoModelReachable also when it is too late."""
+        if self.call.deadline is None:
+            answered = await self._relay.ask(self.call, self.trail)
+        else:
+            try:
+                async with asyncio.timeout_at(
+                    self.call.deadline - time.monotonic() + asyncio.get_running_loop().time()
+                ):
+                    answered = await self._relay.ask(self.call, self.trail)
+            except TimeoutError as exc:
+                self.land("late")
+                asked = [one.choice.name for one in self.trail.tried if one.outcome not in ("not_tried", "unfit")]
+                limit = self.latency_ms / 1000
+                detail = f"no answer within {limit:.3g} seconds (asked: {', '.join(asked) or 'nobody yet'})"
+                raise NoModelReachable(detail) from exc
         if answered is None:
             self.land("failed")
             raise policy.refusal(self.trail.tried, is_auto=self.wanted.is_auto)
-        self.answered = answered.choice
+        self.answered = next(one for one in self.trail.tried if one.choice is answered.choice)
+        if answered.exchange is not None:
+            self.streamed = StreamUsage()
+        elif answered.content is not None:
+            self.usage = of_answer(answered.content)
         return answered
 
     def land(self, outcome: str) -> None:
-        """The end, once: `answered`, `refused`, `failed`, `cut`, `late` or `cancelled`."""
+        """The end, once: `answered`, `refused`, `failed`, `cut`, `late` or `cancelled`. What was spent is settled."""
         if self.outcome:
             return
         self.outcome = outcome
@@ -89,40 +120,52 @@ class Flight:
         for one in self.trail.tried:
             if one.outcome == "asked" or (one.outcome == "answered" and outcome in ("cut", "late", "cancelled")):
                 one.outcome, one.duration_ms = outcome, self.latency_ms
+            if one.hold is not None:
+                self._settle(one)
+
+    def _settle(self, tried: Tried) -> None:
+        hold, tried.hold = tried.hold, None
+        assert hold is not None
+        if self.outcome == "refused":
+            hold.release()
+            return
+        is_estimated = False
+        if self.streamed is not None:
+            self.usage, is_estimated = self.streamed.usage(self.call.needs)
+        elif self.usage is None:  # it was asked, and nobody knows how far it came
+            self.usage, is_estimated = Usage(input_tokens=self.call.needs.input_tokens), True
+        self.cost_usd = hold.settle(self.usage, is_estimated=is_estimated)
 
     @property
     def reason(self) -> str:
-        return policy.reason(self.trail.tried, self.answered, is_auto=self.wanted.is_auto)
-
-    @property
-    def cost_usd(self) -> float | None:
-        """0 for this machine; None where the price is not known."""
-        return 0.0 if self.answered is not None and self.answered.is_local else None
+        return policy.reason(self.trail.tried, self.choice, is_auto=self.wanted.is_auto)
 
     def record(self) -> Record:
+        choice = self.choice
         return {
             "id": self.decision_id,
-            "caller": self.caller,
-            "session_id": self.session_id,
-            "task_type": self.wanted.task_type,
-            "model": None if self.answered is None else self.answered.model,
-            "provider": None if self.answered is None else self.answered.backend.name,
+            "caller": self.call.caller,
+            "session_id": self.call.session_id,
+            "task_type": self.call.task_type,
+            "model": None if choice is None else choice.model,
+            "provider": None if choice is None else choice.backend.name,
             "reason": self.reason,
-            "candidates": [
-                {
-                    "model": one.choice.model,
-                    "provider": one.choice.backend.name,
-                    "score": None,
-                    "parts": {},
-                    "tried": one.outcome != "not_tried",
-                    "outcome": one.outcome,
-                    "detail": one.detail,
-                }
-                for one in self.trail.tried
-            ],
+            "candidates": [_candidate(one) for one in self.trail.tried[:MOST_RECORDED]],
             "outcome": self.outcome,
             "cost_usd": self.cost_usd,
             "latency_ms": round(self.latency_ms, 3),
             "queue_ms": round(self.call.queue_ms, 3),
             "created_at": self.created_at,
         }
+
+
+def _candidate(tried: Tried) -> dict[str, Any]:
+    return {
+        "model": tried.choice.model,
+        "provider": tried.choice.backend.name,
+        "score": tried.score,
+        "parts": dict(tried.parts),
+        "tried": tried.asked > 0,
+        "outcome": tried.outcome,
+        "detail": tried.detail,
+    }

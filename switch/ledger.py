@@ -19,7 +19,9 @@ from config.contracts.hermes_db import Use, UsesRecorded
 from config.database import Database
 from config.errors import FleetError
 from switch import repository
+from switch.calls import Choice, Tried
 from switch.flight import Flight
+from switch.meters import Meters
 from switch.registry import Registry
 from switch.repository import Record
 
@@ -50,11 +52,20 @@ class _Noted:
     at: datetime
 
 
+class Learns(Protocol):
+    """Whoever chooses, as far as it matters here."""
+
+    def learn(
+        self, choice: Choice, task_type: str, *, success: bool, latency_ms: float, cost_usd: float | None
+    ) -> None: ...
+
+
 class Ledger:
     """`landed` notes a flight, `run` writes."""
 
-    def __init__(self, db: Database, hermes_db: TakesUses, registry: Registry) -> None:
+    def __init__(self, db: Database, hermes_db: TakesUses, registry: Registry, chooser: Learns, meters: Meters) -> None:
         self._db, self._hermes_db, self._registry = db, hermes_db, registry
+        self._chooser, self._meters = chooser, meters
         self._records: deque[Record] = deque()
         self._noted: deque[_Noted] = deque()
         self._batch: list[Use] = []
@@ -80,20 +91,33 @@ class Ledger:
         self._total_ms += flight.latency_ms
         if flight.outcome == "answered":
             self.answered += 1
-            self.failed_over += flight.trail.tried[0].choice is not flight.answered
+            if next(one for one in flight.trail.tried if one.asked) is not flight.answered:
+                self.failed_over += 1
+                self._meters.failed_over.inc()
         elif flight.outcome != "cancelled":
             self.errors += 1
+        self._meters.landed(flight)
         if not flight.is_saved:
             self._note(self._records, flight.record())
         for one in flight.trail.tried:
-            if one.outcome == "answered":
-                self._note(self._noted, _Noted(one.choice.name, flight.latency_ms, None, flight.created_at))
-            elif one.outcome != "not_tried":
-                error = (one.detail or one.outcome)[:LONGEST_ERROR]
-                self._note(self._noted, _Noted(one.choice.name, one.duration_ms, error, flight.created_at))
+            if one.asked:
+                self._learn(one, flight)
         self._something.set()
         if len(self._records) == ROWS_PER_TRANSACTION:
             self._much.set()
+
+    def _learn(self, tried: Tried, flight: Flight) -> None:
+        """Tell whoever chooses, and hermes_db, how a model did. One that was left alone by its client did neither well nor badly."""
+        is_answered = tried.outcome == "answered"
+        duration_ms = flight.latency_ms if is_answered else tried.duration_ms
+        if tried.outcome not in ("refused", "cancelled"):
+            cost_usd = flight.cost_usd if is_answered else None
+            latency_ms = max(0.0, duration_ms - flight.call.queue_ms)
+            self._chooser.learn(
+                tried.choice, flight.call.task_type, success=is_answered, latency_ms=latency_ms, cost_usd=cost_usd
+            )
+        error = None if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR]
+        self._note(self._noted, _Noted(tried.choice.name, duration_ms, error, flight.created_at))
 
     async def run(self) -> None:
         """Write until cancelled, at most a moment late; then what is left, once. Sleeps while there is nothing to write."""

@@ -7,16 +7,30 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from prometheus_client import Counter
 from starlette.types import ASGIApp
 
+from config.anthropic_errors import MESSAGES
 from config.clients.hermes_db import HermesDbClient
+from config.clients.spawner import SpawnerClient
 from config.contracts.common import Check
 from config.default_model import ModelUnusable
 from config.module_template import Ground, create_module_app
+from switch.breaker import Breakers
+from switch.cache import AnswerCache
+from switch.choosing.chooser import Chooser
+from switch.choosing.feedback import Feedback
+from switch.choosing.routes import router as choosing_router
+from switch.clis.hub import CliHub
+from switch.clis.routes import router as clis_router
 from switch.completions import PATH, ChatCompletions
 from switch.ledger import Ledger
-from switch.local.light import Light
+from switch.local.models import LocalModels
+from switch.local.routes import router as local_router
+from switch.local.trial import Trial
+from switch.messages.endpoint import COUNT_TOKENS, CountTokens, Messages
+from switch.meters import Meters
+from switch.money.money import Money
+from switch.money.routes import router as money_router
 from switch.openai import describe, v1
 from switch.providers.roster import Roster
 from switch.providers.routes import router as providers_router
@@ -37,35 +51,63 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def run(ground: Ground) -> AsyncIterator[None]:
-        failures = Counter(
-            "vx11_switch_failures",
-            "Models that were asked and did not answer",
-            ["provider", "kind"],
-            registry=ground.app.state.metrics.registry,
-        )
-        light = Light(settings)
+        meters = Meters(ground.app.state.metrics.registry)
         hermes_db = HermesDbClient(settings, ground.secrets, "switch")
-        roster = Roster(settings, hermes_db)
+        spawner = SpawnerClient(settings, ground.secrets, "switch")
         registry = Registry(ground.db)
-        ledger = Ledger(ground.db, hermes_db, registry)
+        local = LocalModels(settings, registry, Trial(spawner))
+        clis = CliHub(settings, registry, hermes_db, spawner)
+        chooser = Chooser(settings)
+        async with ground.db.read() as session:
+            await chooser.load(session)
+        money = Money(settings, ground.db, ground.trail)
+        await money.start()
+        breakers = Breakers(failures=settings.switch_breaker_failures, seconds=settings.switch_cooling.total_seconds())
+        roster = Roster(settings, hermes_db, breakers)
+        ledger = Ledger(ground.db, hermes_db, registry, chooser, meters)
         relay = Relay(
-            silence_seconds=silence_seconds, count_failure=lambda provider, kind: failures.labels(provider, kind).inc()
+            silence_seconds=silence_seconds,
+            retries=settings.switch_retries,
+            breakers=breakers,
+            purse=money,
+            count_failure=meters.count_failure,
         )
-        switch = Switch(ground.db, ledger, registry, relay, light, roster, longest_answer_seconds=silence_seconds)
-        ground.app.state.roster = roster
-        ground.app.state.switch, ground.app.state.light, ground.app.state.ledger = switch, light, ledger
-        hot[PATH] = ChatCompletions(switch, silence_seconds=silence_seconds)
-        writing, verifying = asyncio.create_task(ledger.run()), asyncio.create_task(_verify(light))
-        refreshing = asyncio.create_task(roster.run())
+        switch = Switch(
+            ground.db,
+            ledger,
+            registry,
+            relay,
+            chooser,
+            roster,
+            local,
+            clis,
+            meters,
+            auto_models=settings.switch_auto_models,
+            longest_answer_seconds=silence_seconds,
+        )
+        state = ground.app.state
+        state.switch, state.ledger, state.money, state.chooser = switch, ledger, money, chooser
+        state.roster, state.local, state.clis = roster, local, clis
+        state.feedback = Feedback(ground.db, chooser, ledger.save)
+        cache = AnswerCache(settings.switch_cache_bytes)
+        hot[PATH] = ChatCompletions(switch, cache, silence_seconds=silence_seconds)
+        hot[MESSAGES] = Messages(switch, silence_seconds=silence_seconds)
+        hot[COUNT_TOKENS] = CountTokens()
+        tasks = [
+            asyncio.create_task(work) for work in (ledger.run(), _verify(local), local.run(), roster.run(), clis.run())
+        ]
         try:
             yield
         finally:
-            for task in (refreshing, verifying, writing):
+            for task in reversed(tasks):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await light.close()
+            await clis.close()
+            await local.close()
+            await money.close()
             roster.close()
+            await spawner.close()
             await hermes_db.close()
 
     async def checks() -> dict[str, Check]:
@@ -75,7 +117,7 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
     app = create_module_app(
         "switch",
         settings,
-        routers=[router, providers_router],
+        routers=[router, providers_router, local_router, money_router, clis_router, choosing_router],
         lifespan=run,
         checks=checks,
         hot=hot.get,
@@ -89,10 +131,10 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
     return app
 
 
-async def _verify(light: Light) -> None:
-    """Read the model's file while nobody waits for it; a question finds it verified."""
+async def _verify(local: LocalModels) -> None:
+    """Read the light model's file while nobody waits for it; a question finds it verified."""
     try:
-        found = await light.verify()
+        found = await local.verify_light()
     except ModelUnusable as exc:
         log.warning("light_model_unusable", reason=str(exc))
     else:

@@ -1,10 +1,11 @@
 """Verdicts of switch: which models may answer, what an answer's status means, how long to wait. No I/O."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.clients.switch import (
+    BudgetExceeded,
     NoModelReachable,
     ProviderFailed,
     ProviderLimited,
@@ -12,29 +13,29 @@ from config.clients.switch import (
     SwitchBusy,
     UnknownModel,
 )
-from config.errors import FleetError, NotInFleet
-from switch.calls import LOCAL, Choice, Tried
+from config.errors import FleetError
+from switch.calls import Choice, Tried
 from switch.failures import Failure, FailureKind
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
+MOST_TOLD = 12  # candidates in the words of a refusal; the decision has them all
 TASK_TYPE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `model` asks for: any model (perhaps for a type of task), or one by provider and name."""
+    """What `model` asks for: any model (perhaps for a type of task), or one by name."""
 
-    provider: str | None = None
-    model: str | None = None
+    name: str | None = None
     task_type: str | None = None
 
     @property
     def is_auto(self) -> bool:
-        return self.provider is None
+        return self.name is None
 
 
-def wanted(name: str, *, local_model: str, providers: Collection[str]) -> Wanted:
-    """Read a `model`. Raises UnknownModel for a name that nobody here answers to, NotInFleet for a command-line tool."""
+def wanted(name: str) -> Wanted:
+    """Read a `model`. Raises UnknownModel for an `auto:` that names no type of task."""
     if name == "auto":
         return Wanted()
     if name.startswith("auto:"):
@@ -42,27 +43,12 @@ def wanted(name: str, *, local_model: str, providers: Collection[str]) -> Wanted
         if not TASK_TYPE.match(task_type):
             raise UnknownModel(f"auto:{task_type[:64]!r} does not name a type of task", param="model")
         return Wanted(task_type=task_type)
-    provider, slash, model = name.partition("/")
-    if slash and model and provider in providers:
-        return Wanted(provider=provider, model=model)
-    if name in (local_model, f"{LOCAL}/{local_model}"):
-        return Wanted(provider=LOCAL, model=local_model)
-    if slash and provider == "cli":
-        raise NotInFleet("command-line tools do not answer prompts in this fleet yet", param="model")
-    known = [f"{one}/…" for one in providers]
-    raise UnknownModel(f"{name[:200]!r} is none of auto, {', '.join([local_model, *known])}", param="model")
+    return Wanted(name)
 
 
-def in_order(choices: Sequence[Choice]) -> list[Choice]:
-    """The choices as they are to be tried: as given, those that failed a moment ago last."""
-    return sorted(choices, key=lambda choice: choice.backend.is_cooling)
-
-
-def preferring(choices: list[Choice], text: str | None) -> list[Choice]:
-    """The choices, those first whose name holds the text, in any case."""
-    if text is None:
-        return choices
-    return sorted(choices, key=lambda choice: text.casefold() not in choice.name.casefold())
+def is_preferred(choice: Choice, text: str) -> bool:
+    """Whether the name holds the text, in any case."""
+    return text.casefold() in choice.name.casefold()
 
 
 def failure_of(shown: str, status: int, retry_after: str) -> Failure | None:
@@ -89,11 +75,20 @@ def retry_after_seconds(value: str) -> float | None:
         return None
 
 
-def cooling_seconds(failure: Failure, *, usual: float, longest: float = 60.0) -> float:
-    """How long a provider is asked last after a failure; 0 when it says nothing about the provider."""
-    if failure.kind is FailureKind.NO_SUCH_MODEL:
-        return 0.0
-    return min(longest, max(usual, failure.retry_after_seconds or 0.0))
+RETRIED = frozenset({FailureKind.UNREACHABLE, FailureKind.CUT, FailureKind.SERVER_ERROR, FailureKind.GARBAGE})
+"""Failures that may be gone a moment later."""
+
+
+def is_worth_another_try(failure: Failure, *, pause: float) -> bool:
+    """Whether whoever failed so may be asked the same again after `pause` seconds."""
+    if failure.kind in (FailureKind.LIMITED, FailureKind.TRIPPED):
+        return failure.retry_after_seconds is not None and failure.retry_after_seconds <= pause
+    return failure.kind in RETRIED
+
+
+def pause_seconds(round_number: int, *, base: float = 0.25, cap: float = 4.0) -> float:
+    """Wait before everybody is asked again for the nth time (1-based), in seconds, doubling up to `cap`; the caller adds jitter."""
+    return min(cap, float(base * 2.0 ** min(round_number - 1, 16)))
 
 
 def restart_delay(deaths_in_a_row: int, *, base: float = 0.2, cap: float = 30.0) -> float:
@@ -106,11 +101,17 @@ def restart_delay(deaths_in_a_row: int, *, base: float = 0.2, cap: float = 30.0)
 def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
     """The error for a request that nobody answered: what went wrong, by name."""
     failures = [one for one in tried if one.failure is not None]
+    told = [one for one in tried if one.failure is not None or one.detail][:MOST_TOLD]
+    detail = "; ".join(f"{one.choice.name}: {one.detail}" for one in told)
     if not failures:
-        return NoModelReachable("no model is configured that may answer this: no provider, and no local model")
-    detail = "; ".join(f"{one.choice.name}: {one.detail}" for one in failures)
+        return NoModelReachable(
+            detail or "no model is configured that may answer this: no provider, and no local model"
+        )
     if is_auto and len({one.failure.kind for one in failures if one.failure}) > 1:
-        return NoModelReachable(detail)
+        soonest = [
+            one.failure.retry_after_seconds for one in failures if one.failure and one.failure.retry_after_seconds
+        ]
+        return NoModelReachable(detail, headers={"Retry-After": f"{min(soonest):.0f}"} if soonest else {})
     failure = failures[-1].failure
     assert failure is not None
     retry = {} if failure.retry_after_seconds is None else {"Retry-After": f"{failure.retry_after_seconds:.0f}"}
@@ -122,6 +123,7 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
         FailureKind.CUT: ProviderFailed,
         FailureKind.NO_SUCH_MODEL: UnknownModel,
         FailureKind.BUSY: SwitchBusy,
+        FailureKind.OVER_BUDGET: BudgetExceeded,
     }
     return kinds.get(failure.kind, NoModelReachable)(detail, headers=retry)
 
@@ -131,11 +133,18 @@ def reason(tried: Sequence[Tried], answered: Choice | None, *, is_auto: bool) ->
     failures = [one for one in tried if one.failure is not None]
     if answered is None:
         return "nobody could answer" if failures else "no model fits"
-    failed = ", ".join(dict.fromkeys(f"{one.choice.name} ({one.outcome})" for one in failures))
     if not is_auto:
         return f"{answered.name} was asked for"
     if failures:
+        failed = ", ".join(dict.fromkeys(f"{one.choice.name} ({one.outcome})" for one in failures))
         return f"{answered.name} answered after {failed}"
-    if answered.is_local:
-        return "the local model answers where no provider is configured or allowed"
-    return f"{answered.name} comes first in the settings"
+    fitting = [one for one in tried if one.outcome != "unfit"]
+    if len(fitting) == 1:
+        return (
+            f"{answered.name} is the only model that fits" if len(tried) > 1 else f"{answered.name} is the only model"
+        )
+    best = fitting[0]
+    if best.score is None:
+        return f"{answered.name} comes first"
+    parts = ", ".join(f"{name} {points:.1f}" for name, points in sorted(best.parts.items(), key=lambda part: -part[1]))
+    return f"{answered.name} scores best of {len(fitting)}: {best.score:.1f} ({parts})"

@@ -1,16 +1,22 @@
 """Asking the candidates one after the other until one answers. Nothing has gone out to the client yet while this goes on."""
 
+import asyncio
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import structlog
 from pydantic_core import from_json
 
 from switch import policy
-from switch.calls import Answer, Call, Choice, Trail, Tried
+from switch.breaker import Breakers
+from switch.calls import Answer, Call, Choice, Hold, Trail, Tried
 from switch.events import begins_a_stream, is_error
 from switch.failures import Failure, FailureKind
+
+log = structlog.get_logger()
 
 AGAIN = frozenset({FailureKind.UNREACHABLE, FailureKind.CUT})
 """Failures after which a backend that starts anew may be asked the same again."""
@@ -30,54 +36,124 @@ class Answered:
     exchange: Answer | None = None
 
 
+class Purse(Protocol):
+    """Whoever keeps the money (`switch/money`)."""
+
+    async def hold(self, call: Call, choice: Choice, decision_id: str) -> Hold:
+        """Set aside what the call may cost. Raises Failure (over_budget) before anything is spent."""
+
+
 class Relay:
-    def __init__(self, *, silence_seconds: float, count_failure: Callable[[str, str], None]) -> None:
-        self._silence_seconds, self._count_failure = silence_seconds, count_failure
+    """Everybody who fits is asked in order; who answers ends it. Then, after a pause, those once more who may do better by now."""
+
+    def __init__(
+        self,
+        *,
+        silence_seconds: float,
+        retries: int,
+        breakers: Breakers,
+        purse: Purse,
+        count_failure: Callable[[str, str], None],
+    ) -> None:
+        self._silence_seconds, self._retries, self._count_failure = silence_seconds, retries, count_failure
+        self._breakers, self._purse = breakers, purse
+        self._without_usage: set[str] = set()
+        """Providers that do not take `stream_options`."""
 
     async def ask(self, call: Call, trail: Trail) -> Answered | None:
         """The first answer that is one, or None. The trail tells what became of each candidate."""
-        failing: set[str] = set()
-        for tried in trail.tried:
-            if tried.choice.backend.name in failing:
+        waiting = [tried for tried in trail.tried if tried.outcome != "unfit"]
+        is_only = len(trail.tried) == 1
+        for n in range(self._retries + 1):
+            answered = await self._ask_all(call, waiting, is_only=is_only)
+            if answered is not None or n == self._retries:
+                return answered
+            pause = policy.pause_seconds(n + 1)
+            waiting = [
+                one
+                for one in waiting
+                if one.failure is not None
+                and one.choice.backend.tries == 1
+                and policy.is_worth_another_try(one.failure, pause=pause)
+            ]
+            left = None if call.deadline is None else call.deadline - time.monotonic()
+            if not waiting or (left is not None and left <= pause):
+                return None
+            await asyncio.sleep(
+                pause * random.uniform(0.75, 1.0)
+            )  # not all who were refused together come back together
+        return None
+
+    async def _ask_all(self, call: Call, candidates: list[Tried], *, is_only: bool) -> Answered | None:
+        failing: set[int] = set()
+        for tried in candidates:
+            backend = tried.choice.backend
+            if id(backend) in failing:
                 tried.detail = "another model of this provider was just not reachable"
                 continue
-            answered = await self._ask_one(call, tried)
+            answered = await self._ask_one(call, tried, is_only=is_only)
             if answered is not None:
                 return answered
             if tried.failure is not None and tried.failure.kind.is_of_the_provider:
-                failing.add(tried.choice.backend.name)
+                failing.add(id(backend))
         return None
 
-    async def _ask_one(self, call: Call, tried: Tried) -> Answered | None:
-        backend = tried.choice.backend
+    async def _ask_one(self, call: Call, tried: Tried, *, is_only: bool) -> Answered | None:
+        choice = tried.choice
+        backend = choice.backend
+        try:
+            hold = await self._purse.hold(call, choice, call.decision_id)
+        except Failure as failure:
+            tried.failure, tried.outcome, tried.detail = failure, failure.kind, failure.detail
+            return None
+        refused = self._breakers.refuses(choice, is_only=is_only)
+        if refused is not None:
+            hold.release()
+            if not tried.asked:
+                tried.failure, tried.outcome = refused, refused.kind
+                tried.detail = backend.hide(refused.detail)
+            return None
+        self._breakers.begin(choice)
+        tried.hold, tried.outcome = hold, "asked"
+        call.adds_usage = call.is_stream and not choice.is_free and backend.name not in self._without_usage
         started = time.perf_counter()
-        tried.outcome = "asked"
-        for left in range(backend.tries - 1, -1, -1):
-            try:
-                answered = await self._exchange(call, tried.choice)
-            except Failure as failure:
-                backend.failed(failure)
-                self._count_failure(backend.name, failure.kind)
-                tried.failure, tried.outcome, tried.detail = failure, failure.kind, backend.hide(failure.detail)
-                if left == 0 or failure.kind not in AGAIN:
-                    return None
-            else:
-                backend.answered()
-                tried.failure, tried.outcome, tried.detail = (
-                    None,
-                    "answered" if answered.status < 400 else "refused",
-                    "",
-                )
-                return answered
-            finally:
-                tried.duration_ms = (time.perf_counter() - started) * 1000
+        try:
+            for left in range(backend.tries - 1, -1, -1):
+                tried.asked += 1
+                try:
+                    answered = await self._exchange(call, choice)
+                except Failure as failure:
+                    self._failed(tried, failure)
+                    if left == 0 or failure.kind not in AGAIN:
+                        break
+                else:
+                    backend.answered()
+                    self._breakers.succeeded(choice)
+                    tried.failure, tried.detail = None, ""
+                    tried.outcome = "answered" if answered.status < 400 else "refused"
+                    return answered
+        except BaseException:
+            self._breakers.leave(choice)
+            raise  # cancelled: whoever lands the flight settles what was spent
+        finally:
+            tried.duration_ms += (time.perf_counter() - started) * 1000
+        tried.hold = None
+        hold.release()
         return None
+
+    def _failed(self, tried: Tried, failure: Failure) -> None:
+        backend = tried.choice.backend
+        tried.failure, tried.outcome, tried.detail = failure, failure.kind, backend.hide(failure.detail)
+        backend.failed(failure)
+        self._count_failure(backend.name, failure.kind)
+        if self._breakers.failed(tried.choice, failure):
+            log.warning("circuit_opened", model=tried.choice.name, kind=failure.kind, detail=tried.detail)
 
     async def _exchange(self, call: Call, choice: Choice) -> Answered:
         exchange = await choice.backend.ask(call, choice.model)
         try:
             if exchange.status != 200:
-                return await self._refused(exchange, choice)
+                return await self._refused(call, exchange, choice)
             if call.is_stream:
                 return await self._begun(exchange, choice)
             return await self._whole(exchange, choice)
@@ -110,7 +186,7 @@ class Relay:
             raise Failure(FailureKind.SERVER_ERROR, f"{choice.name} began its stream with an error")
         return Answered(choice, 200, first, exchange=exchange)
 
-    async def _refused(self, exchange: Answer, choice: Choice) -> Answered:
+    async def _refused(self, call: Call, exchange: Answer, choice: Choice) -> Answered:
         if exchange.status < 400:
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered with status {exchange.status}")
         failure = policy.failure_of(choice.name, exchange.status, exchange.header(b"retry-after"))
@@ -118,4 +194,8 @@ class Relay:
             raise failure
         said = await exchange.whole(self._silence_seconds)
         exchange.release()
+        if call.adds_usage and b"stream_options" in said:
+            self._without_usage.add(choice.backend.name)
+            call.adds_usage = False
+            return await self._exchange(call, choice)
         return Answered(choice, exchange.status, choice.backend.hide(said.decode(errors="replace")).encode())

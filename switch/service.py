@@ -1,12 +1,14 @@
 """The router: who may answer, who does, and what is told about it."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from config.auth import Caller
 from config.clients.switch import ModelRefused, NoModelReachable, ProviderFailed, UnknownModel
+from config.clock import new_id
 from config.contracts.common import Check, HealthState
 from config.contracts.switch import (
     Decision,
@@ -22,17 +24,22 @@ from config.contracts.switch import (
     SwitchStatus,
 )
 from config.database import Database
-from config.errors import Forbidden, IdempotencyInProgress, NotFound, NotInFleet
+from config.errors import Forbidden, IdempotencyInProgress, NotFound
 from config.idempotency import Idempotency
-from switch import policy, repository
-from switch.calls import LOCAL, Call, Choice
+from switch import needs, policy, repository
+from switch.calls import GENERAL, LOCAL, Call, Choice, Trail, Tried
+from switch.choosing.chooser import Chooser, Ranked
+from switch.clis.hub import CliHub
+from switch.clis.tool import CLI
 from switch.flight import Flight
 from switch.ledger import Ledger
-from switch.local.light import Light
-from switch.policy import Wanted
+from switch.local.models import LocalModels
+from switch.meters import Meters
 from switch.providers.roster import Roster
 from switch.registry import Registry, told
 from switch.relay import Answered, Relay
+
+MOST_NAMED = 20  # models in the words of an error
 
 PRIORITY_OF: Mapping[ModulePriority, Priority] = {
     ModulePriority.CRITICAL: "SYSTEM_CRITICAL",
@@ -49,50 +56,71 @@ class Switch:
         ledger: Ledger,
         registry: Registry,
         relay: Relay,
-        light: Light,
+        chooser: Chooser,
         roster: Roster,
+        local: LocalModels,
+        clis: CliHub,
+        meters: Meters,
         *,
+        auto_models: Sequence[str],
         longest_answer_seconds: float,
     ) -> None:
         self._db, self._ledger, self._registry, self._relay = db, ledger, registry, relay
-        self._light, self._roster = light, roster
+        self._chooser, self.meters = chooser, meters
+        self._roster, self._local, self._clis = roster, local, clis
+        self._auto_models = frozenset(auto_models)
         self._longest_answer_seconds = longest_answer_seconds
-        self._local = Choice(light, light.model)
         self._under_way: set[tuple[str, str]] = set()
 
     # --- who may answer --------------------------------------------------------------------------------------------
 
     def flight(
-        self,
-        call: Call,
-        model: str,
-        *,
-        caller: str,
-        session_id: str | None = None,
-        task_type: str | None = None,
-        preference: str | None = None,
-        is_free: bool = False,
+        self, call: Call, model: str, *, among: Sequence[Choice] | None = None, preference: str | None = None
     ) -> Flight:
-        """A request on its way to whoever `model` means. `is_free` leaves out models that may cost money. Raises UnknownModel."""
-        wanted = policy.wanted(model, local_model=self._light.model, providers=self._roster.providers)
-        if task_type is not None:
-            wanted = Wanted(wanted.provider, wanted.model, task_type)
-        choices = policy.preferring(self._choices(wanted, is_free=is_free), preference)
-        return Flight(call, wanted, choices, caller=caller, session_id=session_id, relay=self._relay, book=self._ledger)
+        """A request on its way to whoever `model` means: one by name, or of everybody (or `among` these) who fits, best first.
 
-    def _choices(self, wanted: Wanted, *, is_free: bool) -> list[Choice]:
-        if wanted.is_auto:
-            return [self._local] if is_free else [*self._roster.auto, self._local]
-        if wanted.provider == LOCAL:
-            return [self._local]
-        assert wanted.provider is not None
-        assert wanted.model is not None
-        return [self._roster.providers[wanted.provider].choice(wanted.model)]
+        Raises UnknownModel.
+        """
+        wanted = policy.wanted(model)
+        call.decision_id = new_id("dec")
+        if wanted.task_type is not None:
+            call.task_type = wanted.task_type
+        if wanted.name is not None:
+            trail = Trail.over([self._named(wanted.name)])
+        else:
+            ranked = self._chooser.rank(self._for_auto() if among is None else among, call)
+            trail = Trail([_candidate(one) for one in ranked])
+            if preference is not None:
+                trail.tried.sort(
+                    key=lambda one: (one.outcome == "unfit", not policy.is_preferred(one.choice, preference))
+                )
+        return Flight(call, wanted, trail, relay=self._relay, book=self._ledger)
+
+    def _named(self, name: str) -> Choice:
+        provider, _, model = name.partition("/")
+        found = self._local.named(name.removeprefix(f"{LOCAL}/"))
+        if found is None and provider == CLI:
+            found = self._clis.named(model)
+            if found is None:
+                raise UnknownModel(self._clis.why_not(model), param="model")
+        if found is None and model:
+            found = self._roster.named(provider, model)
+        if found is None:
+            known = [*(choice.name for choice in self._local.choices), *(f"{one}/…" for one in self._roster.providers)]
+            raise UnknownModel(f"{name[:200]!r} is none of auto, {', '.join(known[:MOST_NAMED])}", param="model")
+        return found
+
+    def _for_auto(self) -> list[Choice]:
+        local = self._local.choices
+        if not self._auto_models:
+            return [*self._roster.auto, *local]
+        given = [choice for choice in (*local, *self._clis.choices) if choice.name in self._auto_models]
+        return [*self._roster.auto, *given]
 
     @property
     def models(self) -> list[Choice]:
-        """Every model that can be named, the local one last."""
-        return [*self._roster.models, self._local]
+        """Every model that is known by name, those of this machine last."""
+        return [*self._roster.models, *self._clis.choices, *self._local.choices]
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -110,19 +138,10 @@ class Switch:
             if request.json_schema is not None:
                 schema = {"name": "answer", "schema": request.json_schema}
                 body["response_format"] = {"type": "json_schema", "json_schema": schema}
-            flight = self.flight(
-                Call(body, priority=request.priority),
-                "auto",
-                caller=caller.id,
-                session_id=request.session_id,
-                task_type=request.task_type,
-                is_free=request.max_cost_usd is not None,
-            )
-            limit_seconds = self._longest_answer_seconds
-            if request.max_latency_ms is not None:
-                limit_seconds = min(limit_seconds, request.max_latency_ms / 1000)
-            with flight:
-                reply = _route_reply(flight, await self._text(flight, limit_seconds))
+            call = self._call(body, caller, request.priority, request.max_latency_ms, request.max_cost_usd)
+            call.session_id, call.task_type = request.session_id, request.task_type or GENERAL
+            with self.flight(call, "auto") as flight:
+                reply = _route_reply(flight, await self._text(flight))
                 async with self._db.write() as session:
                     await repository.save(session, [flight.record()])
                     await asked_before.claim(session, flight.decision_id)
@@ -130,10 +149,28 @@ class Switch:
                 flight.is_saved = True
             return reply
 
+    def _call(
+        self,
+        body: dict[str, Any],
+        caller: Caller,
+        priority: Priority,
+        max_latency_ms: float | None = None,
+        max_cost_usd: float | None = None,
+    ) -> Call:
+        limit_seconds = self._longest_answer_seconds
+        if max_latency_ms is not None:
+            limit_seconds = min(limit_seconds, max_latency_ms / 1000)
+        return Call(
+            body,
+            priority=priority,
+            caller=caller.id,
+            may_overspend=caller.may("switch:overspend"),
+            needs=needs.of(body, max_latency_ms=max_latency_ms, max_cost_usd=max_cost_usd),
+            deadline=time.monotonic() + limit_seconds,
+        )
+
     async def query(self, request: QueryRequest, caller: Caller, key: str | None) -> QueryReply:
         """The same in the words of the original documents."""
-        if request.requires_cli:
-            raise NotInFleet("command-line tools do not answer prompts in this fleet yet: ask without requires_cli")
         content = request.model_dump(mode="json", exclude_unset=True)
         asked_before = Idempotency.of("switch", caller.id, key, "query", content)
         with self._once(asked_before):
@@ -141,11 +178,10 @@ class Switch:
                 earlier = await asked_before.earlier(session)
             if earlier is not None:
                 return QueryReply.model_validate(earlier.answer)
-            call = Call(
-                {"messages": [{"role": "user", "content": request.query}]}, priority=PRIORITY_OF[request.priority]
-            )
-            with self._preferred(call, request.model_preference, caller) as flight:
-                text = await self._text(flight, self._longest_answer_seconds)
+            body = {"messages": [{"role": "user", "content": request.query}]}
+            call = self._call(body, caller, PRIORITY_OF[request.priority])
+            with self._preferred(call, request.model_preference, requires_cli=request.requires_cli) as flight:
+                text = await self._text(flight)
                 reply = _query_reply(flight, text, request.timestamp)
                 async with self._db.write() as session:
                     await repository.save(session, [flight.record()])
@@ -154,25 +190,21 @@ class Switch:
                 flight.is_saved = True
             return reply
 
-    def _preferred(self, call: Call, preference: str | None, caller: Caller) -> Flight:
+    def _preferred(self, call: Call, preference: str | None, *, requires_cli: bool) -> Flight:
         """A flight to the model of that name, or to any, those first whose name holds the preference."""
-        if preference is not None:
+        among = self._clis.choices if requires_cli else None
+        if among == []:
+            raise NoModelReachable("no command-line tool can be asked; GET /switch/clis tells of each why")
+        if preference is not None and (not requires_cli or preference.startswith(f"{CLI}/")):
             try:
-                return self.flight(call, preference, caller=caller.id)
+                return self.flight(call, preference)
             except UnknownModel:
                 pass  # a preference, not an order
-        return self.flight(call, "auto", caller=caller.id, preference=preference)
+        return self.flight(call, "auto", among=among, preference=preference)
 
-    async def _text(self, flight: Flight, limit_seconds: float) -> str:
-        """What the model wrote. Raises NoModelReachable, ModelRefused, and what `Flight.ask` raises."""
-        try:
-            async with asyncio.timeout(limit_seconds):
-                answered = await flight.ask()
-        except TimeoutError as exc:
-            flight.land("late")
-            asked = [one.choice.name for one in flight.trail.tried if one.outcome != "not_tried"]
-            detail = f"no answer within {limit_seconds:g} seconds (asked: {', '.join(asked) or 'nobody yet'})"
-            raise NoModelReachable(detail) from exc
+    async def _text(self, flight: Flight) -> str:
+        """What the model wrote. Raises ModelRefused, ProviderFailed, and what `Flight.ask` raises."""
+        answered = await flight.ask()
         if answered.status >= 400:
             flight.land("refused")
             raise ModelRefused(f"{answered.choice.name} refused this: {_words(answered)}")
@@ -213,15 +245,16 @@ class Switch:
 
     async def status(self) -> SwitchStatus:
         ledger = self._ledger
-        light = await self._light.status()
-        providers = self._roster.status()
+        light = await self._local.light_status()
         return SwitchStatus(
-            active=light.state is not LightState.UNUSABLE or bool(providers),
+            active=light.state is not LightState.UNUSABLE or bool(self._roster.auto),
             models=[choice.name for choice in self.models],
             light_llm=light,
-            loaded=self._light.loaded(),
+            rotation=self._local.status(),
+            queue=self._local.queue_status(),
+            loaded=self._local.loaded(),
             registry=told(await self._registry.known()),
-            providers=providers,
+            providers=self._roster.status(),
             stats=SwitchStats(
                 total_queries=ledger.total,
                 answered=ledger.answered,
@@ -242,7 +275,7 @@ class Switch:
 
     async def check(self) -> dict[str, Check]:
         """Health: the local model's file and process, and the providers."""
-        light = await self._light.status()
+        light = await self._local.light_status()
         state = HealthState.DEGRADED if light.state is LightState.UNUSABLE else HealthState.OK
         found = {"light_model": Check(status=state, detail=f"{light.name}: {light.state}; {light.detail}")}
         for provider in self._roster.status():
@@ -254,13 +287,19 @@ class Switch:
         return found
 
 
+def _candidate(ranked: Ranked) -> Tried:
+    if ranked.unfit is not None:
+        return Tried(ranked.choice, "unfit", ranked.unfit, score=ranked.score, parts=ranked.parts)
+    return Tried(ranked.choice, score=ranked.score, parts=ranked.parts)
+
+
 def _route_reply(flight: Flight, text: str) -> RouteReply:
-    assert flight.answered is not None
+    assert flight.choice is not None
     return RouteReply(
         decision_id=flight.decision_id,
         answer=text,
-        model=flight.answered.model,
-        provider=flight.answered.backend.name,
+        model=flight.choice.model,
+        provider=flight.choice.backend.name,
         reason=flight.reason,
         cost_usd=flight.cost_usd,
         latency_ms=round(flight.latency_ms, 3),
@@ -268,12 +307,18 @@ def _route_reply(flight: Flight, text: str) -> RouteReply:
     )
 
 
+def _status(choice: Choice) -> Literal["success", "light_llm", "cli"]:
+    if choice.backend.name == CLI:
+        return "cli"
+    return "light_llm" if choice.is_local else "success"
+
+
 def _query_reply(flight: Flight, text: str, timestamp: float) -> QueryReply:
-    assert flight.answered is not None
+    assert flight.choice is not None
     return QueryReply(
-        status="light_llm" if flight.answered.is_local else "success",
-        model_used=flight.answered.name,
-        provider=flight.answered.backend.name,
+        status=_status(flight.choice),
+        model_used=flight.choice.name,
+        provider=flight.choice.backend.name,
         response=text,
         decision_id=flight.decision_id,
         processing_time=round(flight.latency_ms / 1000, 6),

@@ -147,7 +147,9 @@ class Memory:
     def task(self, task_type: str) -> Task:
         """The type of task, kept from now on, perhaps in place of another."""
         task = self.tasks.get(task_type)
-        if task is None:
+        if task is not None:
+            self.tasks.move_to_end(task_type)
+        else:
             task = self.tasks[task_type] = Task()
             if len(self.tasks) > MOST_TASK_TYPES:
                 oldest, left = self.tasks.popitem(last=False)

@@ -1,16 +1,15 @@
 """One provider, asked over its API in its own dialect."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from config.contracts.switch import ProviderStatus
-from switch import policy
+from switch.breaker import Breakers
 from switch.calls import UNKNOWN, Answer, Call, Choice, Facts
 from switch.dialects import dialect as dialects
-from switch.dialects.dialect import Dialect, OpenAI
+from switch.dialects.apis import DIALECTS
 from switch.failures import Failure
 from switch.providers.catalogue import Api
 from switch.providers.keys import Key
@@ -31,16 +30,21 @@ class Access:
 
 
 class Provider:
-    """One provider. After a failure it is asked last for a while."""
+    """One provider. Its circuits (`switch/breaker.py`) tell when it is left alone."""
 
     tries = 1
 
     def __init__(
-        self, access: Access, settings: SwitchSettings, *, key_refused: Callable[[], None] | None = None
+        self,
+        access: Access,
+        settings: SwitchSettings,
+        breakers: Breakers,
+        *,
+        key_refused: Callable[[], None] | None = None,
     ) -> None:
-        self.access, self.name = access, access.name
+        self.access, self.name, self._breakers = access, access.name, breakers
         self._key = None if access.key is None else access.key.value
-        self._dialect = _dialect(access.api)
+        self._dialect = DIALECTS[access.api]
         self._address = Address(
             access.base_url,
             self._dialect.headers(self._key),
@@ -48,10 +52,7 @@ class Provider:
             connect_seconds=settings.switch_connect_timeout.total_seconds(),
         )
         self._answer_seconds = settings.switch_answer_timeout.total_seconds()
-        self._cooling_seconds = settings.switch_cooling.total_seconds()
         self._key_refused = key_refused
-        self._cooling_until = 0.0
-        self._last_failure = ""
         self._choices: dict[str, Choice] = {}
         self._auto: list[str] = []
 
@@ -85,43 +86,26 @@ class Provider:
         return answer
 
     def failed(self, failure: Failure) -> None:
-        seconds = policy.cooling_seconds(failure, usual=self._cooling_seconds)
-        if seconds:
-            if not self.is_cooling:  # once, not for every request that finds it so
-                log.warning("provider_failed", provider=self.name, kind=failure.kind, detail=self.hide(failure.detail))
-            self._cooling_until, self._last_failure = time.monotonic() + seconds, failure.detail
+        """Its circuits count that."""
 
     def answered(self) -> None:
-        self._cooling_until = 0.0
+        """Its circuits count that."""
 
-    @property
-    def is_cooling(self) -> bool:
-        return self._cooling_until > 0.0 and time.monotonic() < self._cooling_until
+    def availability(self, model: str) -> float:
+        return self._breakers.availability(self.name, model)
 
     def hide(self, text: str) -> str:
         return text if self._key is None else text.replace(self._key, "[redacted]")
 
     def status(self) -> ProviderStatus:
-        is_cooling = self.is_cooling
+        detail = self._breakers.open_detail(self.name)
         return ProviderStatus(
             name=self.name,
             models=list(self._auto),
-            state="cooling" if is_cooling else "ok",
-            detail=self._last_failure if is_cooling else "",
+            state="ok" if detail is None else "cooling",
+            detail=self.hide(detail or ""),
         )
 
     def close(self) -> None:
         """Requests that are under way go on."""
         self._address.close()
-
-
-def _dialect(api: Api) -> Dialect | OpenAI:
-    if api == "anthropic":
-        from switch.dialects.anthropic import Anthropic
-
-        return Anthropic()
-    if api == "gemini":
-        from switch.dialects.gemini import Gemini
-
-        return Gemini()
-    return OpenAI()

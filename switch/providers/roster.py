@@ -8,6 +8,7 @@ from typing import Literal
 import structlog
 
 from config.contracts.switch import KnownProvider, ProviderStatus
+from switch.breaker import Breakers
 from switch.calls import Choice, Facts
 from switch.providers import catalogue
 from switch.providers.keys import KeepsTokens, Keys, environment
@@ -27,9 +28,14 @@ class Roster:
     """`auto`, `models` and `named` are what is known now; `refresh` looks again, and `run` does so from time to time."""
 
     def __init__(
-        self, settings: SwitchSettings, hermes_db: KeepsTokens, *, variables: Mapping[str, str] | None = None
+        self,
+        settings: SwitchSettings,
+        hermes_db: KeepsTokens,
+        breakers: Breakers,
+        *,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._breakers = settings, breakers
         self._keys = Keys(hermes_db, environment() if variables is None else variables)
         self._servers = LocalServers(settings)
         self._names = list(dict.fromkeys([*settings.providers, *catalogue.entries()]))
@@ -124,7 +130,7 @@ class Roster:
         now = {
             name: before[name]
             if name in before and before[name].access == access
-            else Provider(access, self._settings, key_refused=self._doubted.set)
+            else Provider(access, self._settings, self._breakers, key_refused=self._doubted.set)
             for name, access in accesses.items()
         }
         new = [name for name, provider in now.items() if before.get(name) is not provider]
@@ -138,6 +144,7 @@ class Roster:
         self._providers = now
         for name, provider in before.items():
             if now.get(name) is not provider:
+                self._breakers.forget(name)
                 provider.close()
         self.models = [choice for provider in now.values() for choice in provider.choices]
         self.auto = list(self._choose_auto())

@@ -48,6 +48,7 @@ def settings_of(state_dir: Path, tmp_path: Path) -> SettingsMaker:
             "hermes_db_port": 1,
             "light_model_path": tmp_path / "no-such-model.gguf",
             "switch_cooling": 0,
+            "switch_retries": 0,
             "switch_look_for_servers_every": 0,
             "switch_connect_timeout": 60,  # a busy machine is not a provider that is down
         }

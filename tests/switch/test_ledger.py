@@ -5,8 +5,10 @@ import json
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select
 
+from config.clock import new_id
 from config.contracts.hermes_db import Use, UsesRecorded
 from config.database import Database
 from config.db_schema import RouteDecisionRow
@@ -16,6 +18,7 @@ from switch.calls import Call, Choice, Trail
 from switch.failures import Failure, FailureKind
 from switch.flight import Flight
 from switch.ledger import Ledger
+from switch.meters import Meters
 from switch.policy import Wanted
 from switch.registry import Registry
 from tests.fakes.line import over
@@ -45,8 +48,21 @@ class HermesDb:
         return [use for batch in self.batches.values() for use in batch]
 
 
+class Learned:
+    """Takes what is learned."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[str, bool]] = []
+
+    def learn(self, choice, task_type, *, success, latency_ms, cost_usd):
+        self.outcomes.append((choice.name, success))
+
+    async def save(self, session):
+        pass
+
+
 class Backend:
-    tries, is_cooling = 1, False
+    tries = 1
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,21 +82,22 @@ def hermes_db() -> HermesDb:
 
 @pytest.fixture
 def ledger(db, hermes_db) -> Ledger:
-    return Ledger(db, hermes_db, Registry(db))
+    return Ledger(db, hermes_db, Registry(db), Learned(), Meters(CollectorRegistry()))
 
 
 def fly(ledger: Ledger, *outcomes: str) -> Flight:
     """A flight over one provider per outcome; the last one is the flight's own."""
-    choices = [Choice(Backend(f"p{n}"), "m") for n in range(len(outcomes))]
-    with Flight(Call({}), Wanted(), choices, caller="me", session_id=None, relay=None, book=ledger) as flight:
-        flight.trail = Trail.over(choices)
-        for one, outcome in zip(flight.trail.tried, outcomes, strict=True):
-            one.outcome, one.duration_ms = outcome, 5.0
+    trail = Trail.over([Choice(Backend(f"p{n}"), "m") for n in range(len(outcomes))])
+    call = Call({}, caller="me", decision_id=new_id("dec"))
+    with Flight(call, Wanted(), trail, relay=None, book=ledger) as flight:
+        for one, outcome in zip(trail.tried, outcomes, strict=True):
+            one.outcome, one.duration_ms, one.asked = outcome, 5.0, 1
             if outcome == "answered":
-                flight.answered = one.choice
+                flight.answered = one
             else:
                 one.failure, one.detail = Failure(FailureKind(outcome), "went wrong"), "went wrong"
         flight.land("answered" if flight.answered else "failed")
+    assert [success for _, success in ledger._chooser.outcomes[-len(outcomes) :]] == [one == "answered" for one in outcomes]
     return flight
 
 
@@ -194,7 +211,7 @@ async def test_the_real_client_speaks_the_contract(settings_of, secrets, db):
         return httpx.Response(200, json={"recorded": 1})
 
     client = HermesDbClient(settings_of(), secrets, "switch", line=over(httpx.MockTransport(answer)))
-    ledger = Ledger(db, client, Registry(db))
+    ledger = Ledger(db, client, Registry(db), Learned(), Meters(CollectorRegistry()))
     fly(ledger, "answered")
     await ledger.flush()
     [(path, [use])] = seen

@@ -125,7 +125,7 @@ async def test_a_preference_is_a_name_or_a_part_of_one(auto, upstream, preferenc
 
 async def test_a_query_for_a_command_line_tool_is_not_pretended(auto):
     refused = await auto.post("/query", json={"query": "x", "requires_cli": True})
-    problem(refused, 501, "not_in_fleet")
+    assert "no command-line tool" in problem(refused, 503, "no_model_reachable")["detail"]
 
 
 WRONG_FIELDS = [
