@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config.errors import UpstreamUnavailable
+from switch.breaker import Breakers
 from switch.providers.roster import Roster
 
 
@@ -27,6 +28,7 @@ def roster_of(settings_of) -> RosterMaker:
     """`roster_of({"XAI_API_KEY": "k"}, providers=…)`: variables of the environment, then settings."""
 
     def make(variables: dict[str, str] | None = None, **given: Any) -> Roster:
-        return Roster(settings_of(**given), Down(), variables=variables or {})
+        breakers = Breakers(failures=3, seconds=10.0)
+        return Roster(settings_of(**given), Down(), breakers, variables=variables or {})
 
     return make
