@@ -17,6 +17,8 @@ from switch.dialects.openai_shape import DONE, Chunks, Json, count
 from switch.failures import Failure, FailureKind
 
 VERSION = "2023-06-01"
+PRICED = ("cache_creation", "server_tool_use", "service_tier")
+"""Of the usage, what OpenAI has no place for and costs money of its own; left as it is."""
 FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -72,9 +74,8 @@ class AnthropicAnswer:
                 message = self._message([block for block in blocks if isinstance(block, dict)])
                 finish = self._finish_of(content.get("stop_reason"), has_calls="tool_calls" in message)
                 model = str(content.get("model") or self._model)
-                return openai_shape.completion(
-                    answer_id, model, [openai_shape.choice(0, message, finish)], used_tokens(used)
-                )
+                choice = openai_shape.choice(0, message, finish) | _stopped_at(content)
+                return openai_shape.completion(answer_id, model, [choice], used_tokens(used))
         raise Failure(FailureKind.GARBAGE, "the answer is not a message of Anthropic's API")
 
     def _message(self, blocks: list[Json]) -> Json:
@@ -117,7 +118,7 @@ class AnthropicAnswer:
                 return self._block_stop(index)
             case {"type": "message_delta", "delta": dict(delta)}:
                 self._used |= _told(content.get("usage"))
-                return self._stop(delta.get("stop_reason"))
+                return self._stop(delta)
             case {"type": "message_stop"}:
                 return self._last()
             case {"type": "error", "error": dict(error)}:
@@ -184,22 +185,23 @@ class AnthropicAnswer:
             return self._delta({"thinking_blocks": [whole]})
         return b""
 
-    def _stop(self, reason: Any) -> bytes:
+    def _stop(self, told: Json) -> bytes:
+        reason = told.get("stop_reason")
         if reason is None or self._finish:
             return b""
         self._finish = self._finish_of(reason, has_calls=self._calls > 0)
-        return self._delta({}, self._finish)
+        return self._begun().delta({}, finish_reason=self._finish, more=_stopped_at(told))
 
     def _last(self) -> bytes:
         self._has_stopped = True
-        stopped = b"" if self._finish else self._stop("end_turn")
+        stopped = b"" if self._finish else self._stop({"stop_reason": "end_turn"})
         return stopped + self._begun().used(used_tokens(self._used)) + DONE
 
     def _arguments(self, call: int, piece: str) -> bytes:
         return self._delta({"tool_calls": [{"index": call, "function": {"arguments": piece}}]})
 
-    def _delta(self, content: Json, finish_reason: str | None = None) -> bytes:
-        return self._begun().delta(content, finish_reason=finish_reason)
+    def _delta(self, content: Json) -> bytes:
+        return self._begun().delta(content)
 
     def _begun(self) -> Chunks:
         if self._chunks is None:
@@ -233,13 +235,20 @@ def used_tokens(used: Json) -> Json:
     """OpenAI counts what was read from a cache and written to it among the prompt's tokens, Anthropic beside them."""
     cached, written = count(used.get("cache_read_input_tokens")), count(used.get("cache_creation_input_tokens"))
     details = used.get("output_tokens_details")
-    return openai_shape.usage(
+    counted = openai_shape.usage(
         count(used.get("input_tokens")) + cached + written,
         count(used.get("output_tokens")),
         cached_tokens=cached,
         cache_write_tokens=written,
         reasoning_tokens=count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
     )
+    return counted | {name: used[name] for name in PRICED if used.get(name) is not None}
+
+
+def _stopped_at(told: Json) -> Json:
+    """The text at which the answer stopped, where vLLM has it: OpenAI does not tell."""
+    sequence = told.get("stop_sequence")
+    return {"stop_reason": sequence} if isinstance(sequence, str) else {}
 
 
 def _told(used: Any) -> Json:

@@ -23,6 +23,8 @@ EFFORT_TOKENS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16_384, "
 MODERN = re.compile(r"claude-(?!3|(?:opus|sonnet|haiku)-4(?:-[0-6])?(?:-\d{8}|-latest)?$)")
 """Models after Claude 4.6: they choose how long they think by `effort`, and take no temperature. Others who speak this API are not among
 them."""
+NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+"""What ids of calls may not hold here; other providers' do."""
 NOT_IN_SCHEMAS = frozenset(
     {
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
@@ -246,13 +248,19 @@ def _assistant(message: Json) -> list[Json]:
 def _tool_use(call: Any) -> Json:
     match call:
         case {"id": str(call_id), "function": {"name": str(name), **more}}:
-            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_of(more.get("arguments"))}
+            return {
+                "type": "tool_use",
+                "id": NOT_IN_IDS.sub("_", call_id),
+                "name": name,
+                "input": arguments_of(more.get("arguments")),
+            }
     raise Unmappable("a tool call has an id and a function with a name", "messages")
 
 
 def _tool_result(message: Json) -> Json:
     content = message.get("content")
-    result: Json = {"type": "tool_result", "tool_use_id": message.get("tool_call_id")}
+    call_id = NOT_IN_IDS.sub("_", str(message.get("tool_call_id")))
+    result: Json = {"type": "tool_result", "tool_use_id": call_id}
     return result | {"content": content if isinstance(content, str) else _blocks(content)} | _cache_mark(message)
 
 

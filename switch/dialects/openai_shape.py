@@ -68,11 +68,14 @@ class Chunks:
         self._head = {"id": answer_id, "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
         self._begun: set[int] = set()
 
-    def delta(self, content: Json, *, index: int = 0, finish_reason: str | None = None) -> bytes:
+    def delta(
+        self, content: Json, *, index: int = 0, finish_reason: str | None = None, more: Json | None = None
+    ) -> bytes:
+        """A chunk of one choice; `more` is what else is told of the choice."""
         if index not in self._begun:
             self._begun.add(index)
             content = {"role": "assistant"} | content
-        one = {"index": index, "delta": content, "finish_reason": finish_reason}
+        one = {"index": index, "delta": content, "finish_reason": finish_reason, **(more or {})}
         return event(self._head | {"choices": [one]})
 
     def used(self, used: Json) -> bytes:
