@@ -1,7 +1,8 @@
 """Who is asking, and how far they may reach.
 
-Three kinds of token are taken, in `X-VX11-Token` or `Authorization: Bearer`: the fleet token (services among themselves; then
-`X-VX11-Caller` and `X-VX11-Scopes` are believed), the owner's token, and client tokens, kept hashed in `access_tokens`.
+Three kinds of token are taken, in `X-VX11-Token` or `Authorization: Bearer` (under `/v1` also in `X-Api-Key`): the fleet token (services
+among themselves; then `X-VX11-Caller` and `X-VX11-Scopes` are believed), the owner's token, and client tokens, kept hashed in
+`access_tokens`.
 
 Scopes are `<module>:<operation>`, `<module>:*` and `*`. Reading needs `<module>:read`, changing `<module>:write`. Dangerous operations
 (`DANGEROUS`) are never included in a star: they need a scope that names them, or a grant (`grants.py`).

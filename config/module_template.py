@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import log as logs
+from config.anthropic_errors import anthropic_error, is_anthropics
 from config.auth import SAFE_METHODS, Authenticator, Caller, token_in
 from config.bodies import require_readable
 from config.clock import new_id
@@ -257,10 +258,14 @@ class _Door:
             await self._app(scope, receive, send)
             return
         headers = _first_values(scope["headers"])
+        path = scope["path"]
+        if path.startswith("/v1/") and "authorization" not in headers and "x-api-key" in headers:
+            headers["authorization"] = (
+                f"Bearer {headers['x-api-key']}"  # where clients of Anthropic's API have the token
+            )
         rid = _request_id(headers.get("x-request-id"))
         logs.request_id.set(rid)
         logs.service.set(self._service)
-        path = scope["path"]
         hot = self._hot(path)
         if hot is None and path != "/health" and not path.startswith(self._own_paths):
             scope["path"] = path = f"/{self._service}{path}"  # the bare path of the original documents
@@ -358,7 +363,10 @@ def _request_id(sent: str | None) -> str:
 
 
 def problem_response(error: FleetError, service: str, rid: str, path: str = "") -> JSONResponse:
-    """The error as the wire wants it: problem+json, or OpenAI's shape under `/v1`."""
+    """The error as the wire wants it: problem+json, or under `/v1` the shape of the API whose path it is, OpenAI's or Anthropic's."""
+    if is_anthropics(path):
+        content = anthropic_error(error.status, error.detail, rid)
+        return JSONResponse(content, error.status, headers={**error.headers, "request-id": rid})
     if path.startswith("/v1/"):
         kind = "invalid_request_error" if error.status < 500 else "api_error"
         body = {"error": {"message": error.detail, "type": kind, "code": error.code, "param": error.extra.get("param")}}

@@ -38,7 +38,7 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-NOT_PASSED_ON = HOP_BY_HOP | {b"authorization", b"content-length", b"expect", b"x-request-id"}
+NOT_PASSED_ON = HOP_BY_HOP | {b"authorization", b"content-length", b"expect", b"x-api-key", b"x-request-id"}
 NOT_PASSED_BACK = HOP_BY_HOP | {b"date", b"server", b"x-request-id"}  # the door writes its own
 REPEATABLE = SAFE_METHODS | {"PUT", "DELETE"}  # RFC 9110, 9.2.2
 
