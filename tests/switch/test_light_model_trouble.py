@@ -7,7 +7,7 @@ import pytest
 
 from config.default_model import DEFAULT_FILE, ModelUnusable, configured_model
 from config.settings import FleetSettings
-from switch.local import light, process
+from switch.local import process, runner
 from tests.switch.conftest import chat, light_until, openai_error, problem, provider
 
 PATH = "/v1/chat/completions"
@@ -77,7 +77,7 @@ async def test_a_process_that_cannot_start_tells_its_last_words_and_is_tried_aga
     settings_of, served, gguf, child, monkeypatch
 ):
     child("import sys; sys.exit('no room for the tensors')")
-    monkeypatch.setattr(light, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(runner, "PATIENCE_SECONDS", 0.5)
     async with served(settings_of(light_model_path=gguf)) as client:
         error = openai_error(await client.post(PATH, json=chat(model="auto")), 503, "no_model_reachable")
         assert "no room for the tensors" in error["message"]
@@ -104,7 +104,7 @@ async def test_a_start_goes_on_when_the_one_who_wanted_it_leaves(settings_of, se
         asking = asyncio.create_task(client.post(PATH, json=chat(model="auto")))
         await light_until(client, lambda light: light["state"] == "starting")
         asking.cancel()
-        await light_until(client, lambda light: light["answering"] == 0)
+        await light_until(client, lambda light: light["waiting"] == 0)
         assert (await client.get("/status")).json()["light_llm"]["state"] == "starting"
     # …and a switch that stops ends it: the fixture would hang otherwise
 
@@ -150,8 +150,8 @@ async def test_requests_with_a_process_that_hangs_are_answered_by_the_next_one(
     settings_of, served, gguf, child, monkeypatch
 ):
     child(HANGS_ONCE)
-    monkeypatch.setattr(light, "CHECK_SECONDS", 0.05)
-    monkeypatch.setattr(light, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(runner, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(runner, "PROBE_SECONDS", 0.3)
     async with served(settings_of(light_model_path=gguf)) as client:
         answers = await asyncio.gather(*(client.post(PATH, json=chat(model="auto")) for _ in range(3)))
         assert [one.json()["choices"][0]["message"]["content"] for one in answers] == ["here I am"] * 3
@@ -161,10 +161,9 @@ async def test_requests_with_a_process_that_hangs_are_answered_by_the_next_one(
 
 async def test_more_than_may_wait_are_told_to_come_back(settings_of, served, gguf, child):
     child("import sys; sys.stdin.read()")
-    settings = settings_of(light_model_path=gguf, light_slots=1, light_most_waiting=1)
-    async with served(settings) as client:
+    async with served(settings_of(light_model_path=gguf, switch_queue_limit=2)) as client:
         waiting = [asyncio.create_task(client.post(PATH, json=chat(model="auto"))) for _ in range(2)]
-        await light_until(client, lambda light: light["waiting"] == 1)
+        await light_until(client, lambda light: light["waiting"] == 2)
         refused = await client.post(PATH, json=chat(model="auto"))
         openai_error(refused, 503, "switch_busy")
         assert refused.headers["retry-after"] == "5"
