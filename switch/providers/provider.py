@@ -10,7 +10,7 @@ from switch.breaker import Breakers
 from switch.calls import UNKNOWN, Answer, Call, Choice, Facts
 from switch.dialects import dialect as dialects
 from switch.dialects.apis import DIALECTS
-from switch.failures import Failure
+from switch.failures import Failure, FailureKind
 from switch.providers.catalogue import Api
 from switch.providers.keys import Key
 from switch.settings import SwitchSettings
@@ -81,9 +81,22 @@ class Provider:
         answer = await dialects.ask(
             self._dialect, self._address, call, model, facts, within_seconds=self._answer_seconds
         )
+        self._look_at(answer)
+        return answer
+
+    async def embed(self, body: bytes) -> Answer:
+        """Embeddings, asked for in the words of OpenAI's API. Raises Failure, also where its API is another. The caller releases it."""
+        if self.access.api != "openai":
+            raise Failure(
+                FailureKind.NO_SUCH_MODEL, f"{self.name} makes no embeddings that can be asked for in OpenAI's words"
+            )
+        answer = await self._address.post("/embeddings", body, within_seconds=self._answer_seconds)
+        self._look_at(answer)
+        return answer
+
+    def _look_at(self, answer: Answer) -> None:
         if answer.status == 401 and self._key_refused is not None:
             self._key_refused()
-        return answer
 
     def failed(self, failure: Failure) -> None:
         """Its circuits count that."""

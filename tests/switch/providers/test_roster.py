@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from switch.calls import UNKNOWN
+from switch.failures import Failure, FailureKind
 from switch.providers import catalogue
 from switch.providers.roster import Roster
 
@@ -64,6 +65,18 @@ def test_a_listed_provider_without_a_key_waits_for_one(roster_of):
 )
 def test_the_api_is_the_catalogues_unless_the_settings_know_better(roster_of, name, facts, api):
     assert next(one for one in roster_of(providers={name: facts}).known() if one.name == name).api == api
+
+
+async def test_embeddings_are_asked_for_where_the_api_has_them(roster_of, upstream):
+    where = {"base_url": upstream.base_url, "api_key": "k"}
+    found = roster_of(providers={"mine": where, "other": where | {"api": "anthropic"}})
+    answer = await found.providers["mine"].embed(b'{"input": "words", "model": "e"}')
+    answer.release()
+    assert (upstream.asked[0].path, upstream.asked[0].headers["authorization"]) == ("/v1/embeddings", "Bearer k")
+    with pytest.raises(Failure) as refused:
+        await found.providers["other"].embed(b"{}")
+    assert refused.value.kind is FailureKind.NO_SUCH_MODEL
+    assert len(upstream.asked) == 1
 
 
 def test_names_of_local_servers_are_names(settings_of):
