@@ -49,7 +49,7 @@ def _end_of_events(data: bytes) -> int:
 
 
 def without_usage(data: bytes) -> bytes:
-    """Whole events without those that only tell how much was used: a client that did not ask for them may not expect one without choices."""
+    """Whole events without those that only tell how much was used: who did not ask for them may not expect one without choices."""
     kept = []
     for event in data.replace(b"\r\n", b"\n").split(b"\n\n"):
         if event and not _is_only_usage(event):

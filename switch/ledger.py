@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import new_id
 from config.contracts.hermes_db import Use, UsesRecorded
@@ -22,6 +23,7 @@ from switch import repository
 from switch.calls import Choice, Tried
 from switch.flight import Flight
 from switch.meters import Meters
+from switch.money.usage import Usage
 from switch.registry import Registry
 from switch.repository import Record
 
@@ -32,6 +34,8 @@ USES_PER_BATCH = 500
 LONGEST_ERROR = 300  # characters
 LONGEST_PAUSE_SECONDS = 60.0
 LAST_WORDS_SECONDS = 3.0
+
+NOTHING_USED = Usage()
 
 log = structlog.get_logger()
 
@@ -55,9 +59,23 @@ class _Noted:
 class Learns(Protocol):
     """Whoever chooses, as far as it matters here."""
 
+    @property
+    def has_news(self) -> bool: ...
+
     def learn(
-        self, choice: Choice, task_type: str, *, success: bool, latency_ms: float, cost_usd: float | None
+        self,
+        choice: Choice,
+        task_type: str,
+        *,
+        success: bool,
+        latency_ms: float,
+        cost_usd: float | None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        failure: str = "",
     ) -> None: ...
+
+    async def save(self, session: AsyncSession) -> None: ...
 
 
 class Ledger:
@@ -110,14 +128,20 @@ class Ledger:
         """Tell whoever chooses, and hermes_db, how a model did. One that was left alone by its client did neither well nor badly."""
         is_answered = tried.outcome == "answered"
         duration_ms = flight.latency_ms if is_answered else tried.duration_ms
+        error = "" if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR]
         if tried.outcome not in ("refused", "cancelled"):
-            cost_usd = flight.cost_usd if is_answered else None
-            latency_ms = max(0.0, duration_ms - flight.call.queue_ms)
+            usage = flight.usage if is_answered and flight.usage is not None else NOTHING_USED
             self._chooser.learn(
-                tried.choice, flight.call.task_type, success=is_answered, latency_ms=latency_ms, cost_usd=cost_usd
+                tried.choice,
+                flight.call.task_type,
+                success=is_answered,
+                latency_ms=max(0.0, duration_ms - flight.call.queue_ms),
+                cost_usd=flight.cost_usd if is_answered else None,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                failure=error,
             )
-        error = None if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR]
-        self._note(self._noted, _Noted(tried.choice.name, duration_ms, error, flight.created_at))
+        self._note(self._noted, _Noted(tried.choice.name, duration_ms, error or None, flight.created_at))
 
     async def run(self) -> None:
         """Write until cancelled, at most a moment late; then what is left, once. Sleeps while there is nothing to write."""
@@ -153,12 +177,15 @@ class Ledger:
             await self._report()
 
     async def save(self) -> None:
-        """Write the decisions that were noted. Raises what the database raises; they stay noted then."""
+        """Write the decisions that were noted, and what was learned. Raises what the database raises; both stay noted then."""
         async with self._saving:
-            while self._records:
+            has_news = self._chooser.has_news
+            while self._records or has_news:
                 batch = [self._records[n] for n in range(min(ROWS_PER_TRANSACTION, len(self._records)))]
                 async with self._db.write() as session:
                     await repository.save(session, batch)
+                    await self._chooser.save(session)
+                has_news = False  # what comes meanwhile waits for its batch
                 for _ in batch:
                     self._records.popleft()
 

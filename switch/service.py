@@ -39,6 +39,8 @@ from switch.providers.roster import Roster
 from switch.registry import Registry, told
 from switch.relay import Answered, Relay
 
+INTERACTIVE: frozenset[Priority] = frozenset({"SYSTEM_CRITICAL", "USER_INTERACTIVE"})
+"""Who asks so has somebody waiting: the light model answers at once where the best one is another local model that is busy."""
 MOST_NAMED = 20  # models in the words of an error
 
 PRIORITY_OF: Mapping[ModulePriority, Priority] = {
@@ -90,6 +92,8 @@ class Switch:
         else:
             ranked = self._chooser.rank(self._for_auto() if among is None else among, call)
             trail = Trail([_candidate(one) for one in ranked])
+            if ranked and call.priority in INTERACTIVE and self._local.is_busy(ranked[0].choice):
+                trail.tried.sort(key=lambda one: one.choice is not self._local.light.choice or one.outcome == "unfit")
             if preference is not None:
                 trail.tried.sort(
                     key=lambda one: (one.outcome == "unfit", not policy.is_preferred(one.choice, preference))

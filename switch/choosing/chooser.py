@@ -16,7 +16,7 @@ from switch.calls import LOCAL, Call, Choice
 from switch.choosing import criteria, repository
 from switch.choosing.arm import Arm, faded
 from switch.choosing.memory import LONGEST_NAME, OVERALL, Memory, News, Seat, Task
-from switch.choosing.reward import reward
+from switch.choosing.reward import expected_quality, reward
 from switch.choosing.specialties import Specialties
 from switch.settings import SwitchSettings
 
@@ -159,8 +159,9 @@ class Chooser:
     def _seated(self, task: Task, name: str, task_type: str, choice: Choice) -> Seat:
         seat, facts = self._memory.seat(task, name, task_type), choice.facts
         seat.facts = facts
-        seat.specialty = self._memory.specialties.match(facts, task_type)
-        seat.performance = UNKNOWN_PERFORMANCE if facts.performance is None else facts.performance
+        quality = expected_quality(facts.parameters)  # what is too small is not good at it for being made for it
+        seat.specialty = quality * self._memory.specialties.match(facts, task_type)
+        seat.performance = quality * (UNKNOWN_PERFORMANCE if facts.performance is None else facts.performance)
         seat.efficiency = criteria.efficiency(facts, is_local=choice.is_local)
         seat.preference = max(self._preference.get(name, 0.0), self._preference.get(choice.backend.name, 0.0))
         return seat
@@ -186,7 +187,8 @@ class Chooser:
         memory, name = self._memory, choice.name
         if len(name) > LONGEST_NAME or not (success or name in memory.models):
             return
-        worth = reward(1.0 if success else 0.0, latency_ms=latency_ms, cost_usd=cost_usd)
+        quality = expected_quality(choice.facts.parameters) if success else 0.0
+        worth = reward(quality, latency_ms=latency_ms, cost_usd=cost_usd)
         memory.turn += 1
         memory.task(task_type).turn += 1
         for kept in (task_type, OVERALL):

@@ -74,6 +74,10 @@ class LocalModels:
         model = self._pool.models.get(bare) or self._pool.models.get(name)
         return None if model is None or model.is_removed else model.choice
 
+    def is_busy(self, choice: Choice) -> bool:
+        """Whether it is a model of this machine, other than the light one, that others keep busy or out of memory now."""
+        return isinstance(choice.backend, RegisteredModel) and self._pool.is_busy(choice.backend)
+
     async def verify_light(self) -> VerifiedModel:
         """The light model's file, found to be what it should be. Raises ModelUnusable. Quick after the first time."""
         found = await self.light.verify()

@@ -91,6 +91,14 @@ class Pool:
         is_held_up = sum(one.answering > 0 or not one.is_ready for one in others)
         return (0.3 if not is_held_up else 0.1) / (1 + waiting)
 
+    def is_busy(self, model: LocalModel) -> bool:
+        """Whether a request for it would wait for others to end."""
+        runner = model.runner
+        if runner.is_ready and not model.is_outdated:
+            return runner.answering >= runner.habits.places or bool(self.queue.waiting_for(model.model))
+        others = (one.runner for one in self.models.values() if one is not model and one.runner.is_resident)
+        return any(one.answering or not one.is_ready for one in others)
+
     # --- what others ask of it -------------------------------------------------------------------------------------
 
     def order(self, model: LocalModel) -> None:

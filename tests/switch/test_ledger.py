@@ -54,7 +54,9 @@ class Learned:
     def __init__(self) -> None:
         self.outcomes: list[tuple[str, bool]] = []
 
-    def learn(self, choice, task_type, *, success, latency_ms, cost_usd):
+    has_news = False
+
+    def learn(self, choice, task_type, *, success, **more):
         self.outcomes.append((choice.name, success))
 
     async def save(self, session):
@@ -97,7 +99,9 @@ def fly(ledger: Ledger, *outcomes: str) -> Flight:
             else:
                 one.failure, one.detail = Failure(FailureKind(outcome), "went wrong"), "went wrong"
         flight.land("answered" if flight.answered else "failed")
-    assert [success for _, success in ledger._chooser.outcomes[-len(outcomes) :]] == [one == "answered" for one in outcomes]
+    assert [success for _, success in ledger._chooser.outcomes[-len(outcomes) :]] == [
+        one == "answered" for one in outcomes
+    ]
     return flight
 
 
