@@ -13,6 +13,7 @@ from spawner.job import Mount
 from spawner.settings import Profile, SpawnerSettings
 
 PROJECT_TARGET = "/project"
+SHORTEST_SECRET = 12  # characters; shorter values, and paths, are no keys
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Admitted:
     asks_for_network: bool
     """Whether the request, rather than its profile, brings the network: then somebody must have allowed it."""
     protections: Protections
+    secrets: tuple[str, ...] = ()
+    """Values of the profile's variables, which are keys as a rule: they are kept out of the record."""
 
 
 class Admission:
@@ -65,6 +68,9 @@ class Admission:
             has_network=has_network,
             asks_for_network=asks and not profile.network,
             protections=protections,
+            secrets=tuple(
+                value for value in profile.env.values() if len(value) >= SHORTEST_SECRET and not value.startswith("/")
+            ),
         )
 
     def _profile(self, request: SpawnRequest, caller: str) -> Profile:

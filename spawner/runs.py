@@ -102,10 +102,10 @@ class Runs:
         if run.killed is not None and outcome.reason is Reason.KILLED:
             outcome = replace(outcome, detail=run.killed)
         if request.artifacts:
-            return await self.slow.do(self._ended, outcome, job, request.artifacts, admitted.protections)
+            return await self.slow.do(self._ended, outcome, job, request.artifacts, admitted)
         if outcome.stdout_bytes + outcome.stderr_bytes > READ_AT_ONCE_BYTES:
-            return await asyncio.to_thread(self._ended, outcome, job, (), admitted.protections)
-        return self._ended(outcome, job, (), admitted.protections)
+            return await asyncio.to_thread(self._ended, outcome, job, (), admitted)
+        return self._ended(outcome, job, (), admitted)
 
     async def _prepared(
         self, spawn_id: str, request: SpawnRequest, admitted: Admitted, uid: int | None, run: _Run
@@ -182,7 +182,7 @@ class Runs:
             async with self.db.write() as session:
                 await repository.mark(session, spawn_id, marker.as_json())
 
-    def _ended(self, outcome: Outcome, job: Job, globs: Sequence[str], protections: Protections) -> Ended:
+    def _ended(self, outcome: Outcome, job: Job, globs: Sequence[str], admitted: Admitted) -> Ended:
         """Reads the output's beginning, and all of the artifacts: where that is much, it is for a thread."""
         if outcome.reason is Reason.REFUSED:
             return never_started(outcome.detail or "the machine cannot run jobs safely", may_run_again=True)
@@ -193,9 +193,9 @@ class Runs:
             detail="; ".join(one for one in [outcome.detail, *found.notes] if one) or None,
             exit_code=outcome.exit_code,
             signal=outcome.signal,
-            protections=protections,
-            stdout=head(job.spool, "stdout") if outcome.stdout_bytes else "",
-            stderr=head(job.spool, "stderr") if outcome.stderr_bytes else "",
+            protections=admitted.protections,
+            stdout=_hidden(head(job.spool, "stdout"), admitted.secrets) if outcome.stdout_bytes else "",
+            stderr=_hidden(head(job.spool, "stderr"), admitted.secrets) if outcome.stderr_bytes else "",
             stdout_bytes=outcome.stdout_bytes,
             stderr_bytes=outcome.stderr_bytes,
             is_truncated=outcome.is_truncated,
@@ -223,3 +223,10 @@ class Runs:
                     await repository.add_samples(session, taken)
             except Exception:
                 log.exception("samples_lost", samples=len(taken))
+
+
+def _hidden(text: str, secrets: Sequence[str]) -> str:
+    """What a job wrote, without the keys that its profile gave it."""
+    for secret in secrets:
+        text = text.replace(secret, "[redacted]")
+    return text

@@ -29,6 +29,7 @@ WAIT_SECONDS = 25.0  # of one question to spawner how a run stands
 QUEUE_SECONDS = 60.0  # that a run may wait for its turn at spawner, beyond its own time
 KEPT_SECONDS = 60.0  # that what it wrote stays at spawner
 MOST_OUTPUT_BYTES = 1024 * 1024
+RECORD_BYTES = 64 * 1024  # of what it wrote, that spawner's record holds
 BUSY_SECONDS = 1.0  # after which a tool may be asked again that others use
 LAST_WORDS = 300  # characters of what a tool said when it failed
 
@@ -70,7 +71,8 @@ class Tool:
     """One tool. Its circuit (`switch/breaker.py`) tells when it is left alone."""
 
     name = CLI
-    tries = 1  # a second run might do twice what the first one did
+    tries = 2
+    """Again only where nothing was run: spawner or hermes_db was not reachable. What has run once may have done something."""
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class Tool:
             text = await self._text(record)
             error = ""
         except Failure as failure:
-            error = self.hide(failure.detail)
+            error = failure.detail
             raise
         finally:
             duration_ms = (time.monotonic() - started) * 1000
@@ -130,7 +132,7 @@ class Tool:
         return completion(key, f"{CLI}/{model}", text, is_cut=record.truncated, is_stream=call.is_stream)
 
     def failed(self, failure: Failure) -> None:
-        log.warning("cli_failed", tool=self.tool, kind=failure.kind, detail=self.hide(failure.detail))
+        log.warning("cli_failed", tool=self.tool, kind=failure.kind, detail=failure.detail)
 
     def answered(self) -> None:
         """Its circuit counts that."""
@@ -139,7 +141,8 @@ class Tool:
         return 1.0 if self._breakers is None else self._breakers.availability(self.name, model)
 
     def hide(self, text: str) -> str:
-        return without_secrets(text)
+        """As it is: what the tool itself said was cleaned before it came into any text."""
+        return text
 
     # --- the turn ---------------------------------------------------------------------------------------------------
 
@@ -185,7 +188,8 @@ class Tool:
                 detail = f"{self.tool} waited for spawner, and was not done within {limit_seconds:g} seconds"
                 raise Failure(FailureKind.LATE, detail) from exc
             if isinstance(exc, FleetError):
-                raise self._not_run(exc) from exc
+                has_begun = starting.done() and starting.exception() is None
+                raise self._lost(exc) if has_begun else self._not_run(exc) from exc
             raise
         return record
 
@@ -217,6 +221,9 @@ class Tool:
             return Failure(FailureKind.UNREACHABLE, f"spawner, which runs {self.tool}, does not answer: {error.detail}")
         return Failure(FailureKind.UNUSABLE, f"spawner does not run {self.tool}: {error.detail}")
 
+    def _lost(self, error: FleetError) -> Failure:
+        return Failure(FailureKind.SERVER_ERROR, f"spawner, which ran {self.tool}, does not answer: {error.detail}")
+
     async def _kill(self, starting: "asyncio.Future[tuple[SpawnRequest, SpawnRecord]]") -> None:
         with suppress(FleetError):  # it never began, or spawner is no more; its own time limit ends it in any case
             _, record = await starting
@@ -229,11 +236,11 @@ class Tool:
         if record.reason is not Reason.EXITED or record.exit_code != 0:
             raise self._failure(record)
         stdout = record.stdout
-        if record.stdout_bytes > len(stdout.encode()):
+        if record.stdout_bytes > RECORD_BYTES:
             try:
                 stdout = (await self._spawner.logs(record.spawn_id)).stdout.text
             except FleetError as exc:
-                raise Failure(FailureKind.CUT, f"what {self.tool} wrote cannot be read: {exc.detail}") from exc
+                raise Failure(FailureKind.SERVER_ERROR, f"what {self.tool} wrote cannot be read: {exc.detail}") from exc
         try:
             text = self.invocation.answer_in(stdout)
         except Unaskable as exc:
@@ -243,7 +250,7 @@ class Tool:
         return text
 
     def _failure(self, record: SpawnRecord) -> Failure:
-        said = self.hide(_last_words(record))
+        said = _last_words(record)
         match record.reason:
             case Reason.EXITED:
                 return Failure(FailureKind.SERVER_ERROR, f"{self.tool} ended with exit code {record.exit_code}{said}")
@@ -261,5 +268,6 @@ class Tool:
 
 
 def _last_words(record: SpawnRecord) -> str:
+    """What the tool said last, without what looks like a key."""
     lines = (record.stderr.strip() or record.stdout.strip()).splitlines()
-    return f": {lines[-1].strip()[:LAST_WORDS]}" if lines else ""
+    return f": {without_secrets(lines[-1].strip()[:LAST_WORDS])}" if lines else ""
