@@ -14,7 +14,7 @@ from switch.cache import AnswerCache, Kept
 from switch.calls import GENERAL, Call, Choice
 from switch.client_watch import ClientWatch, tell_nobody
 from switch.events import WholeEvents, error_event, without_usage
-from switch.extras import taken_from
+from switch.extras import Extras, taken_from
 from switch.failures import Failure
 from switch.flight import Flight
 from switch.relay import Answered
@@ -38,7 +38,7 @@ class ChatCompletions:
         state: dict[str, Any] = scope["state"]
         state["route"] = PATH
         caller: Caller = state["caller"]
-        body = await _body(receive)
+        body = await whole_body(receive)
         is_large = len(body) > LARGE_BYTES
         parsed = await asyncio.to_thread(_parse, body) if is_large else _parse(body)
         extras = taken_from(parsed)
@@ -47,19 +47,7 @@ class ChatCompletions:
             self._switch.meters.cached.inc()
             await _send_kept(send, kept)
             return
-        call = Call(
-            parsed,
-            is_stream=parsed.get("stream") is True,
-            priority=extras.priority,
-            is_large=is_large,
-            caller=caller.id,
-            may_overspend=OVERSPEND in caller.scopes,
-            session_id=extras.session_id,
-            task_type=extras.task_type or GENERAL,
-            needs=needs.of(parsed, max_latency_ms=extras.max_latency_ms, max_cost_usd=extras.max_cost_usd),
-        )
-        if extras.max_latency_ms is not None:
-            call.deadline = time.monotonic() + extras.max_latency_ms / 1000
+        call = call_of(parsed, extras, caller, is_large=is_large)
         with self._switch.flight(call, parsed.get("model", "auto")) as flight:
             with ClientWatch(receive) as client:
                 answered = await flight.ask()
@@ -91,7 +79,7 @@ class ChatCompletions:
         events = WholeEvents()
         asks_for_usage = _asks_for_usage(flight.call.body)
         try:
-            headers = _headers(flight, answered.choice, b"text/event-stream; charset=utf-8")
+            headers = headers_of(flight, answered.choice, b"text/event-stream; charset=utf-8")
             headers.append((b"cache-control", b"no-cache"))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             chunk = answered.first
@@ -117,7 +105,26 @@ class ChatCompletions:
         await send({"type": "http.response.body", "body": last})
 
 
-async def _body(receive: Receive) -> bytes:
+def call_of(body: dict[str, Any], extras: Extras, caller: Caller, *, is_large: bool) -> Call:
+    """What `body` asks for, and what it needs."""
+    call = Call(
+        body,
+        is_stream=body.get("stream") is True,
+        priority=extras.priority,
+        is_large=is_large,
+        caller=caller.id,
+        may_overspend=OVERSPEND in caller.scopes,
+        session_id=extras.session_id,
+        task_type=extras.task_type or GENERAL,
+        needs=needs.of(body, max_latency_ms=extras.max_latency_ms, max_cost_usd=extras.max_cost_usd),
+    )
+    if extras.max_latency_ms is not None:
+        call.deadline = time.monotonic() + extras.max_latency_ms / 1000
+    return call
+
+
+async def whole_body(receive: Receive) -> bytes:
+    """The body of a request. Raises MalformedRequest when the client leaves in the middle of it."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -155,7 +162,7 @@ def _asks_for_usage(body: dict[str, Any]) -> bool:
 
 
 async def _send_whole(send: Send, answered: Answered, flight: Flight, *, is_cacheable: bool) -> None:
-    headers = _headers(flight, answered.choice, b"application/json")
+    headers = headers_of(flight, answered.choice, b"application/json")
     headers.append((b"content-length", b"%d" % len(answered.first)))
     if flight.cost_usd is not None:
         headers.append((b"x-vx11-cost-usd", b"%.9f" % flight.cost_usd))
@@ -179,7 +186,7 @@ async def _send_kept(send: Send, kept: Kept) -> None:
     await send({"type": "http.response.body", "body": kept.answer})
 
 
-def _headers(flight: Flight, choice: Choice, content_type: bytes) -> list[tuple[bytes, bytes]]:
+def headers_of(flight: Flight, choice: Choice, content_type: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", content_type),
         (b"x-vx11-model", choice.name.encode()),

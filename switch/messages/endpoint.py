@@ -1,7 +1,6 @@
 """`POST /v1/messages`: Anthropic's API for its clients, over the same flights as `/v1/chat/completions`. A plain ASGI app too."""
 
 import asyncio
-import time
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -9,15 +8,11 @@ from starlette.types import Receive, Scope, Send
 
 from config import log as logs
 from config.anthropic_errors import MESSAGES, anthropic_error
-from config.auth import Caller
 from config.clients.switch import ProviderFailed
 from config.errors import MalformedRequest, MethodNotAllowed
 from switch import needs
-from switch.calls import GENERAL, Call
 from switch.client_watch import ClientWatch, tell_nobody
-from switch.completions import LARGE_BYTES, OVERSPEND
-from switch.completions import _body as whole_body
-from switch.completions import _headers as headers_of
+from switch.completions import LARGE_BYTES, call_of, headers_of, whole_body
 from switch.events import WholeEvents
 from switch.extras import taken_from
 from switch.failures import Failure
@@ -38,7 +33,8 @@ class Messages:
         state: dict[str, Any] = scope["state"]
         state["route"] = MESSAGES
         asked, body, is_large = await _read(scope, receive)
-        call = _call(asked, body, state["caller"], is_large=is_large)
+        call = call_of(body, taken_from(asked), state["caller"], is_large=is_large)
+        call.messages_body = own_words(asked)
         shows_thoughts = wants_thoughts(asked)
         with self._switch.flight(call, asked.get("model", "auto")) as flight:
             with ClientWatch(receive) as client:
@@ -61,7 +57,10 @@ class Messages:
                 said = message_of(answered.content or {}, shows_thoughts=shows_thoughts)
             except Failure as failure:
                 raise ProviderFailed(f"{answered.choice.name}: {failure.detail}") from failure
-        await _send_json(send, answered.status, said, headers_of(flight, answered.choice, b"application/json"))
+        headers = headers_of(flight, answered.choice, b"application/json")
+        if flight.cost_usd is not None:
+            headers.append((b"x-vx11-cost-usd", b"%.9f" % flight.cost_usd))
+        await _send_json(send, answered.status, said, headers)
 
     async def _pass_on(self, send: Send, answered: Answered, flight: Flight, events: MessageEvents) -> None:
         exchange, seen, whole_events = answered.exchange, flight.streamed, WholeEvents()
@@ -112,25 +111,6 @@ async def _read(
     is_large = len(body) > LARGE_BYTES
     asked, completion = await asyncio.to_thread(read) if is_large else read()
     return asked, completion, is_large
-
-
-def _call(asked: dict[str, Any], body: dict[str, Any], caller: Caller, *, is_large: bool) -> Call:
-    extras = taken_from(asked)
-    call = Call(
-        body,
-        is_stream=asked.get("stream") is True,
-        priority=extras.priority,
-        is_large=is_large,
-        caller=caller.id,
-        may_overspend=OVERSPEND in caller.scopes,
-        session_id=extras.session_id,
-        task_type=extras.task_type or GENERAL,
-        needs=needs.of(body, max_latency_ms=extras.max_latency_ms, max_cost_usd=extras.max_cost_usd),
-        messages_body=own_words(asked),
-    )
-    if extras.max_latency_ms is not None:
-        call.deadline = time.monotonic() + extras.max_latency_ms / 1000
-    return call
 
 
 def _content(body: bytes, *, strict: bool = False) -> Any:

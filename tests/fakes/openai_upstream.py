@@ -30,9 +30,12 @@ BEHAVIOURS = frozenset(
         "no_end",
         "drips",
         "plain_for_stream",
+        "thinks",
+        "calls",
     }
 )
 ANSWER = "A compressor makes loud sounds quieter."
+THOUGHT = "The user asks about dynamics."
 LEAK = "Incorrect API key provided: {key}. You can find your API key at the usual place."
 
 
@@ -164,6 +167,49 @@ class OpenAIUpstream:
     async def _plain_for_stream(self, writer: asyncio.StreamWriter, asked: Asked) -> bool:
         return await self._json(writer, 200, completion(asked))
 
+    async def _thinks(self, writer: asyncio.StreamWriter, asked: Asked) -> bool:
+        """As DeepSeek does: the thoughts beside the answer, and before it in a stream."""
+        if asked.body.get("stream"):
+            thoughts = [_event(asked, {"reasoning_content": f"{word} "}, None) for word in THOUGHT.split()]
+            return await self._stream(
+                writer, asked, [*thoughts, *words(asked), finish(asked), "data: [DONE]\n\n"], end=True
+            )
+        answer = completion(asked)
+        answer["choices"][0]["message"]["reasoning_content"] = THOUGHT
+        return await self._json(writer, 200, answer)
+
+    async def _calls(self, writer: asyncio.StreamWriter, asked: Asked) -> bool:
+        """Two tools are called, and the usage is told."""
+        names = {"weather": '{"city": "Málaga"}', "now": "{}"}
+        calls = [
+            {"id": f"call.{name}:0", "type": "function", "function": {"name": name, "arguments": given}}
+            for name, given in names.items()
+        ]
+        usage = {
+            "prompt_tokens": 20,
+            "completion_tokens": 9,
+            "total_tokens": 29,
+            "prompt_tokens_details": {"cached_tokens": 5},
+        }
+        if not asked.body.get("stream"):
+            answer = completion(asked)
+            answer["choices"][0] |= {
+                "message": {"role": "assistant", "content": None, "tool_calls": calls},
+                "finish_reason": "tool_calls",
+            }
+            return await self._json(writer, 200, answer | {"usage": usage})
+        events = []
+        for place, call in enumerate(calls):
+            given = call["function"]["arguments"]
+            begun = call | {"index": place, "function": call["function"] | {"arguments": ""}}
+            events += [_event(asked, {"tool_calls": [begun]}, None)]
+            for start in range(0, len(given), 5):
+                piece = {"index": place, "function": {"arguments": given[start : start + 5]}}
+                events.append(_event(asked, {"tool_calls": [piece]}, None))
+        used = json.dumps({"id": "chatcmpl-1", "model": asked.body["model"], "choices": [], "usage": usage})
+        events += [_event(asked, {}, "tool_calls"), f"data: {used}\n\n", "data: [DONE]\n\n"]
+        return await self._stream(writer, asked, events, end=True)
+
     # --- wire ------------------------------------------------------------------------------------------------------
 
     async def _json(self, writer: asyncio.StreamWriter, status: int, content: Any, more: str = "") -> bool:
@@ -211,7 +257,7 @@ def finish(asked: Asked) -> str:
     return _event(asked, {}, "stop")
 
 
-def _event(asked: Asked, delta: dict[str, str], reason: str | None) -> str:
+def _event(asked: Asked, delta: dict[str, Any], reason: str | None) -> str:
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
     event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": asked.body["model"], "choices": [choice]}
     return f"data: {json.dumps(event)}\n\n"
