@@ -52,21 +52,28 @@ def environment() -> Mapping[str, str]:
 
 class Keys:
     def __init__(self, hermes_db: KeepsTokens, variables: Mapping[str, str]) -> None:
-        self._hermes_db, self._variables = hermes_db, variables
+        self._hermes_db = hermes_db
+        self._variables = {name: value.strip() for name, value in variables.items()}
         self._kept: dict[str, _Kept] = {}
+        self._unread: dict[str, str] = {}
 
     def of(self, name: str, variables: Collection[str], *, setting: str | None = None) -> Key | None:
         """The key of a provider, or None where there is none that can be sent."""
         if setting is not None:
             return Key(setting, "settings")
         for variable in variables:
-            value = self._variables.get(variable, "").strip()
-            if value and value.isascii() and value.isprintable() and " " not in value:
+            value = self._variables.get(variable, "")
+            if value and _is_sendable(value):
                 return Key(value, "environment")
-            if value:
-                log.warning("key_unusable", variable=variable, reason="a key is visible ASCII characters")
         kept = self._kept.get(name)
         return None if kept is None else Key(kept.value, "hermes_db")
+
+    def why_not(self, name: str, variables: Collection[str]) -> str:
+        """Why a key that is there does not count; empty where there is none."""
+        for variable in variables:
+            if self._variables.get(variable):
+                return f"{variable} holds something that cannot be a key: one is visible ASCII characters"
+        return self._unread.get(name, "")
 
     async def refresh(self, names: Collection[str]) -> bool:
         """Read what hermes_db keeps for these names: what it tells of keys, then the value of each that is new or was changed.
@@ -75,7 +82,7 @@ class Keys:
         hermes_db that cannot be asked leaves everything as it was: then False comes back.
         """
         try:
-            told = await self._told(names)
+            told, self._unread = await self._told(names)
         except FleetError as error:
             log.info("keys_not_read", code=error.code)
             return False
@@ -85,26 +92,38 @@ class Keys:
                 await self._read(name, changed_at)
         return True
 
-    async def _told(self, names: Collection[str]) -> dict[str, datetime]:
-        """When the value of each usable key was set, by name."""
-        found: dict[str, datetime] = {}
+    async def _told(self, names: Collection[str]) -> tuple[dict[str, datetime], dict[str, str]]:
+        """By name, when the value of each usable key was set, and what is wrong with the others."""
+        usable: dict[str, datetime] = {}
+        others: dict[str, str] = {}
         cursor: str | None = None
         now = utc_now()
         while True:
             page = await self._hermes_db.tokens(limit=PER_PAGE, cursor=cursor)
             for token in page.items:
-                if token.service in names and token.is_active and (token.expires_at is None or token.expires_at > now):
-                    found[token.service] = token.changed_at
+                if token.service not in names:
+                    continue
+                if not token.is_active:
+                    others[token.service] = "its key in hermes_db is switched off"
+                elif token.expires_at is not None and token.expires_at <= now:
+                    others[token.service] = "its key in hermes_db has expired"
+                else:
+                    usable[token.service] = token.changed_at
             cursor = page.next_cursor
             if cursor is None:
-                return found
+                return usable, others
 
     async def _read(self, name: str, changed_at: datetime) -> None:
         try:
             token = await self._hermes_db.token_value(name)
         except FleetError as error:
             log.warning("key_not_read", provider=name, code=error.code)
+            self._unread[name] = f"hermes_db does not give its key: {error.detail}"
             if isinstance(error, NotFound | Conflict | Forbidden):  # it is gone, or not for us; anything else passes
                 self._kept.pop(name, None)
             return
         self._kept[name] = _Kept(token.token.get_secret_value(), changed_at)
+
+
+def _is_sendable(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value

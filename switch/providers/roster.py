@@ -197,20 +197,20 @@ class Roster:
         source: Literal["settings", "environment", "hermes_db", "none", "missing"] = "missing" if needs_key else "none"
         if access.key is not None:
             source = access.key.source
-        is_usable = provider is not None
+        variables = [] if entry is None else list(entry.key_variables)
         status = None if provider is None else provider.status()
         return KnownProvider(
             name=name,
             title=name if entry is None else entry.title,
             api=access.api,
             base_url=access.base_url,
-            is_usable=is_usable,
+            is_usable=provider is not None,
             key_source=source,
-            key_variables=[] if entry is None else list(entry.key_variables),
+            key_variables=variables,
             models=len(provider.choices) if provider is not None else 0 if entry is None else entry.models,
             auto_models=status.models if status is not None else [] if entry is None else list(entry.auto),
             state="ok" if status is None else status.state,
-            detail="" if status is None else status.detail,
+            detail=self._keys.why_not(name, variables) if status is None else status.detail,
             documentation_url="" if entry is None else entry.documentation_url,
         )
 

@@ -101,7 +101,11 @@ async def test_a_dotenv_file_is_read_below_the_environment(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("value", ["", "  ", "two words", "sk-\nX-Evil: 1", "ключ"])
 def test_what_cannot_be_a_key_makes_nobody_usable(roster_of, value):
-    assert not roster_of({"OPENAI_API_KEY": value}).providers
+    roster = roster_of({"OPENAI_API_KEY": value})
+    assert not roster.providers
+    told = next(one for one in roster.known() if one.name == "openai")
+    assert bool(told.detail) is bool(value.strip())
+    assert not value.strip() or value not in told.detail
 
 
 async def test_without_any_key_nobody_is_asked_and_everybody_is_known(settings_of, served):
@@ -147,6 +151,13 @@ async def test_keys_of_hermes_db_come_change_and_go(upstream, settings_of, serve
             await hermes_db.patch("/hermes_db/tokens/deepseek", json={"is_active": False})
             await client.post("/switch/registry/refresh")
             assert await usable(client) == {"mock": "hermes_db"}
+            await store(hermes_db, "groq", KEY, addresses=["10.1.2.3"])
+            await client.post("/switch/registry/refresh")
+            known = (await client.get("/switch/providers?usable=false&limit=500")).json()["items"]
+            told = {one["name"]: one["detail"] for one in known if one["detail"]}
+            assert told.keys() == {"deepseek", "groq"}  # why the keys that are there do not count
+            assert "switched off" in told["deepseek"]
+            assert "does not give" in told["groq"]
 
 
 async def test_a_refused_key_is_looked_up_again(upstream, settings_of, served, state_dir, owner_headers, monkeypatch):
