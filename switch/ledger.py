@@ -131,11 +131,12 @@ class Ledger:
         error = "" if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR]
         if tried.outcome not in ("refused", "cancelled"):
             usage = flight.usage if is_answered and flight.usage is not None else NOTHING_USED
+            others_ms = sum(one.duration_ms for one in flight.trail.tried if one is not tried) if is_answered else 0.0
             self._chooser.learn(
                 tried.choice,
                 flight.call.task_type,
                 success=is_answered,
-                latency_ms=max(0.0, duration_ms - flight.call.queue_ms),
+                latency_ms=max(0.0, duration_ms - others_ms - flight.call.queue_ms),
                 cost_usd=flight.cost_usd if is_answered else None,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
