@@ -112,11 +112,11 @@ class RegisteredModel(LocalModel):
         self.unusable = why_no_chat(seen.told) or self._experience.failure or self._too_large(budget_bytes)
 
     def measure(self, budget_bytes: int) -> None:
-        """Look at what it takes now, and remember it if that is more than was known."""
+        """Look at what it takes now, and remember it if that is more than was known; what was loaded once needs no trial again."""
         found = self.runner.resident_bytes
         if self._sha256 is None or found <= self._experience.measured.get(self._shape, 0) * LEAST_GROWTH:
             return
-        self._remembered.keep(self._sha256, measured={self._shape: found})
+        self._remembered.keep(self._sha256, is_tried=True, measured={self._shape: found})
         self.memory_bytes = found
         self.unusable = self._too_large(budget_bytes)
 
@@ -134,14 +134,15 @@ class RegisteredModel(LocalModel):
             max_tokens=-1,
         )
         self._sha256 = found.sha256
+        if self._seen is not None:
+            self._weigh(self._seen)  # by now it is known for certain which file it is
         if self._settings.local_try_out and not self._experience.is_tried:
             try:
                 self.detail = await self._try_out(order, found.sha256, self.memory_bytes)
             except ModelUnusable as exc:
-                self.unusable = str(exc)
-                self._remembered.keep(found.sha256, is_tried=True, failure=str(exc))
+                self.unusable = f"{exc} (remembered in {self._remembered.file})"
+                self._remembered.keep(found.sha256, is_tried=True, failure=self.unusable)
                 raise
-            self._remembered.keep(found.sha256, is_tried=True)
         return order
 
     @property

@@ -28,7 +28,7 @@ class Remembered:
     """Small enough to be written whole each time. A file that cannot be read or written costs a trial, not an answer."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
         self._known = _read(file)
 
     def of(self, sha256: str) -> Experience:
@@ -41,9 +41,9 @@ class Remembered:
             changes["measured"] = before.measured | changes["measured"]
         self._known[sha256] = replace(before, **changes)
         try:
-            _write(self._file, {name: asdict(one) for name, one in self._known.items()})
+            _write(self.file, {name: asdict(one) for name, one in self._known.items()})
         except OSError as exc:
-            log.warning("experience_not_kept", file=str(self._file), error=repr(exc))
+            log.warning("experience_not_kept", file=str(self.file), error=repr(exc))
 
 
 def _read(file: Path) -> dict[str, Experience]:

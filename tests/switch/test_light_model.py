@@ -51,7 +51,7 @@ def owner(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def switch(home: Path, owner: dict[str, str], forks: Forks):
-    with real_switch(forks, home, owner) as up:
+    with real_switch(forks, home, owner, VX11_LOCAL_MEMORY_MB="300") as up:  # room for one more such model
         assert up.light["state"] == "stopped"  # nothing is loaded before somebody asks
         assert up.client.get("/switch/status").json()["loaded"] == []
         assert up.client.post(PATH, json=chat("hello")).status_code == 200
@@ -200,7 +200,30 @@ def test_unused_it_sleeps_then_stops_and_goes_with_switch(home, owner, forks):
     assert rows == [("answered", NAME)]
 
 
+def test_models_of_the_registry_take_turns_in_memory(switch, home):
+    file = Path(switch.client.get("/switch/rotation").json()["models"][-1]["path"])
+    with sqlite3.connect(home / "vx11.db") as database:
+        for name in ("one", "two"):
+            os.link(file, home / f"{name}.gguf")
+            row = {"name": name, "path": str(home / f"{name}.gguf")}
+            database.execute(
+                "INSERT INTO models (name, model_id, source, path, tags, adjacent_fields, model_type, performance_score, usage_count, "
+                "added_at, is_active, metadata) VALUES (:name, :name, 'local', :path, '[]', '[]', 'gguf', 0.5, 0, '2026-01-01', 1, '{}')",
+                row,
+            )
+    switch.client.post("/switch/registry/refresh")
+    for name in ("one", "two"):
+        answer = switch.client.post(PATH, json=chat("hello", model=name, max_tokens=1))
+        assert answer.headers["x-vx11-model"] == name
+        models = {model["name"]: model for model in switch.client.get("/switch/rotation").json()["models"]}
+        assert [one["name"] for one in models.values() if one["pid"] and one["role"] != "light"] == [name]
+    assert "loaded without a trial: spawner does not answer" in models["one"]["detail"]
+    assert 150 * 2**20 < models["two"]["memory_bytes"] < 300 * 2**20
+
+
 def test_nothing_is_left_behind_when_switch_is_killed(switch):  # the last one: nobody needs this switch any more
-    child = until(lambda: switch.light["pid"])
+    until(lambda: switch.light["pid"])
+    children = [one["pid"] for one in switch.client.get("/switch/rotation").json()["models"] if one["pid"]]
+    assert len(children) == 2
     switch.stop(signal.SIGKILL)
-    until(lambda: not is_alive(child))
+    until(lambda: not any(is_alive(child) for child in children))
