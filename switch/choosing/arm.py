@@ -79,10 +79,10 @@ class Arm:
         return {
             "turn": self.turn,
             "changes": self.changes,
-            "count": round(self.count, 9),
-            "total": round(self.total, 9),
-            "fall": [round(number, 9) for number in (self._fall, *self._since_fall)],
-            "rise": [round(number, 9) for number in (self._rise, *self._since_rise)],
+            "count": self.count,
+            "total": self.total,
+            "fall": [self._fall, *self._since_fall],
+            "rise": [self._rise, *self._since_rise],
         }
 
     @classmethod

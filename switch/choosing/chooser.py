@@ -261,7 +261,8 @@ class Chooser:
             await self._read_specialties(session)
         if sent:
             await repository.forget(session, sent.forgotten)
-            await repository.keep_arms(session, [(*one, self._memory.arm(*one)[0].state()) for one in sent.arms])
+            states = [(*one, state) for one in sent.arms if (state := self._memory.state(*one)) is not None]
+            await repository.keep_arms(session, states)
             await repository.add_tallies(session, sent.tallies)
 
     async def keep_feedback(

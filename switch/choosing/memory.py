@@ -4,6 +4,7 @@ import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from switch.calls import LOCAL, Facts
 from switch.choosing.arm import Arm, faded
@@ -174,6 +175,15 @@ class Memory:
             return self.model(name).arm, self.turn
         task = self.task(task_type)
         return self.seat(task, name, task_type).arm, task.turn
+
+    def state(self, task_type: str, name: str) -> dict[str, Any] | None:
+        """The same for the database, without being a use of it; None for what is not kept."""
+        if task_type == OVERALL:
+            model = self.models.get(name)
+            return None if model is None else model.arm.state()
+        task = self.tasks.get(task_type)
+        seat = None if task is None else task.seats.get(name)
+        return None if seat is None else seat.arm.state()
 
     def changed(self, task_type: str, name: str) -> None:
         self.news.arms.add((task_type, name))
