@@ -103,6 +103,33 @@ async def test_a_bearer_token_is_taken_and_kept(door, fleet):
     assert door.token.encode() not in fleet.madre.visits[0].head
 
 
+async def test_clients_of_anthropics_api_are_let_in_by_x_api_key_which_ends_here(door, fleet, secrets):
+    question = b'{"model": "auto", "max_tokens": 9}'
+    answer = await door.ask(
+        "POST /v1/messages", f"X-Api-Key: {door.token}", "anthropic-version: 2023-06-01", body=question, token=""
+    )
+    assert answer.status == 200
+    visit = fleet.switch.visits[0]
+    assert visit.line == b"POST /v1/messages HTTP/1.1"
+    assert visit.header(b"anthropic-version") == b"2023-06-01"
+    assert visit.header(b"x-api-key") is None
+    assert door.token.encode() not in visit.head
+    assert (await door.ask("GET /madre/plans", f"X-Api-Key: {door.token}", token="")).status == 401
+    assert not fleet.madre.visits
+    await door.ask("GET /madre/plans", "X-Api-Key: of something else")
+    assert fleet.madre.visits[0].header(b"x-api-key") is None
+
+
+async def test_errors_of_the_door_have_the_shape_of_the_api_whose_path_it_is(door, fleet):
+    refused = await door.ask("POST /v1/messages", "X-Api-Key: wrong", body=b"{}", token="")
+    said = json.loads(refused.body)
+    assert (refused.status, said["type"], said["error"]["type"]) == (401, "error", "authentication_error")
+    assert said["request_id"].encode() == dict(refused.headers)[b"x-request-id"]
+    openais = json.loads((await door.ask("POST /v1/chat/completions", body=b"{}", token="wrong")).body)
+    assert openais["error"]["code"] == "unauthorized"
+    assert not fleet.switch.visits
+
+
 async def test_hop_by_hop_headers_end_here_in_both_directions(door, fleet):
     fleet.madre.answers(
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n"
