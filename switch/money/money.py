@@ -77,7 +77,7 @@ class Money:
         await self._spend.flush()
         async with self._db.read() as session:
             spent = await repository.spent_on(session, day)
-        spent += [Spent(who, task, 0, -free) for (_, who, task), free in self._spend.free_on(day)]
+        spent += [Spent(who, task, 0, -free) for (_, who, task, _), free in self._spend.free_on(day)]
         limits = {DAY: None} | self._budgets.limits
         own = scope_of(caller.id)
         if not sees_all(caller):
@@ -172,7 +172,7 @@ class Hold:
 
     def _record(self) -> Record:
         assert self._block is not None
-        day, caller, task_type = self._block.key
+        day, caller, task_type, _ = self._block.key
         return {
             "id": new_id("spend"),
             "kind": "call",

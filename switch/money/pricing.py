@@ -132,7 +132,7 @@ class _Book:
             asked: Any = {"provider_api_url": None, "provider_id": None} | place
             try:
                 owner, found = self._snapshot.find_provider_model(model, None, **asked)
-                by_book = _ByBook(found, is_its_own=any(found is one for one in owner.models))
+                by_book = ByBook(found, is_its_own=any(found is one for one in owner.models))
                 by_book.rates(utc_now())
             except LookupError:
                 continue
@@ -143,7 +143,7 @@ class _Book:
         return None
 
 
-class _ByBook:
+class ByBook:
     """A model of genai-prices."""
 
     def __init__(self, model: "ModelInfo", *, is_its_own: bool) -> None:

@@ -4,6 +4,7 @@ The amount of a block is what counts of it: all that was set aside while it is o
 what is committed on a day is the sum over its blocks, however many calls there were.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -47,8 +48,10 @@ async def committed(session: AsyncSession, day: str, caller: str, task_type: str
 
 
 async def add(session: AsyncSession, records: list[Record]) -> None:
+    connection = await connection_of(session)
     for start in range(0, len(records), AT_ONCE):
-        await session.execute(INSERT, records[start : start + AT_ONCE])
+        await connection.execute(INSERT, records[start : start + AT_ONCE])
+        await asyncio.sleep(0)
 
 
 async def change_block(session: AsyncSession, block_id: str, amount: int, state: str, now: datetime) -> None:

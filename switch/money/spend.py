@@ -46,8 +46,8 @@ AUDIT_SECONDS: Final = 60.0
 """At most one row in the audit trail for one caller and budget in so long."""
 MOST_REMEMBERED: Final = 10_000
 
-Key = tuple[str, str, str]
-"""Day, caller and type of task."""
+Key = tuple[str, str, str, bool]
+"""Day, caller, type of task, and whether budgets bind the caller: what was set aside beyond them is not for calls that they bind."""
 
 log = structlog.get_logger()
 
@@ -76,9 +76,9 @@ class Block:
         return self.amount - self.held - self.spent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wish:
-    """What a call needs, and for whom."""
+    """What a call needs, and for whom. `is_abandoned` when nobody waits for it any more."""
 
     caller: str
     task_type: str
@@ -87,6 +87,7 @@ class Wish:
     model: str
     decision_id: str
     may_overspend: bool
+    is_abandoned: bool = False
 
 
 class Spend:
@@ -113,16 +114,22 @@ class Spend:
 
         Does not suspend while there is enough in the block.
         """
-        key = (now.date().isoformat(), wish.caller, wish.task_type)
+        key = (now.date().isoformat(), wish.caller, wish.task_type, wish.may_overspend)
         block = self._blocks.get(key) or self._begun(key)
-        while block.left < wish.needed:
-            self._still_refused(key, wish.needed)
-            growing = asyncio.create_task(self._grow(block, wish))
+        if block.left >= wish.needed:
+            block.held += wish.needed
+            block.was_used = True
+            return block
+        self._still_refused(key, wish.needed)
+        growing = asyncio.create_task(self._grow(block, wish))
+        try:
+            await asyncio.shield(growing)  # what is written of amounts must be known here, whoever leaves meanwhile
+        except asyncio.CancelledError:
+            wish.is_abandoned = True
             growing.add_done_callback(_retrieved)
-            await asyncio.shield(growing)  # who leaves meanwhile leaves a block with more in it than needed
-            block = self._blocks.get(key) or self._begun(key)
-        block.held += wish.needed
-        block.was_used = True
+            if growing.done() and growing.exception() is None:
+                self.release(block, wish.needed)
+            raise
         return block
 
     def release(self, block: Block, held: int) -> None:
@@ -149,17 +156,18 @@ class Spend:
         return block
 
     async def _grow(self, block: Block, wish: Wish) -> None:
-        """Set more money aside in the block, or raise Failure."""
+        """Set aside in the block what the call may cost, and hold it. Raises Failure."""
         block.waiting += wish.needed
         try:
             async with self._turn:
-                if block.left >= wish.needed or self._blocks.get(block.key) is not block:
-                    return
-                refusal = await self._set_aside(block, wish)
+                while block.left < wish.needed and not wish.is_abandoned:  # others draw on it while it grows
+                    if (refusal := await self._set_aside(block, wish)) is not None:
+                        raise refusal
+                if not wish.is_abandoned:
+                    block.held += wish.needed
+                    block.was_used = True
         finally:
             block.waiting -= wish.needed
-        if refusal is not None:
-            raise refusal
 
     async def _set_aside(self, block: Block, wish: Wish) -> Failure | None:
         day, now = block.key[0], self._clock()
@@ -198,7 +206,7 @@ class Spend:
         if block.is_kept:
             await repository.change_block(session, block.id, amount, "open", now)
             return
-        day, caller, task_type = block.key
+        day, caller, task_type, _ = block.key
         row: Record = {
             "id": block.id,
             "kind": "block",
@@ -329,7 +337,7 @@ class Spend:
             self._leaving.append(block)
 
 
-def _retrieved(task: asyncio.Task[None]) -> None:
-    """Who waited for it may have left."""
-    if not task.cancelled():
-        task.exception()
+def _retrieved(growing: asyncio.Task[None]) -> None:
+    """Who waited for it has left."""
+    if not growing.cancelled():
+        growing.exception()
