@@ -21,6 +21,7 @@ from config.database import Database
 from config.errors import FleetError
 from switch import repository
 from switch.calls import Choice, Tried
+from switch.clis.tool import CLI
 from switch.flight import Flight
 from switch.meters import Meters
 from switch.money.usage import Usage
@@ -54,6 +55,7 @@ class _Noted:
     duration_ms: float
     error: str | None
     at: datetime
+    action_type: str = "chat"
 
 
 class Learns(Protocol):
@@ -142,7 +144,15 @@ class Ledger:
                 output_tokens=usage.output_tokens,
                 failure=error,
             )
-        self._note(self._noted, _Noted(tried.choice.name, duration_ms, error or None, flight.created_at))
+        if tried.choice.backend.name != CLI:  # hermes_db counts a tool's use when its turn is given back
+            self._note(self._noted, _Noted(tried.choice.name, duration_ms, error or None, flight.created_at))
+
+    def keep(self, record: Record, model_name: str, *, action_type: str, error: str | None) -> None:
+        """Note a decision and a use that no flight stands for."""
+        self._note(self._records, record)
+        about = None if error is None else error[:LONGEST_ERROR]
+        self._note(self._noted, _Noted(model_name, record["latency_ms"], about, record["created_at"], action_type))
+        self._something.set()
 
     async def run(self) -> None:
         """Write until cancelled, at most a moment late; then what is left, once. Sleeps while there is nothing to write."""
@@ -222,7 +232,7 @@ class Ledger:
 def _as_use(noted: _Noted, ids: dict[str, int]) -> Use:
     return Use(
         module="switch",
-        action_type="chat",
+        action_type=noted.action_type,
         model_id=ids.get(noted.name),
         duration_ms=round(noted.duration_ms, 3),
         success=noted.error is None,

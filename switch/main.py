@@ -15,6 +15,9 @@ from config.clients.spawner import SpawnerClient
 from config.contracts.common import Check
 from config.default_model import ModelUnusable
 from config.module_template import Ground, create_module_app
+from switch.audio.interpreter import ShubInterpreter
+from switch.audio.mode import AudioMode
+from switch.audio.routes import router as audio_router
 from switch.breaker import Breakers
 from switch.cache import AnswerCache
 from switch.choosing.chooser import Chooser
@@ -23,11 +26,15 @@ from switch.choosing.routes import router as choosing_router
 from switch.clis.hub import CliHub
 from switch.clis.routes import router as clis_router
 from switch.completions import PATH, ChatCompletions
+from switch.embedding.embedder import Embedder
+from switch.embeddings import Embeddings
+from switch.embeddings import router as embeddings_router
 from switch.ledger import Ledger
 from switch.local.models import LocalModels
 from switch.local.routes import router as local_router
 from switch.local.trial import Trial
 from switch.messages.endpoint import COUNT_TOKENS, CountTokens, Messages
+from switch.messages.openapi import describe_messages
 from switch.meters import Meters
 from switch.money.money import Money
 from switch.money.routes import router as money_router
@@ -56,7 +63,6 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         spawner = SpawnerClient(settings, ground.secrets, "switch")
         registry = Registry(ground.db)
         local = LocalModels(settings, registry, Trial(spawner))
-        clis = CliHub(settings, registry, hermes_db, spawner)
         chooser = Chooser(settings)
         async with ground.db.read() as session:
             await chooser.load(session)
@@ -64,6 +70,9 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         await money.start()
         breakers = Breakers(failures=settings.switch_breaker_failures, seconds=settings.switch_cooling.total_seconds())
         roster = Roster(settings, hermes_db, breakers)
+        clis = CliHub(settings, registry, hermes_db, spawner, breakers)
+        shub = ShubInterpreter(settings, ground.secrets, "switch")
+        audio = AudioMode(shub, lambda: switch.audio_model())
         ledger = Ledger(ground.db, hermes_db, registry, chooser, meters)
         relay = Relay(
             silence_seconds=silence_seconds,
@@ -81,13 +90,16 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
             roster,
             local,
             clis,
+            audio,
             meters,
             auto_models=settings.switch_auto_models,
             longest_answer_seconds=silence_seconds,
         )
         state = ground.app.state
         state.switch, state.ledger, state.money, state.chooser = switch, ledger, money, chooser
-        state.roster, state.local, state.clis = roster, local, clis
+        embedder = Embedder(threads=settings.threads, stop_after_seconds=settings.light_stop_after.total_seconds())
+        state.roster, state.local, state.clis, state.audio = roster, local, clis, audio
+        state.embeddings = Embeddings(embedder, roster, money, ledger, silence_seconds=silence_seconds)
         state.feedback = Feedback(ground.db, chooser, ledger.save)
         cache = AnswerCache(settings.switch_cache_bytes)
         hot[PATH] = ChatCompletions(switch, cache, silence_seconds=silence_seconds)
@@ -104,9 +116,11 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
                 with suppress(asyncio.CancelledError):
                     await task
             await clis.close()
+            await embedder.close()
             await local.close()
             await money.close()
             roster.close()
+            await shub.close()
             await spawner.close()
             await hermes_db.close()
 
@@ -117,7 +131,7 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
     app = create_module_app(
         "switch",
         settings,
-        routers=[router, providers_router, local_router, money_router, clis_router, choosing_router],
+        routers=[router, providers_router, local_router, money_router, clis_router, audio_router, choosing_router],
         lifespan=run,
         checks=checks,
         hot=hot.get,
@@ -127,6 +141,7 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         description="The model router: one OpenAI-compatible door over the local light model and every configured provider.",
     )
     app.include_router(v1)
+    app.include_router(embeddings_router)
     _document(app)
     return app
 
@@ -147,6 +162,6 @@ def _document(app: FastAPI) -> None:
     def documented() -> dict[str, Any]:
         is_new = app.openapi_schema is None
         schema = written()
-        return describe(schema) if is_new else schema
+        return describe_messages(describe(schema)) if is_new else schema
 
     app.openapi = documented  # type: ignore[method-assign]

@@ -7,7 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from config.clients.switch import UnknownModel
+from switch.calls import LOCAL
 from switch.completions import PATH
+from switch.embedding.embedder import NAME as EMBEDDER
+from switch.embeddings import PATH as EMBEDDINGS
 from switch.routes import SwitchDep
 
 STARTED_AT = int(time.time())
@@ -32,7 +35,8 @@ class ModelCards(BaseModel):
 @v1.get("/models", summary="Models that can be named")
 async def models(switch: SwitchDep) -> ModelCards:
     named = [ModelCard(id=choice.name, owned_by=choice.backend.name) for choice in switch.models]
-    return ModelCards(data=[ModelCard(id="auto", owned_by="vx11"), *named])
+    embedder = ModelCard(id=EMBEDDER, owned_by=LOCAL)
+    return ModelCards(data=[ModelCard(id="auto", owned_by="vx11"), *named, embedder])
 
 
 @v1.get("/models/{model:path}", summary="One of them")
@@ -126,4 +130,5 @@ def describe(schema: dict[str, Any]) -> dict[str, Any]:
         listed = schema["paths"][path]["get"]["responses"]
         for status in ("400", "401", "403", "404", "422"):
             listed[status] = failed[status]
+    schema["paths"][EMBEDDINGS]["post"]["responses"] |= failed
     return schema

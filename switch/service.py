@@ -11,6 +11,7 @@ from config.clients.switch import ModelRefused, NoModelReachable, ProviderFailed
 from config.clock import new_id
 from config.contracts.common import Check, HealthState
 from config.contracts.switch import (
+    AudioReading,
     Decision,
     LightState,
     ModulePriority,
@@ -27,6 +28,7 @@ from config.database import Database
 from config.errors import Forbidden, IdempotencyInProgress, NotFound
 from config.idempotency import Idempotency
 from switch import needs, policy, repository
+from switch.audio.mode import AUDIO, AudioMode
 from switch.calls import GENERAL, LOCAL, Call, Choice, Trail, Tried
 from switch.choosing.chooser import Chooser, Ranked
 from switch.clis.hub import CliHub
@@ -62,6 +64,7 @@ class Switch:
         roster: Roster,
         local: LocalModels,
         clis: CliHub,
+        audio: AudioMode,
         meters: Meters,
         *,
         auto_models: Sequence[str],
@@ -69,7 +72,7 @@ class Switch:
     ) -> None:
         self._db, self._ledger, self._registry, self._relay = db, ledger, registry, relay
         self._chooser, self.meters = chooser, meters
-        self._roster, self._local, self._clis = roster, local, clis
+        self._roster, self._local, self._clis, self._audio = roster, local, clis, audio
         self._auto_models = frozenset(auto_models)
         self._longest_answer_seconds = longest_answer_seconds
         self._under_way: set[tuple[str, str]] = set()
@@ -144,8 +147,12 @@ class Switch:
                 body["response_format"] = {"type": "json_schema", "json_schema": schema}
             call = self._call(body, caller, request.priority, request.max_latency_ms, request.max_cost_usd)
             call.session_id, call.task_type = request.session_id, request.task_type or GENERAL
+            is_open = request.json_schema is None and call.task_type in (GENERAL, AUDIO)
+            audio = (
+                await self._read_as_audio(call, request.prompt, is_audio=call.task_type == AUDIO) if is_open else None
+            )
             with self.flight(call, "auto") as flight:
-                reply = _route_reply(flight, await self._text(flight))
+                reply = _route_reply(flight, await self._text(flight), audio)
                 async with self._db.write() as session:
                     await repository.save(session, [flight.record()])
                     await asked_before.claim(session, flight.decision_id)
@@ -184,15 +191,33 @@ class Switch:
                 return QueryReply.model_validate(earlier.answer)
             body = {"messages": [{"role": "user", "content": request.query}]}
             call = self._call(body, caller, PRIORITY_OF[request.priority])
+            audio = await self._read_as_audio(call, request.query, is_audio=request.module_type.upper() == "SHUB")
             with self._preferred(call, request.model_preference, requires_cli=request.requires_cli) as flight:
                 text = await self._text(flight)
-                reply = _query_reply(flight, text, request.timestamp)
+                reply = _query_reply(flight, text, request.timestamp, audio)
                 async with self._db.write() as session:
                     await repository.save(session, [flight.record()])
                     await asked_before.claim(session, flight.decision_id)
                     await asked_before.keep(session, 200, reply.model_dump(mode="json"))
                 flight.is_saved = True
             return reply
+
+    async def _read_as_audio(self, call: Call, text: str, *, is_audio: bool) -> AudioReading | None:
+        """What the text wants in terms of audio; the call is then one for an audio engineer. None, and nothing changed, if it does not."""
+        reading = self._audio.reading(text, call.caller, is_audio=is_audio)
+        if reading is None:
+            return None
+        left = self._longest_answer_seconds if call.deadline is None else call.deadline - time.monotonic()
+        reading = await self._audio.interpret(reading, text, within_seconds=left / 4)
+        call.task_type = AUDIO
+        call.body["messages"].insert(0, {"role": "system", "content": self._audio.prompt(reading)})
+        limits = {"max_latency_ms": call.needs.max_latency_ms, "max_cost_usd": call.needs.max_cost_usd}
+        call.needs = needs.of(call.body, **limits)
+        return reading
+
+    def audio_model(self) -> str | None:
+        """The first model made for audio that `auto` may choose."""
+        return next((one.name for one in self._for_auto() if AUDIO in one.facts.specialties), None)
 
     def _preferred(self, call: Call, preference: str | None, *, requires_cli: bool) -> Flight:
         """A flight to the model of that name, or to any, those first whose name holds the preference."""
@@ -297,7 +322,7 @@ def _candidate(ranked: Ranked) -> Tried:
     return Tried(ranked.choice, score=ranked.score, parts=ranked.parts)
 
 
-def _route_reply(flight: Flight, text: str) -> RouteReply:
+def _route_reply(flight: Flight, text: str, audio: AudioReading | None) -> RouteReply:
     assert flight.choice is not None
     return RouteReply(
         decision_id=flight.decision_id,
@@ -308,25 +333,29 @@ def _route_reply(flight: Flight, text: str) -> RouteReply:
         cost_usd=flight.cost_usd,
         latency_ms=round(flight.latency_ms, 3),
         queue_ms=round(flight.call.queue_ms, 3),
+        audio=audio,
     )
 
 
-def _status(choice: Choice) -> Literal["success", "light_llm", "cli"]:
+def _status(choice: Choice, audio: AudioReading | None) -> Literal["success", "light_llm", "shub_mode", "cli"]:
     if choice.backend.name == CLI:
         return "cli"
+    if audio is not None:
+        return "shub_mode"
     return "light_llm" if choice.is_local else "success"
 
 
-def _query_reply(flight: Flight, text: str, timestamp: float) -> QueryReply:
+def _query_reply(flight: Flight, text: str, timestamp: float, audio: AudioReading | None) -> QueryReply:
     assert flight.choice is not None
     return QueryReply(
-        status=_status(flight.choice),
+        status=_status(flight.choice, audio),
         model_used=flight.choice.name,
         provider=flight.choice.backend.name,
         response=text,
         decision_id=flight.decision_id,
         processing_time=round(flight.latency_ms / 1000, 6),
         timestamp=timestamp,
+        audio=audio,
     )
 
 

@@ -57,13 +57,16 @@ class AudioMode:
     def is_active(self) -> bool:
         return self._active
 
-    def reading(self, text: str, caller_id: str) -> AudioReading | None:
-        """What a text asks for in terms of audio; None where it does not, and for shub itself, which would ask in a circle."""
+    def reading(self, text: str, caller_id: str, *, is_audio: bool = False) -> AudioReading | None:
+        """What a text asks for in terms of audio; None where it does not, and for shub itself, which would ask in a circle.
+
+        `is_audio`: somebody has said already that it does.
+        """
         if caller_id == SHUB:
             return None
         text = text[:MOST_READ]
         found = look(text)
-        if not (found.is_audio or self._active):
+        if not (found.is_audio or is_audio or self._active):
             return None
         language, asked = advice.language_of(text), parameters.read(text)
         command = found.command or "question"
@@ -94,10 +97,12 @@ class AudioMode:
             lines.append("Mention what matters of these: " + " | ".join(reading.warnings))
         return "\n".join(lines)
 
-    async def interpret(self, reading: AudioReading, text: str) -> AudioReading:
+    async def interpret(
+        self, reading: AudioReading, text: str, *, within_seconds: float = INTERPRET_SECONDS
+    ) -> AudioReading:
         """The reading as shub makes it, where shub interprets; else the same. Takes two seconds at most and raises nothing of shub's."""
         try:
-            async with asyncio.timeout(INTERPRET_SECONDS):
+            async with asyncio.timeout(min(within_seconds, INTERPRET_SECONDS)):
                 if not await self._does_shub_interpret():
                     return reading
                 found = await self._shub.interpret(text[:MOST_READ])

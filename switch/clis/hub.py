@@ -26,7 +26,7 @@ class CliHub:
         registry: Registry,
         hermes_db: GivesTurns,
         spawner: RunsProcesses,
-        breakers: Breakers | None = None,
+        breakers: Breakers,
     ) -> None:
         self._settings, self._registry, self._breakers = settings, registry, breakers
         self._hermes_db, self._spawner = hermes_db, spawner

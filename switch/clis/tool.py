@@ -83,7 +83,7 @@ class Tool:
         hermes_db: GivesTurns,
         spawner: RunsProcesses,
         afterwards: Afterwards,
-        breakers: Breakers | None,
+        breakers: Breakers,
         timeout_seconds: float,
     ) -> None:
         self.tool, self.command, self.invocation = tool, command, invocation
@@ -138,7 +138,7 @@ class Tool:
         """Its circuit counts that."""
 
     def availability(self, model: str) -> float:
-        return 1.0 if self._breakers is None else self._breakers.availability(self.name, model)
+        return self._breakers.availability(self.name, model)
 
     def hide(self, text: str) -> str:
         """As it is: what the tool itself said was cleaned before it came into any text."""

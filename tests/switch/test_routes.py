@@ -16,7 +16,7 @@ async def auto(upstream, settings_of, served):
 
 
 async def test_a_prompt_is_answered_with_model_reason_and_decision(auto, upstream):
-    body = {"prompt": "what does a compressor do?", "task_type": "audio", "session_id": "s1", "max_tokens": 9}
+    body = {"prompt": "what does a compressor do?", "task_type": "research", "session_id": "s1", "max_tokens": 9}
     reply = (await auto.post("/switch/route", json=body)).json()
     assert reply["answer"] == ANSWER
     assert (reply["model"], reply["provider"]) == ("gpt", "mock")
@@ -28,7 +28,7 @@ async def test_a_prompt_is_answered_with_model_reason_and_decision(auto, upstrea
         "max_tokens": 9,
     }
     decision = (await auto.get(f"/switch/decisions/{reply['decision_id']}")).json()
-    assert (decision["task_type"], decision["session_id"], decision["caller"]) == ("audio", "s1", "owner")
+    assert (decision["task_type"], decision["session_id"], decision["caller"]) == ("research", "s1", "owner")
     assert decision["outcome"] == "answered"
     assert [one["outcome"] for one in decision["candidates"]] == ["answered", "not_tried", "not_tried"]
 
