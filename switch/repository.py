@@ -1,12 +1,14 @@
 """The rows of `route_decisions`, and what is read of hermes_db's."""
 
+import asyncio
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.contracts.switch import Candidate, Decision
+from config.database import connection_of
 from config.db_schema import CliRow, ModelRow, RouteDecisionRow
 
 Record = dict[str, Any]
@@ -14,9 +16,14 @@ Record = dict[str, Any]
 AT_ONCE = 200  # rows bound in one go; more would keep the loop from its requests
 
 
+INSERT = insert(cast(Table, RouteDecisionRow.__table__))
+
+
 async def save(session: AsyncSession, records: list[Record]) -> None:
+    connection = await connection_of(session)
     for start in range(0, len(records), AT_ONCE):
-        await session.execute(insert(RouteDecisionRow), records[start : start + AT_ONCE])
+        await connection.execute(INSERT, records[start : start + AT_ONCE])
+        await asyncio.sleep(0)
 
 
 async def decision(session: AsyncSession, decision_id: str) -> Decision | None:
