@@ -25,6 +25,10 @@ UNITS = {
 }
 
 _OBJECT, _SOUNDS, _FORMAT = ("|".join(WORDS[name]) for name in ("objects", "sounds", "formats"))
+_MEASURED = (
+    "lufs|loudness|sonoridad|espectro|espectrograma|spectrum|spectrogram|true peak|pico real|fase|phase|tonalidad|bpm|tempo|clipping|"
+    "subgraves|key is this|key of"
+)
 _NEAR = r"\W+(?:[\w-]+\W+){0,4}?"
 COMMANDS: tuple[tuple[str, str], ...] = (
     (
@@ -41,10 +45,9 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ),
     (
         "analysis_command",
-        rf"\b(?:anali[zc]\w*|analy[sz]e|analysis|mid[ea]|medir|measure|evalua\w*|evaluate|check|comprueba|revisa|compara|compare|detecta|"
-        rf"detect|examina|examine|what|which|cual|que|show|how loud|dime|tell me){_NEAR}"
-        r"(?:lufs|loudness|sonoridad|espectro|espectrograma|spectrum|spectrogram|true peak|"
-        rf"pico real|fase|phase|tonalidad|bpm|tempo|clipping|subgraves|{_OBJECT})(?:e?s)?\b",
+        rf"\b(?:anali[zc]\w*|analy[sz]e|analysis|mid[ea]\w*|medir|measure|evalua\w*|evaluate|check|comprueba|revisa|compara|compare|"
+        rf"detecta|detect|examina|examine|how loud){_NEAR}(?:{_MEASURED}|{_OBJECT})(?:e?s)?\b"
+        rf"|\b(?:what|which|cual|que|show|dime|tell me){_NEAR}(?:{_MEASURED})(?:e?s)?\b",
     ),
     (
         "effect_command",

@@ -1,4 +1,4 @@
-"""Sentences about audio work and about anything else, in both languages, written before the terms were tuned and not used for it."""
+"""Sentences about audio work and about anything else, in both languages, written before the terms and apart from them."""
 
 ABOUT_AUDIO = (
     "masteriza esta canción a -14 LUFS con techo de -1 dBTP",
