@@ -214,7 +214,9 @@ class Change:
 def change(seed: int, policy: Callable[[World], Policy], *, later: int = 400) -> Change:
     world, task = World(seed), TASKS[0]
     chooser = policy(world)
-    world.success[world.best(task)][task] = 0.95
+    best = world.best(task)
+    for number, success in enumerate(world.success):  # so that it is the best again when it has recovered
+        success[task] = 0.95 if number == best else min(success[task], 0.8)
 
     def asked(outcomes: int) -> list[int]:
         chosen = []
@@ -236,7 +238,7 @@ def change(seed: int, policy: Callable[[World], Policy], *, later: int = 400) ->
 
 
 def microseconds(candidates: int) -> float:
-    """Of one choice among so many that have all been asked before; the best of several runs."""
+    """CPU time of one choice among so many that have all been asked before; the best of several runs."""
     world = World(0, models=candidates)
     policy = Ours(world)
     for number in range(candidates):
@@ -244,10 +246,10 @@ def microseconds(candidates: int) -> float:
     call, runs = Call({}, task_type=TASKS[0]), max(10, 20_000 // candidates)
     best = float("inf")
     for _ in range(7):
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(runs):
             policy.chooser.rank(world.choices, call)
-        best = min(best, (time.perf_counter() - started) / runs)
+        best = min(best, (time.process_time() - started) / runs)
     return best * 1e6
 
 

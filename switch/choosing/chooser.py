@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
-from typing import NamedTuple
+from math import inf, sqrt
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,7 +23,7 @@ PRIOR_COUNT = 2.0
 """Outcomes that the score from what is known weighs as much as."""
 SPREAD = 0.4
 """Standard deviation of one outcome's reward, nearly the most that rewards from 0 to 1 have."""
-PROBING = 70.0
+PROBING = 100.0
 """Outcomes for each of which one whole reward may be spent on finding out: see `Chooser`."""
 CLOSE = 0.05
 """Share of all weights by which the most preferred model may lie behind and still win."""
@@ -40,7 +39,8 @@ LONGEST_FAILURE = 300  # characters
 log = structlog.get_logger()
 
 
-class Ranked(NamedTuple):
+@dataclass(slots=True)
+class Ranked:
     """A choice, its score, the parts which the score is the sum of, and why it cannot take the request, in a sentence."""
 
     choice: Choice
@@ -98,6 +98,9 @@ class Chooser:
         else:
             memory.tasks.move_to_end(call.task_type)
         seats, turn = task.seats, task.turn
+        wanted_output = needs.output_tokens or 0
+        wanted_tokens = needs.input_tokens + wanted_output
+        is_special = criteria.asks_for_more_than_words(needs)
         timed_since = None if needs.max_latency_ms is None else self._clock() - REMEMBERED_SECONDS
         probed_after = PROBING * len(choices)
         specialty_weight, performance_weight, efficiency_weight, availability_weight = self._weights
@@ -114,9 +117,12 @@ class Chooser:
                 seat = self._seated(task, name, call.task_type, choice)
             model, arm = seat.model, seat.arm
             performance = seat.performance
-            if model.arm.count and learns:
-                seen, total = memory.overall(model)
-                performance = (OVERALL_COUNT * performance + total) / (OVERALL_COUNT + seen)
+            overall = model.arm
+            if overall.count and learns:
+                left = faded(memory.turn - overall.turn)
+                performance = (OVERALL_COUNT * performance + overall.total * left) / (
+                    OVERALL_COUNT + overall.count * left
+                )
             efficiency, known = seat.efficiency
             if model.speed is not None:
                 efficiency, known = efficiency + model.speed, known + 1
@@ -148,8 +154,10 @@ class Chooser:
                 "preference": preference,
             }
             score = specialty + performance + efficiency + availability + exploration + preference
-            is_timed = timed_since is not None and model.answers >= TIMED_AFTER and model.answered_at > timed_since
-            why_not = criteria.unfit(choice, needs, model.latency_ms if is_timed else None)
+            why_not = None
+            if is_special or wanted_tokens > seat.room or wanted_output > seat.most_output:
+                is_timed = timed_since is not None and model.answers >= TIMED_AFTER and model.answered_at > timed_since
+                why_not = criteria.unfit(choice, needs, model.latency_ms if is_timed else None)
             ranked = Ranked(choice, score, parts, why_not)
             (unfit if why_not is not None else ready if available > 0.0 else resting).append(ranked)
         for group in (ready, resting, unfit):
@@ -163,6 +171,8 @@ class Chooser:
         seat.specialty = quality * self._memory.specialties.match(facts, task_type)
         seat.performance = quality * (UNKNOWN_PERFORMANCE if facts.performance is None else facts.performance)
         seat.efficiency = criteria.efficiency(facts, is_local=choice.is_local)
+        seat.room = inf if facts.context_tokens is None else facts.context_tokens
+        seat.most_output = inf if facts.output_tokens is None else facts.output_tokens
         seat.preference = max(self._preference.get(name, 0.0), self._preference.get(choice.backend.name, 0.0))
         return seat
 

@@ -38,6 +38,17 @@ def price_of(facts: Facts, *, is_local: bool) -> Price | None:
     return FREE if is_local and facts.price is None else facts.price
 
 
+def asks_for_more_than_words(needs: Needs) -> bool:
+    """Whether more than its length can keep a model from taking the request."""
+    return bool(
+        needs.modalities
+        or needs.tools
+        or needs.schema
+        or needs.max_latency_ms is not None
+        or needs.max_cost_usd is not None
+    )
+
+
 def unfit(choice: Choice, needs: Needs, latency_ms: float | None) -> str | None:
     """Why the model cannot take the request, in a sentence; None if nothing speaks against it. What is not known of it does not, but a
     price: a limit on what a call may cost is not kept by hoping. `latency_ms` is how long its answers take lately, if that is known."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from switch.calls import LOCAL, Facts
-from switch.choosing.arm import Arm, faded
+from switch.choosing.arm import Arm
 from switch.choosing.criteria import speed
 from switch.choosing.specialties import Specialties
 
@@ -51,7 +51,18 @@ class Model:
 class Seat:
     """A model at a type of task: its arm, and what of its score is the same for every request while `facts` are the same."""
 
-    __slots__ = ("arm", "born", "efficiency", "facts", "model", "performance", "preference", "specialty")
+    __slots__ = (
+        "arm",
+        "born",
+        "efficiency",
+        "facts",
+        "model",
+        "most_output",
+        "performance",
+        "preference",
+        "room",
+        "specialty",
+    )
 
     def __init__(self, model: Model, born: int) -> None:
         self.model, self.born, self.arm = model, born, Arm()
@@ -59,6 +70,8 @@ class Seat:
         self.specialty = self.performance = self.preference = 0.0
         self.efficiency = (0.0, 0)
         """Sum and number of what is known without asking."""
+        self.room = self.most_output = 0.0
+        """Tokens that it takes in all, and that it writes at most."""
 
 
 class Task:
@@ -192,8 +205,3 @@ class Memory:
     def _forget(self, task_type: str, name: str) -> None:
         self.news.arms.discard((task_type, name))
         self.news.forgotten.add((task_type, name))
-
-    def overall(self, model: Model) -> tuple[float, float]:
-        """Count and total of what all types of task together showed of the model, as they have faded by now."""
-        left = faded(self.turn - model.arm.turn)
-        return model.arm.count * left, model.arm.total * left

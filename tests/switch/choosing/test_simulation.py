@@ -17,7 +17,7 @@ def test_learning_earns_nearly_what_an_oracle_earns_and_not_learning_does_not():
 
 
 def test_a_model_that_collapses_is_avoided_and_found_again_when_it_has_recovered():
-    seen = [change(seed, Ours, later=250) for seed in range(SEEDS)]
+    seen = [change(seed, Ours, later=350) for seed in range(SEEDS)]
     assert max(one.avoided_after for one in seen) <= 20
     assert max(one.asked_later for one in seen) <= 0.05
     assert all(one.found_after is not None for one in seen)
