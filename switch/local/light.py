@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import to_json
+
 from config.contracts.switch import LightState, LightStatus
 from config.default_model import DEFAULT_NAME, ModelUnusable, VerifiedModel, configured_model, ensure_default_model
 from config.gguf import GgufBroken, read_gguf
@@ -130,3 +132,14 @@ class Light(LocalModel):
 
     def _said(self, call: Call) -> dict[str, Any]:
         return {"messages": with_system_prompt(call.body["messages"])}
+
+    def _first_words(self) -> bytes | None:
+        """What every question begins with; a question that waits computes that by itself."""
+        if self._pool.is_waited_for(self):
+            return None
+        body = {
+            "model": self.model,
+            "messages": with_system_prompt([{"role": "user", "content": "hi"}]),
+            "max_tokens": 1,
+        }
+        return to_json(body)

@@ -23,6 +23,9 @@ class GivesTurns(Protocol):
     async def turn(self, model: "LocalModel", priority: Priority) -> None:
         """Wait until the model is in memory and has a place, and take it. Raises Failure."""
 
+    def is_waited_for(self, model: "LocalModel") -> bool:
+        """Whether requests wait for it."""
+
     def changed(self, model: "LocalModel", failure: Failure | None) -> None:
         """A place is free, or the process began or ended; `failure` tells why it could not be loaded."""
 
@@ -55,7 +58,7 @@ class LocalModel:
         self.uses = 0
         self.last_used_at: datetime | None = None
         self._pool = pool
-        self.runner = Runner(model, self._ordered, habits, self._changed)
+        self.runner = Runner(model, self._ordered, habits, self._changed, self._first_words)
 
     @property
     def choice(self) -> Choice:
@@ -98,6 +101,10 @@ class LocalModel:
     def _said(self, call: Call) -> dict[str, Any]:
         """What is changed in the request."""
         return {}
+
+    def _first_words(self) -> bytes | None:
+        """A request with which a fresh process is warmed up; None for none."""
+        return None
 
     async def _ordered(self) -> Order:
         order = await self.prepare()

@@ -66,6 +66,9 @@ class Pool:
                 self.step()  # perhaps nobody waits any more for what is being loaded
             raise
 
+    def is_waited_for(self, model: LocalModel) -> bool:
+        return bool(self.queue.waiting_for(model.model))
+
     def changed(self, model: LocalModel, failure: Failure | None) -> None:
         if failure is not None:
             for ticket in self.queue.waiting_for(model.model):

@@ -47,7 +47,8 @@ class Runner:
     """`load` and `stop` begin something and return; `changed` is called when it has come about, and whenever a place becomes free.
 
     Who asks has `take`n a place first. `prepare` gives the order for the process just before each start; it may raise ModelUnusable.
-    `changed` gets the Failure when loading failed.
+    `changed` gets the Failure when loading failed. `first_words` gives the request with which a model is warmed up before it counts as
+    loaded, or None where that would only hold somebody up.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class Runner:
         prepare: Callable[[], Awaitable[Order]],
         habits: Habits,
         changed: Callable[["Runner", Failure | None], None],
+        first_words: Callable[[], bytes | None],
     ) -> None:
         self.name, self.habits = name, habits
-        self._prepare, self._changed = prepare, changed
+        self._prepare, self._changed, self._first_words = prepare, changed, first_words
         self._process: LlamaProcess | None = None
         self._starting: asyncio.Task[LlamaProcess] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -212,8 +214,29 @@ class Runner:
         except StartFailed as exc:
             self._count_death()
             raise Failure(FailureKind.UNREACHABLE, f"{self.name} did not start: {exc}") from exc
+        try:
+            await self._warm_up(process)
+        except BaseException as exc:
+            await process.stop()
+            if isinstance(exc, Failure):
+                self._count_death()
+            raise
         log.info("local_model_ready", model=self.name, pid=process.pid, seconds=round(time.monotonic() - began, 2))
         return process
+
+    async def _warm_up(self, process: LlamaProcess) -> None:
+        """Have every place compute what all requests begin with. Raises Failure for a model that cannot even answer that."""
+        body = self._first_words()
+        if body is None:
+            return
+
+        async def say() -> None:
+            exchange = await process.address.post(
+                "/v1/chat/completions", body, within_seconds=self.habits.start_seconds
+            )
+            exchange.release()
+
+        await asyncio.gather(*(say() for _ in range(self.habits.places)))
 
     def _started(self, task: "asyncio.Task[LlamaProcess]") -> None:
         self._starting, self._is_abandoned = None, False

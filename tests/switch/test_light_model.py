@@ -108,7 +108,7 @@ def test_an_answer_can_be_held_to_a_schema(switch):
 
 def test_what_is_too_long_for_it_is_said_to_be(switch):
     long = "word " * 9000
-    refused = switch.client.post(PATH, json=chat(long))
+    refused = switch.client.post(PATH, json=chat(long, model=NAME))
     assert refused.status_code == 400
     assert "context" in refused.json()["error"]["message"]
     refused = switch.client.post("/switch/route", json={"prompt": long})
@@ -141,7 +141,7 @@ def test_a_latency_limit_is_kept_and_told(switch):
     late = switch.client.post("/switch/route", json={"prompt": HOUR_LONG, "max_latency_ms": 20})
     assert late.status_code == 503
     assert late.json()["type"] == "/errors/no_model_reachable"
-    assert "0.02 seconds" in late.json()["detail"]
+    assert "0.02" in late.json()["detail"] or "20 ms" in late.json()["detail"]  # it may be known that it takes longer
     until(lambda: switch.light["answering"] == 0)
 
 
@@ -168,6 +168,8 @@ def test_it_comes_back_by_itself_even_if_nobody_asks(switch):
     before = switch.light["pid"]
     os.kill(before, signal.SIGKILL)
     until(lambda: switch.light["pid"] not in (None, before))
+    timings = switch.client.post(PATH, json=chat("name three colours")).json()["timings"]
+    assert timings["cache_n"] > 30  # and what every question begins with is computed already
 
 
 def test_a_process_that_hangs_is_replaced(switch):
