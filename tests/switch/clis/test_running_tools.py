@@ -169,3 +169,13 @@ async def test_tools_are_listed_among_the_models(fleet: Fleet):
     listed = [one["id"] for one in (await fleet.http.get("/v1/models")).json()["data"]]
     assert "cli/echo-offline" in listed
     assert "cli/aider" not in listed
+
+
+async def test_an_embedding_is_a_use_of_its_own_kind(fleet: Fleet):
+    assert (await fleet.http.post("/v1/embeddings", json={"input": "hello"})).status_code == 200
+
+    async def is_told() -> bool | None:
+        by_action = (await fleet.hermes_db.get("/hermes_db/stats")).json()["by_action"]
+        return True if any(one["action_type"] == "embedding" for one in by_action) else None
+
+    assert await until(is_told)
