@@ -11,7 +11,10 @@ LONGEST_OPEN_SECONDS = 300.0
 LONGEST_COOL_DOWN_SECONDS = 3600.0
 PROBE_SECONDS = 30.0  # after which a probe that nobody heard of again does not keep others from trying
 SAYS_NOTHING = frozenset(
-    {FailureKind.NO_SUCH_MODEL, FailureKind.OVER_BUDGET, FailureKind.TRIPPED, FailureKind.BUSY, FailureKind.UNUSABLE}
+    {
+        *(FailureKind.NO_SUCH_MODEL, FailureKind.OVER_BUDGET, FailureKind.TRIPPED, FailureKind.BUSY),
+        *(FailureKind.UNUSABLE, FailureKind.UNSUPPORTED),
+    }
 )
 """Kinds of failure that say nothing about whether the next request would fail."""
 

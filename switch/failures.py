@@ -21,6 +21,8 @@ class FailureKind(StrEnum):
     """Too many wait for the local model already."""
     OVER_BUDGET = "over_budget"
     """It may cost more than may still be spent. Nobody was asked."""
+    UNSUPPORTED = "unsupported"
+    """Its API has no words for something that the request wants. Nobody was asked."""
     TRIPPED = "tripped"
     """It failed so often lately that it is left alone for now. Nobody was asked."""
 
@@ -31,8 +33,11 @@ class FailureKind(StrEnum):
 
 
 class Failure(Exception):
-    """A model did not answer. `detail` is for people and holds nothing secret."""
+    """A model did not answer. `detail` is for people and holds nothing secret; `param` names a member of the request that is in the way."""
 
-    def __init__(self, kind: FailureKind, detail: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, kind: FailureKind, detail: str, *, retry_after_seconds: float | None = None, param: str | None = None
+    ) -> None:
         super().__init__(detail)
         self.kind, self.detail, self.retry_after_seconds = kind, detail, retry_after_seconds
+        self.param = param

@@ -22,6 +22,7 @@ from config.errors import FleetError
 from switch import repository
 from switch.calls import Choice, Tried
 from switch.clis.tool import CLI
+from switch.failures import FailureKind
 from switch.flight import Flight
 from switch.meters import Meters
 from switch.money.usage import Usage
@@ -120,7 +121,7 @@ class Ledger:
         if not flight.is_saved:
             self._note(self._records, flight.record())
         for one in flight.trail.tried:
-            if one.asked:
+            if one.asked and one.outcome != FailureKind.UNSUPPORTED:
                 self._learn(one, flight)
         self._something.set()
         if len(self._records) == ROWS_PER_TRANSACTION:

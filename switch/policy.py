@@ -12,6 +12,7 @@ from config.clients.switch import (
     ProviderRefused,
     SwitchBusy,
     UnknownModel,
+    UnsupportedByModel,
 )
 from config.errors import FleetError
 from switch.calls import Choice, Tried
@@ -124,8 +125,10 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
         FailureKind.NO_SUCH_MODEL: UnknownModel,
         FailureKind.BUSY: SwitchBusy,
         FailureKind.OVER_BUDGET: BudgetExceeded,
+        FailureKind.UNSUPPORTED: UnsupportedByModel,
     }
-    return kinds.get(failure.kind, NoModelReachable)(detail, headers=retry)
+    param = {} if failure.param is None else {"param": failure.param}
+    return kinds.get(failure.kind, NoModelReachable)(detail, headers=retry, **param)
 
 
 def reason(tried: Sequence[Tried], answered: Choice | None, *, is_auto: bool) -> str:

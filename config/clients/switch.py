@@ -103,6 +103,12 @@ class ModelRefused(FleetError):
     code, status, title = "model_refused", 422, "The model does not take this request"
 
 
+class UnsupportedByModel(FleetError):
+    """The model's API has no words for something that the request wants, and leaving it out would change the answer; `param` names it."""
+
+    code, status, title = "unsupported_by_model", 400, "The model's API cannot express this request"
+
+
 class InvalidMessages(FleetError):
     """A request of Anthropic's Messages API that is not as that API has it, or wants what no other model could do."""
 

@@ -86,7 +86,7 @@ async def ask(
 ) -> Answer:
     """Ask a model at `address` in its dialect; the answer is in OpenAI's shape. Raises Failure. The caller releases the answer.
 
-    A request that the dialect has no words for is answered with 400 and asked of nobody.
+    Nobody is asked what the dialect has no words for: it is a failure of the kind `unsupported`.
     """
     path = dialect.path(model, is_stream=call.is_stream)
     if isinstance(dialect, OpenAI):
@@ -94,7 +94,7 @@ async def ask(
     try:
         body = await _in_words(dialect, call, model, facts)
     except Unmappable as exc:
-        return Told(400, openai_shape.error(exc.message, "invalid_request_error", "unsupported_by_model", exc.param))
+        raise Failure(FailureKind.UNSUPPORTED, exc.message, param=exc.param) from exc
     exchange = await address.post(path, body, within_seconds=within_seconds)
     try:
         if exchange.status >= 400:

@@ -45,7 +45,7 @@ async def client(upstream, claude, gemini, settings_of, served):
         "claude": {"base_url": claude.base_url, "api_key": KEY, "models": ["claude-haiku-4-5"], "api": "anthropic"},
         "google": {"base_url": gemini.base_url, "api_key": KEY, "models": ["gemini-2.5-flash"], "api": "gemini"},
     }
-    async with served(settings_of(providers=providers, switch_retries=0)) as up:
+    async with served(settings_of(providers=providers, switch_retries=0, switch_preferred=["claude", "google"])) as up:
         yield up
 
 
@@ -131,8 +131,18 @@ async def test_errors_become_the_sdks_own(sdk, claude, gemini, behaviour, kind):
 async def test_what_a_model_cannot_do_is_a_bad_request_that_names_it(sdk, claude):
     with pytest.raises(openai.BadRequestError) as raised:
         await sdk.chat.completions.create(model=CLAUDE, messages=QUESTION, logprobs=True)
-    assert raised.value.param == "logprobs"
+    assert (raised.value.code, raised.value.param) == ("unsupported_by_model", "logprobs")
     assert not claude.asked
+
+
+async def test_auto_asks_somebody_else_what_a_model_has_no_words_for(client, sdk, claude, gemini):
+    raw = await sdk.chat.completions.with_raw_response.create(model="auto", messages=QUESTION, logprobs=True)
+    assert raw.headers["x-vx11-model"] == GPT
+    decision = (await client.get(f"/switch/decisions/{raw.headers['x-vx11-decision']}")).json()
+    outcomes = [(one["provider"], one["outcome"]) for one in decision["candidates"]]
+    assert ("claude", "unsupported") in outcomes
+    assert ("mock", "answered") in outcomes
+    assert not claude.asked + gemini.asked
 
 
 async def test_an_error_before_the_first_word_of_a_stream_is_an_error_and_later_an_event(sdk, claude):

@@ -218,10 +218,9 @@ async def test_what_cannot_be_said_is_refused_by_name_and_asked_of_nobody(asking
         body = question(**{name: value})
         if name == "tool_choice":
             body |= {"tools": [WEATHER], "tool_choice": {"type": "custom"}}
-        status, content = await asking.whole(body)
-        assert status == 400
-        assert content["error"]["param"] == name
-        assert content["error"]["code"] == "unsupported_by_model"
+        with pytest.raises(Failure) as failed:
+            await asking.whole(body)
+        assert (failed.value.kind, failed.value.param) == (FailureKind.UNSUPPORTED, name)
     assert not claude.asked
 
 
