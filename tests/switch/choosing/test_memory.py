@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from config.database import Database
 from config.db_schema import LearnerStateRow, ProviderStatRow
-from switch.choosing import memory
+from switch.choosing import memory, repository
 from switch.choosing.arm import Arm
 from tests.switch.choosing.conftest import call, choice, names, teach
 
@@ -67,6 +67,50 @@ async def test_a_restart_forgets_nothing(db, chooser, chooser_of):
     assert (here.last_failure, here.last_answered_at is not None) == ("it fell over", True)
     assert (there.asked, there.answered, there.input_tokens, there.output_tokens) == (8, 7, 80, 24)
     assert there.latency_ms_total == 7 * 500.0
+
+
+async def test_feedback_is_written_with_what_it_teaches_and_can_be_replaced(db, chooser, chooser_of):
+    teach(chooser, choice("p/m"), *[True] * 3)
+    [before] = chooser.learned("p/m")
+    async with db.write() as session:
+        given = await chooser.keep_feedback(session, "p/m", "code", 0.9, None)
+        assert chooser.learned("p/m") == [before]  # not before it is written
+    at_first = chooser.learned("p/m")
+    assert at_first[0].outcomes == pytest.approx(before.outcomes + 2)
+    assert (await restarted(chooser_of, db)).learned("p/m") == at_first
+    teach(chooser, choice("p/m"), *[True] * 2)
+    async with db.write() as session:
+        again = await chooser.keep_feedback(session, "p/m", "code", 0.0, given)
+    assert again.at == given.at
+    worse = chooser.learned("p/m")
+    async with db.write() as session:
+        await chooser.keep_feedback(session, "p/m", "code", 0.9, again)
+    assert chooser.learned("p/m")[0].reward > worse[0].reward
+
+
+async def test_feedback_that_could_not_be_written_is_not_learned(sqlite, chooser):
+    teach(chooser, choice("p/m"), True)
+    before = chooser.learned("p/m")
+
+    async def in_vain():
+        async with sqlite.write() as session:
+            await chooser.keep_feedback(session, "p/m", "code", 0.0, None)
+            raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        await in_vain()
+    assert chooser.learned("p/m") == before
+
+
+async def test_how_models_have_done_is_read_in_the_order_of_their_names(db, chooser):
+    for name in ("q/a", "p/b", "p/a", "here"):
+        teach(chooser, choice(name), True)
+    await save(chooser, db)
+    async with db.read() as session:
+        whole = await repository.performance(session, provider=None, after=None, most=10)
+        rest = await repository.performance(session, provider=None, after=("p", "a"), most=1)
+    assert [one.id for one in whole] == ["local/here", "p/a", "p/b", "q/a"]
+    assert rest == [whole[2]]
 
 
 async def test_a_transaction_that_fails_is_made_up_for_once(sqlite, chooser):
