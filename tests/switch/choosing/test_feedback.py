@@ -1,5 +1,9 @@
 """What clients say of answers, and what they can read of how models have done."""
 
+import asyncio
+import json
+import signal
+
 import pytest
 from sqlalchemy import select
 
@@ -9,6 +13,7 @@ from config.db_schema import LearnerStateRow, RouteDecisionRow
 from config.errors import NotFound
 from switch.choosing.chooser import FEEDBACK_WEIGHT
 from tests.switch.conftest import chat, problem, provider
+from tests.switch.real_switch import real_switch
 
 
 @pytest.fixture
@@ -169,3 +174,26 @@ async def test_the_client_of_other_services_speaks_the_contract(client, settings
             await neighbour.feedback("dec_nothing", 1.0)
     finally:
         await neighbour.close()
+
+
+async def test_feedback_outlives_a_switch_that_is_killed_at_once(upstream, forks, state_dir, owner_headers, db):
+    providers = json.dumps({"mock": provider(upstream, "one")})
+    told = {
+        "VX11_PROVIDERS": providers,
+        "VX11_SWITCH_LOOK_FOR_SERVERS_EVERY": "PT0S",
+        "VX11_LIGHT_MODEL_PATH": "/nowhere",
+    }
+
+    def say_and_kill():
+        with real_switch(forks, state_dir, owner_headers, **told) as switch:
+            decision = switch.client.post("/v1/chat/completions", json=chat(model="mock/one")).headers[
+                "x-vx11-decision"
+            ]
+            reply = switch.client.post("/switch/feedback", json={"decision_id": decision, "score": 0.0})
+            switch.stop(signal.SIGKILL)
+            assert reply.status_code == 200, reply.text
+
+    await asyncio.to_thread(say_and_kill)
+    kept = await arms(db)
+    assert kept["general", "mock/one"]["count"] == pytest.approx(1 + FEEDBACK_WEIGHT)
+    assert kept["general", "mock/one"]["total"] < 1.0
