@@ -14,6 +14,9 @@ from switch.registry import KEPT_SECONDS, Known, Registry
 from switch.repository import KeptCli
 from switch.settings import SwitchSettings
 
+LONGEST_NAME = 64
+"""Of a tool that can be asked: spawner's profile has the same."""
+
 log = structlog.get_logger()
 
 
@@ -106,6 +109,8 @@ class CliHub:
         ]
 
     def _tool(self, one: KeptCli) -> Tool:
+        if len(one.name) > LONGEST_NAME:
+            raise Unaskable(f"its name is longer than a profile's may be: {LONGEST_NAME} characters")
         return Tool(
             one.name,
             one.path or one.name,

@@ -31,6 +31,7 @@ KEPT_SECONDS = 60.0  # that what it wrote stays at spawner
 MOST_OUTPUT_BYTES = 1024 * 1024
 RECORD_BYTES = 64 * 1024  # of what it wrote, that spawner's record holds
 BUSY_SECONDS = 1.0  # after which a tool may be asked again that others use
+GIVEN_UP = "the request was given up"
 LAST_WORDS = 300  # characters of what a tool said when it failed
 
 log = structlog.get_logger()
@@ -118,7 +119,7 @@ class Tool:
             ttl_seconds=KEPT_SECONDS,
         )
         lease = await self._turn(seconds + QUEUE_SECONDS)
-        started, error = time.monotonic(), "the request was given up"
+        started, error = time.monotonic(), GIVEN_UP
         try:
             record = await self._run(request, key)
             text = await self._text(record)
@@ -148,8 +149,13 @@ class Tool:
 
     async def _turn(self, seconds: float) -> Lease:
         """A turn with the tool, so that its limits hold whoever uses it. Raises Failure."""
+        new = LeaseNew(lease_seconds=min(86_400, int(seconds) + 1))
+        taking = asyncio.ensure_future(self._hermes_db.take_cli(self.tool, new))
         try:
-            return await self._hermes_db.take_cli(self.tool, LeaseNew(lease_seconds=min(86_400, int(seconds) + 1)))
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            self._afterwards.do(self._give_up(taking))
+            raise
         except TooManyRequests as exc:
             retry_after = policy.retry_after_seconds(exc.headers.get("Retry-After", ""))
             if retry_after is not None and exc.detail.startswith("max_concurrent"):
@@ -160,6 +166,11 @@ class Tool:
         except FleetError as exc:
             detail = f"hermes_db, which counts the turns of {self.tool}, does not answer: {exc.detail}"
             raise Failure(FailureKind.UNREACHABLE, detail) from exc
+
+    async def _give_up(self, taking: "asyncio.Future[Lease]") -> None:
+        """Give back a turn that was still being taken when nobody wanted it any more."""
+        with suppress(FleetError):
+            await self._give_back(await taking, 0.0, GIVEN_UP)
 
     async def _give_back(self, lease: Lease, duration_ms: float, error: str) -> None:
         how = LeaseReturn(
