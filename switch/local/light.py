@@ -79,12 +79,14 @@ class Light(LocalModel):
 
     def registered(self, row: KeptModel) -> None:
         """Learn what the registry says of it."""
-        self.facts = replace(
+        facts = replace(
             self.facts,
             specialties=frozenset({*row.tags} | ({row.specialty} if row.specialty else set())),
             adjacent=frozenset(row.adjacent_fields),
             performance=row.performance_score,
         )
+        if facts != self.facts:  # who chooses has counted on the ones that are there
+            self.facts = facts
 
     async def prepare(self) -> Order:
         found = await self.verify()

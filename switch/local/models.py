@@ -89,7 +89,7 @@ class LocalModels:
 
     async def light_status(self) -> LightStatus:
         """Where the light model stands, as far as it can be told without starting it."""
-        return await self.light.status(len(self._pool.queue.waiting_for(self.light.model)))
+        return await self.light.status(self._pool.queue.count_for(self.light.model))
 
     def loaded(self) -> list[LoadedModel]:
         """The models whose files are in use: their processes run, or are being started or ended."""

@@ -54,8 +54,10 @@ class Pool:
             self._take(model)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        before, rejected = self.queue.waiting_for(model.model)[:1], self.queue.rejected
         ticket = self.queue.join(model.model, priority, turn)
-        self.step()
+        if not before or before[0].priority > ticket.priority or self.queue.rejected > rejected:
+            self.step()  # else it waits for the same as those before it
         try:
             await turn
         except asyncio.CancelledError:
@@ -67,7 +69,7 @@ class Pool:
             raise
 
     def is_waited_for(self, model: LocalModel) -> bool:
-        return bool(self.queue.waiting_for(model.model))
+        return self.queue.count_for(model.model) > 0
 
     def changed(self, model: LocalModel, failure: Failure | None) -> None:
         if failure is not None:
@@ -82,7 +84,7 @@ class Pool:
         runner = model.runner
         if model.unusable or model.trouble or self._is_closed:
             return 0.0
-        waiting = len(self.queue.waiting_for(model.model)) if not self.queue.is_empty else 0
+        waiting = self.queue.count_for(model.model)
         if runner.is_ready and not model.is_outdated:
             is_free = runner.answering < runner.habits.places and not waiting
             return (0.8 if runner.sleeps else 1.0) if is_free else 0.5 / (1 + waiting)
@@ -197,7 +199,7 @@ class Pool:
         """What is outdated, and what is being loaded though nobody waits for it any more."""
         for model in list(self.models.values()):
             runner = model.runner
-            if runner.is_loading and not model.is_ahead and not self.queue.waiting_for(model.model):
+            if runner.is_loading and not model.is_ahead and not self.queue.count_for(model.model):
                 log.info("local_model_load_abandoned", model=model.model)
                 runner.stop()
             elif model.is_outdated and runner.is_resident and not runner.answering:

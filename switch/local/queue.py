@@ -30,6 +30,7 @@ class Queue:
         self.rules, self.limit = rules, limit
         self._clock = clock
         self._tickets: dict[int, Ticket] = {}
+        self._of_model: dict[str, dict[int, Ticket]] = {}
         self._numbers = count()
         self._requests = 0
         self.served = self.rejected = 0
@@ -58,8 +59,7 @@ class Queue:
             if last is ticket:
                 raise failure
             self.refuse(last, failure)
-        self._tickets[ticket.number] = ticket
-        self._requests += 1
+        self._keep(ticket)
         return ticket
 
     def order(self, model: str) -> Ticket:
@@ -67,13 +67,18 @@ class Queue:
         ticket = Ticket(
             model, PRIORITIES.index("USER_INTERACTIVE"), next(self._numbers), self._clock(), is_request=False
         )
-        self._tickets[ticket.number] = ticket
+        self._keep(ticket)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Give the place up; nothing happens if it is gone already."""
-        if self._tickets.pop(ticket.number, None) is not None:
-            self._requests -= ticket.is_request
+        if self._tickets.pop(ticket.number, None) is None:
+            return
+        self._requests -= ticket.is_request
+        of_model = self._of_model[ticket.model]
+        del of_model[ticket.number]
+        if not of_model:
+            del self._of_model[ticket.model]
 
     def serve(self, ticket: Ticket) -> None:
         """It is this one's turn."""
@@ -89,7 +94,13 @@ class Queue:
             ticket.turn.set_exception(failure)
 
     def waiting_for(self, model: str) -> list[Ticket]:
-        return [ticket for ticket in self._tickets.values() if ticket.model == model]
+        """Those who wait for this model, as they came."""
+        found = self._of_model.get(model)
+        return [] if found is None else list(found.values())
+
+    def count_for(self, model: str) -> int:
+        found = self._of_model.get(model)
+        return 0 if found is None else len(found)
 
     def status(self, *, loads: int) -> QueueStatus:
         requests = [ticket for ticket in self._tickets.values() if ticket.is_request]
@@ -107,6 +118,11 @@ class Queue:
             rejected=self.rejected,
             loads=loads,
         )
+
+    def _keep(self, ticket: Ticket) -> None:
+        self._tickets[ticket.number] = ticket
+        self._of_model.setdefault(ticket.model, {})[ticket.number] = ticket
+        self._requests += ticket.is_request
 
     def _last(self, comer: Ticket) -> Ticket:
         now = self._clock()

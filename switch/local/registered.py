@@ -96,7 +96,7 @@ class RegisteredModel(LocalModel):
         if seen is None:
             self.unusable = why
             return
-        self.facts = Facts(
+        facts = Facts(
             context_tokens=self._context_tokens,
             modalities=frozenset(),
             tools="tools" in (seen.told.chat_template or ""),
@@ -108,6 +108,8 @@ class RegisteredModel(LocalModel):
             size_bytes=seen.size_bytes,
             performance=row.performance_score,
         )
+        if facts != self.facts:  # who chooses has counted on the ones that are there
+            self.facts = facts
         self._weigh(seen)
         self.unusable = why_no_chat(seen.told) or self._experience.failure or self._too_large(budget_bytes)
 
