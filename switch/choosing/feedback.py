@@ -11,7 +11,7 @@ from config.contracts.common import Page
 from config.contracts.switch import FeedbackReply, FeedbackRequest, ModelPerformance
 from config.database import Database
 from config.db_schema import RouteDecisionRow
-from config.errors import Conflict, Forbidden, NotFound
+from config.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from config.idempotency import Idempotency
 from config.pages import PageQuery, page_of
 from switch.calls import GENERAL
@@ -57,12 +57,17 @@ class Feedback:
     async def performance(
         self, page: PageQuery, *, provider: str | None, task_type: str | None
     ) -> Page[ModelPerformance]:
-        """How models have done so far. With a type of task, what was learned of others is left out."""
-        await self._catch_up()
+        """How models have done so far. With a type of task, what was learned of others is left out.
+
+        Raises InvalidRequest for a cursor that is none of ours.
+        """
         after = None
         if page.cursor is not None:
-            after_provider, _, after_model = page.cursor.partition("/")
+            after_provider, slash, after_model = page.cursor.partition("/")
+            if not slash:
+                raise InvalidRequest("cursor must be the next_cursor of the page before", param="cursor")
             after = after_provider, after_model
+        await self._catch_up()
         async with self._db.read() as session:
             found = await repository.performance(session, provider=provider, after=after, most=page.limit + 1)
         filled = [

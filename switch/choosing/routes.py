@@ -33,11 +33,13 @@ async def give_feedback(body: FeedbackRequest, caller: CallerDep, key: KeyDep, f
     return await feedback.give(body, caller, key)
 
 
-@router.get("/performance", summary="How models have done, and what was learned of them")
+@router.get(
+    "/performance", summary="How models have done, and what was learned of them", responses=documented(InvalidRequest)
+)
 async def performance(
     page: PageDep,
     feedback: FeedbackDep,
-    provider: Annotated[str | None, Query(max_length=64)] = None,
+    provider: Annotated[str | None, Query(max_length=64, pattern=r"^[\w.:-]+$")] = None,
     task_type: Annotated[TaskType | None, Query()] = None,
 ) -> Page[ModelPerformance]:
     return await feedback.performance(page, provider=provider, task_type=task_type)

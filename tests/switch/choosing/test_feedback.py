@@ -151,6 +151,11 @@ async def test_how_models_have_done_can_be_read_page_by_page(client, upstream):
     assert (await client.get("/switch/performance", params={"task_type": "code"})).json()["items"][0]["learned"] == []
 
 
+@pytest.mark.parametrize("asked", [{"cursor": "nonsense"}, {"provider": "a b"}, {"task_type": "*"}])
+async def test_a_page_that_cannot_be_is_refused(client, asked):
+    assert (await client.get("/switch/performance", params=asked)).status_code == 422
+
+
 async def test_a_decision_shows_the_parts_of_each_score(client):
     decision = await asked(client)
     told = (await client.get(f"/switch/decisions/{decision['decision_id']}")).json()
