@@ -13,9 +13,9 @@ TOKEN: Final = "token:"
 TASK: Final = "task:"
 EXTRA_CALLS: Final = 7
 """How many more calls like the one at hand a block is made for."""
-MOST_EXTRA_NANOUSD: Final = NANO // 4
+MOST_EXTRA_NANOUSD: Final = 10 * NANO
 SHARE: Final = 32
-"""A block takes at most this part of what the tightest budget has left, beyond the call at hand."""
+"""A block takes at most this part of what the tightest budget has left, beyond the calls at hand: so much a kill can cost at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,14 @@ def tightest(budgets: Sequence[Budget], committed: Committed) -> tuple[Budget, i
     return min(((one, one.limit_nanousd - committed.of(one)) for one in budgets), key=lambda one: one[1], default=None)
 
 
-def growth(short: int, waiting: int, left: int | None) -> int:
+def growth(short: int, waiting: int, spent: int, left: int | None) -> int:
     """By how much a block grows, in nano-dollars, when `short` is missing for the call at hand and `waiting` for all that wait.
 
-    `left` is what the tightest budget has left, None without one; the caller has made sure that it is at least `short`.
+    What was `spent` out of it already is a measure of how much it is used: so it grows ever more seldom. `left` is what the tightest budget
+    has left, None without one; the caller has made sure that it is at least `short`.
     """
     wanted = max(short, waiting)
-    extra = min(EXTRA_CALLS * max(short, 0), MOST_EXTRA_NANOUSD)
+    extra = min(max(EXTRA_CALLS * max(short, 0), spent), MOST_EXTRA_NANOUSD)
     if left is None:
         return wanted + extra
     return max(short, min(wanted, left) + min(extra, max(0, left - wanted) // SHARE))

@@ -188,7 +188,9 @@ class Spend:
                 self._remember(block.key, wish.needed, refusal)
             else:
                 refusal = None
-                more = max(0, growth(short, block.waiting - block.left, None if found is None else found[1]))
+                more = max(
+                    0, growth(short, block.waiting - block.left, block.spent, None if found is None else found[1])
+                )
                 await self._keep(session, block, block.amount + more, now)
         if refusal is None:
             block.amount += more

@@ -193,9 +193,10 @@ def _count(value: object) -> int | None:
 
 def _first(*values: object, most: int) -> int:
     """The first that is a number above 0, and no more than `most`."""
-    for value in values:
-        if value and (found := _count(value)):
-            return min(found, most)
+    if any(values):
+        for value in values:
+            if value and (found := _count(value)):
+                return min(found, most)
     return 0
 
 

@@ -163,7 +163,7 @@ def test_blocks_hold(settings_of, state_dir):
         run_state_machine_as_test(
             lambda: Blocks(loop, db, Trail("switch", state_dir), settings_of),
             settings=settings(
-                max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
     finally:
