@@ -33,9 +33,7 @@ async def give_feedback(body: FeedbackRequest, caller: CallerDep, key: KeyDep, f
     return await feedback.give(body, caller, key)
 
 
-@router.get(
-    "/performance", summary="How models have done, and what was learned of them", responses=documented(InvalidRequest)
-)
+@router.get("/performance", summary="How models have done, and what was learned of them")
 async def performance(
     page: PageDep,
     feedback: FeedbackDep,
