@@ -13,7 +13,7 @@ from switch.calls import Call, Facts
 from switch.dialects import openai_shape
 from switch.dialects.anthropic_request import ANSWER_TOOL, messages_request, wants_answer_tool
 from switch.dialects.dialect import Refused
-from switch.dialects.openai_shape import DONE, Chunks, Json, count
+from switch.dialects.openai_shape import DONE, Chunks, Json, count, members
 from switch.failures import Failure, FailureKind
 
 VERSION = "2023-06-01"
@@ -45,7 +45,7 @@ class Anthropic:
 
     def refused(self, status: int, retry_after: str, content: Any) -> Refused:
         match content:
-            case {"error": {"message": str(message), "type": str(kind)}}:
+            case {"error": {"message": str(message), "type": str(kind)}} if message:
                 if "credit balance" in message:
                     status = 402  # sent as 400, as if asking for something else could help
                 return Refused(status, message, kind, kind, retry_after)
@@ -234,13 +234,13 @@ class _Block:
 def used_tokens(used: Json) -> Json:
     """OpenAI counts what was read from a cache and written to it among the prompt's tokens, Anthropic beside them."""
     cached, written = count(used.get("cache_read_input_tokens")), count(used.get("cache_creation_input_tokens"))
-    details = used.get("output_tokens_details")
+    details = members(used.get("output_tokens_details"))
     counted = openai_shape.usage(
         count(used.get("input_tokens")) + cached + written,
         count(used.get("output_tokens")),
         cached_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+        reasoning_tokens=count(details.get("thinking_tokens")),
     )
     return counted | {name: used[name] for name in PRICED if used.get(name) is not None}
 
@@ -253,4 +253,4 @@ def _stopped_at(told: Json) -> Json:
 
 def _told(used: Any) -> Json:
     """The counts that are told; a later one replaces an earlier."""
-    return {name: value for name, value in used.items() if value is not None} if isinstance(used, dict) else {}
+    return {name: value for name, value in members(used).items() if value is not None}

@@ -15,7 +15,7 @@ from switch.calls import Call, Facts
 from switch.dialects import openai_shape
 from switch.dialects.dialect import Refused
 from switch.dialects.gemini_request import generate_request
-from switch.dialects.openai_shape import DONE, Chunks, Json, count
+from switch.dialects.openai_shape import DONE, Chunks, Json, count, items, members
 from switch.failures import Failure, FailureKind
 
 FINISH = {
@@ -46,9 +46,9 @@ class Gemini:
         if isinstance(content, list) and content:  # a stream that was refused, where it was not asked for as events
             content = content[0]
         match content:
-            case {"error": {"message": str(message), **more}}:
-                kind, details = str(more.get("status") or "api_error"), more.get("details")
-                told = [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+            case {"error": {"message": str(message), **more}} if message:
+                kind = str(more.get("status") or "api_error")
+                told = [one for one in items(more.get("details")) if isinstance(one, dict)]
                 if any(one.get("reason") == "API_KEY_INVALID" for one in told):
                     status = 401  # sent as 400
                 for one in told:
@@ -76,20 +76,20 @@ class GeminiAnswer:
         if not isinstance(content, dict):
             raise _garbage()
         answer_id, model = self._who(content)
-        used = used_tokens(_dict(content.get("usageMetadata")))
+        used = used_tokens(members(content.get("usageMetadata")))
         blocked = _blocked(content)
         if blocked is not None:
             message = {"role": "assistant", "content": None, "refusal": blocked}
             choices = [openai_shape.choice(0, message, "content_filter")]
             return openai_shape.completion(answer_id, model, choices, used)
-        candidates = content.get("candidates")
-        if not isinstance(candidates, list) or not candidates:
+        candidates = items(content.get("candidates"))
+        if not candidates:
             raise _garbage()
-        choices = [self._choice(place, _dict(candidate)) for place, candidate in enumerate(candidates)]
+        choices = [self._choice(place, members(candidate)) for place, candidate in enumerate(candidates)]
         return openai_shape.completion(answer_id, model, choices, used)
 
     def _choice(self, place: int, candidate: Json) -> Json:
-        index = candidate.get("index", place)
+        index = _index(candidate, place)
         message: Json = {"role": "assistant", "content": "", "refusal": None}
         for delta in self._deltas(index, candidate):
             for name, value in delta.items():
@@ -114,14 +114,16 @@ class GeminiAnswer:
             return openai_shape.event(openai_shape.error(str(error.get("message") or wrong), wrong, wrong))
         if self._chunks is None:
             self._chunks = Chunks(*self._who(content))
-        self._used |= {name: value for name, value in _dict(content.get("usageMetadata")).items() if value is not None}
+        self._used |= {
+            name: value for name, value in members(content.get("usageMetadata")).items() if value is not None
+        }
         if (blocked := _blocked(content)) is not None:
             self._finish[0] = "content_filter"
             return self._chunks.delta({"refusal": blocked})
         said = b""
-        for place, one in enumerate(content.get("candidates") or ()):
-            candidate = _dict(one)
-            index = candidate.get("index", place)
+        for place, one in enumerate(items(content.get("candidates"))):
+            candidate = members(one)
+            index = _index(candidate, place)
             for delta in self._deltas(index, candidate):
                 said += self._chunks.delta(delta, index=index)
             if (finish := self._finish_of(index, candidate)) is not None:
@@ -145,7 +147,7 @@ class GeminiAnswer:
     def _deltas(self, index: int, candidate: Json) -> list[Json]:
         """What the parts of a candidate add to its message."""
         deltas: list[Json] = []
-        for part in _dict(candidate.get("content")).get("parts") or ():
+        for part in items(members(candidate.get("content")).get("parts")):
             match part:
                 case {"functionCall": {"name": str(name)}}:
                     deltas += self._call(index, name, part["functionCall"], part.get("thoughtSignature"))
@@ -173,7 +175,7 @@ class GeminiAnswer:
         reason = candidate.get("finishReason")
         if reason is None:
             return None
-        if reason in BROKEN:
+        if str(reason) in BROKEN:
             raise Failure(FailureKind.SERVER_ERROR, f"the model broke down over a tool call ({reason})")
         return "tool_calls" if self._calls.get(index) and reason == "STOP" else FINISH.get(str(reason), "stop")
 
@@ -197,8 +199,9 @@ def _blocked(content: Json) -> str | None:
     return None
 
 
-def _dict(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}
+def _index(candidate: Json, place: int) -> int:
+    index = candidate.get("index", place)  # left out where there is only one
+    return index if isinstance(index, int) else place
 
 
 def _garbage() -> Failure:

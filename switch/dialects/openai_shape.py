@@ -34,6 +34,16 @@ def count(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
+def members(value: object) -> Json:
+    """An object of an answer; empty where it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    """A list of an answer; empty where it is none."""
+    return value if isinstance(value, list) else []
+
+
 def completion(answer_id: str, model: str, choices: list[Json], used: Json) -> Json:
     return {
         "id": answer_id,

@@ -7,9 +7,8 @@ from pydantic_core import from_json, to_json
 
 from config.clock import new_id
 from switch.dialects.event_stream import EventReader
+from switch.dialects.openai_shape import Json, count, items, members
 from switch.failures import Failure, FailureKind
-
-Json = dict[str, Any]
 
 STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "function_call": "tool_use"}
 STOP |= {"content_filter": "refusal"}
@@ -33,7 +32,7 @@ def message_of(completion: Json, *, shows_thoughts: bool) -> Json:
     blocks = _thoughts(said, shows_thoughts=shows_thoughts)
     if isinstance(text := said.get("content") or said.get("refusal"), str) and text:
         blocks.append({"type": "text", "text": text, "citations": None})
-    calls = [_tool_use(call) for call in said.get("tool_calls") or ()]
+    calls = [_tool_use(call) for call in items(said.get("tool_calls"))]
     return {
         "id": new_id("msg"),
         "type": "message",
@@ -47,28 +46,22 @@ def message_of(completion: Json, *, shows_thoughts: bool) -> Json:
 
 def used_tokens(used: Any) -> Json:
     """Anthropic counts what was read from a cache and written to it beside the prompt's other tokens, OpenAI among them."""
-    used = used if isinstance(used, dict) else {}
-    details = used.get("prompt_tokens_details")
-    details = details if isinstance(details, dict) else {}
-    cached = _count(details.get("cached_tokens")) or _count(used.get("prompt_cache_hit_tokens"))
-    written = _count(details.get("cache_write_tokens"))
+    used = members(used)
+    details = members(used.get("prompt_tokens_details"))
+    cached = count(details.get("cached_tokens")) or count(used.get("prompt_cache_hit_tokens"))
+    written = count(details.get("cache_write_tokens"))
     return {
-        "input_tokens": max(0, _count(used.get("prompt_tokens")) - cached - written),
-        "output_tokens": _count(used.get("completion_tokens")),
+        "input_tokens": max(0, count(used.get("prompt_tokens")) - cached - written),
+        "output_tokens": count(used.get("completion_tokens")),
         "cache_read_input_tokens": cached,
         "cache_creation_input_tokens": written,
     }
 
 
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
 def _thoughts(said: Json, *, shows_thoughts: bool) -> list[Json]:
     """Signed ones always: the client must send them back. Others are news to read, for who wants them."""
-    signed = said.get("thinking_blocks")
-    if isinstance(signed, list) and signed:
-        return list(signed)
+    if signed := [block for block in items(said.get("thinking_blocks")) if isinstance(block, dict)]:
+        return signed
     text = said.get("reasoning_content") or said.get("reasoning")
     if shows_thoughts and isinstance(text, str) and text:
         return [{"type": "thinking", "thinking": text, "signature": ""}]
@@ -179,11 +172,11 @@ class MessageEvents:
         if self._shows_thoughts and isinstance(thought, str) and thought:
             said += self._in("thinking", {"thinking": "", "signature": ""})
             said += self._piece({"type": "thinking_delta", "thinking": thought})
-        for block in delta.get("thinking_blocks") or ():
+        for block in items(delta.get("thinking_blocks")):
             said += self._signed(block)
         if isinstance(text := delta.get("content") or delta.get("refusal"), str) and text:
             said += self._in("text", {"text": ""}) + self._piece({"type": "text_delta", "text": text})
-        for call in delta.get("tool_calls") or ():
+        for call in items(delta.get("tool_calls")):
             said += self._tool(call)
         return said
 
@@ -206,7 +199,7 @@ class MessageEvents:
                 pass
             case _:
                 return b""
-        place, call_id = call.get("index", 0), call.get("id") or ""
+        place, call_id = count(call.get("index")), str(call.get("id") or "")
         said = b""
         # the id is told once, but some providers give every call the place 0 and tell them apart by it
         is_same = self._call is not None and place == self._call[0] and call_id in ("", self._call[1])

@@ -1,6 +1,7 @@
 """Asking a provider in its dialect, without the router around it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from switch.calls import UNKNOWN, Call, Facts
@@ -18,6 +19,8 @@ WEATHER = {
     },
 }
 NOW = {"type": "function", "function": {"name": "now"}}
+ODD = [None, True, -1, 0.5, "", "odd", [], [None], ["odd"], [[]], {}, {"odd": 1}, {"type": "odd"}]
+"""What does not belong."""
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "degrees": {"type": "integer", "minimum": -90}}}
 
 
@@ -97,3 +100,17 @@ def put_together(chunks: list[dict[str, Any]]) -> dict[str, Any]:
                 else:
                     message[name] = message[name] + value if name in message else value
     return message
+
+
+def spoiled(value: Any) -> Iterator[Any]:
+    """The value with something odd in each place where something is, one at a time; and without it."""
+    yield from ODD
+    if isinstance(value, dict):
+        for name in value:
+            yield {key: value[key] for key in value if key != name}
+            for odd in spoiled(value[name]):
+                yield value | {name: odd}
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            for odd in spoiled(inner):
+                yield [*value[:place], odd, *value[place + 1 :]]
