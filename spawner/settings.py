@@ -65,7 +65,8 @@ class SpawnerSettings(FleetSettings):
     """Most bytes that a job's artifacts may have together."""
     spawner_profiles: dict[str, Profile] = {}
     """Named sets of mounts, network and variables for the callers they are for: JSON, `{"claude": {"callers": ["switch"], "network": true,
-    "mounts": [{"source": "/srv/claude", "target": "/credentials"}]}}`."""
+    "mounts": [{"source": "/srv/claude", "target": "/credentials"}]}}`. `switch-try-out`, in which model files are loaded first, is there
+    without being set."""
     spawner_bwrap: Path | None = None
     """The bubblewrap to use; the one that comes with the dependencies when unset."""
     spawner_first_uid: int | None = Field(None, ge=1000, le=2_000_000_000)

@@ -13,9 +13,10 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 NOT_HELD = 75
@@ -53,8 +54,11 @@ def try_out() -> None:
         with open(order["path"], "rb") as file:
             file.read(4)
     except (ImportError, OSError) as exc:
-        print(f"a trial cannot be held here: {exc}", file=sys.stderr)  # noqa: T201
-        sys.exit(NOT_HELD)
+        give_up(f"a trial cannot be held here: {exc}")
+    try:
+        socket.create_server(("127.0.0.1", 0)).close()
+    except OSError as exc:  # where the network is closed to it altogether, not only its own
+        give_up(f"a trial cannot be held without sockets, and llama.cpp's server wants one: {exc}")
     server = load(order | {"key": "nobody"})
     answer = server.handle_chat_completions({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1})
     if "choices" not in answer:
@@ -62,6 +66,11 @@ def try_out() -> None:
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"it was loaded, answered, and took {peak_kib // 1024} MiB", flush=True)  # noqa: T201
     os._exit(0)
+
+
+def give_up(why: str) -> NoReturn:
+    print(why, file=sys.stderr)  # noqa: T201
+    sys.exit(NOT_HELD)
 
 
 def load(order: dict[str, Any]) -> Any:
