@@ -109,7 +109,8 @@ def _signed(match: re.Match[str]) -> float:
 
 
 LESS = re.compile(r"baj|reduc|cut|cort|quit|recort|lower|attenu|aten|rest")
-_AMOUNT = r"([a-z]+)\W+(?:[\w-]+\W+){0,4}?(-?\+?\d+(?:[.,]\d+)?)"
+_BETWEEN = r"(?:[^\w-]|-(?!\d))++"  # possessive: nothing that is written makes this slow
+_AMOUNT = rf"([a-z]++){_BETWEEN}(?:\w++{_BETWEEN}){{0,4}}?([-+]?\d+(?:[.,]\d+)?)"
 Of = Callable[[re.Match[str]], float | None]
 _PATTERNS: tuple[tuple[str, re.Pattern[str], Of], ...] = tuple(
     (name, re.compile(pattern), of)

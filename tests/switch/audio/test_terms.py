@@ -163,3 +163,12 @@ def test_what_shub_understands_goes_before_our_own_reading():
     assert better.warnings[0] == "from shub"
     unknown = Interpretation.model_validate({"actions": [{"action": "not_audio"}]})
     assert merged(reading, unknown).source == "terms"
+
+
+@pytest.mark.parametrize(
+    "text", ["sube" + " -" * 2000, "sube -" * 700, "mix " + "a-" * 2000, "boost " * 660, "1" * 4000]
+)
+def test_no_text_keeps_reading_from_its_end(text):
+    """With patterns that can be matched in many ways these took minutes."""
+    assert not look(text).terms or look(text).terms == ("mix",)
+    assert read(text).parameters == {}
