@@ -8,11 +8,10 @@ provider says so: OpenRouter's `cost`, Perplexity's `cost.total_cost`, xAI's `co
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from switch.calls import Needs
 
@@ -24,11 +23,12 @@ TICKS_PER_NANOUSD: Final = 10
 """xAI: 10^10 ticks are a dollar (docs.x.ai/developers/cost-tracking)."""
 CHARACTERS_PER_TOKEN: Final = 4
 """Of English text in common tokenizers; other languages have fewer, but then every event of a stream holds hardly more than one token."""
+MOST_SEARCHES: Final = 10_000
+LONGEST_TIER: Final = 32
 _USAGE: Final = b'"usage"'
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one call. The parts of the input and of the output are counted in their sums as well."""
 
     input_tokens: int = 0
@@ -60,47 +60,48 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
     if (all_tokens := _count(said.get("total_tokens"))) is not None and all_tokens - read > written:
         written = all_tokens - read  # thoughts that `completion_tokens` leaves out
     details, made = _mapping(said.get("prompt_tokens_details")), _mapping(said.get("completion_tokens_details"))
-    cached = _first(
-        details.get("cached_tokens"),
-        said.get("prompt_cache_hit_tokens"),
-        said.get("cached_tokens"),
-        said.get("cache_read_input_tokens"),
-        most=read,
+    cached = _part(
+        details.get("cached_tokens")
+        or said.get("prompt_cache_hit_tokens")
+        or said.get("cached_tokens")
+        or said.get("cache_read_input_tokens"),
+        read,
     )
-    kept = _first(
-        details.get("cache_write_tokens"),
-        details.get("cache_creation_tokens"),
-        said.get("cache_creation_input_tokens"),
-        most=read - cached,
+    kept = _part(
+        details.get("cache_write_tokens")
+        or details.get("cache_creation_tokens")
+        or said.get("cache_creation_input_tokens"),
+        read - cached,
     )
-    kept_long = _first(_mapping(said.get("cache_creation")).get("ephemeral_1h_input_tokens"), most=kept)
-    heard = _first(details.get("audio_tokens"), most=read)
-    tier = content.get("service_tier", said.get("service_tier"))
+    heard = _part(details.get("audio_tokens"), read)
+    searches = said.get("num_search_queries") or _mapping(said.get("server_tool_use")).get("web_search_requests")
+    tier = content.get("service_tier") or said.get("service_tier") or ""
     return Usage(
         input_tokens=read,
         output_tokens=written,
         cached_input_tokens=cached,
         cache_write_tokens=kept,
-        cache_write_1h_tokens=kept_long,
+        cache_write_1h_tokens=_part(_mapping(said.get("cache_creation")).get("ephemeral_1h_input_tokens"), kept),
         input_audio_tokens=heard,
-        cached_audio_tokens=_first(
-            _mapping(details.get("cached_tokens_details")).get("audio_tokens"), most=min(heard, cached)
+        cached_audio_tokens=_part(
+            _mapping(details.get("cached_tokens_details")).get("audio_tokens"), min(heard, cached)
         ),
-        output_audio_tokens=_first(made.get("audio_tokens"), most=written),
-        reasoning_tokens=_first(made.get("reasoning_tokens"), said.get("reasoning_tokens"), most=written),
-        web_searches=_first(
-            said.get("num_search_queries"),
-            _mapping(said.get("server_tool_use")).get("web_search_requests"),
-            most=10_000,
-        ),
-        service_tier=tier if isinstance(tier, str) and len(tier) <= 32 else "",
+        output_audio_tokens=_part(made.get("audio_tokens"), written),
+        reasoning_tokens=_part(made.get("reasoning_tokens") or said.get("reasoning_tokens"), written),
+        web_searches=_part(searches, MOST_SEARCHES),
+        service_tier=tier if isinstance(tier, str) and len(tier) <= LONGEST_TIER else "",
         stated_nanousd=_stated(said),
     )
 
 
-def estimate(needs: Needs, *, output_characters: int = 0) -> Usage:
-    """What a call has used of which nobody said anything: its prompt, and the text that came."""
-    return Usage(input_tokens=needs.input_tokens, output_tokens=-(-output_characters // CHARACTERS_PER_TOKEN))
+def of_whole(content: Mapping[str, Any], needs: Needs) -> tuple[Usage, bool]:
+    """What a whole answer says that it used, and whether that is an estimate, by the length of its messages: it said nothing."""
+    said = of_answer(content)
+    if said is not None:
+        return said, False
+    choices = content.get("choices")
+    messages = [one.get("message") for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+    return Usage(input_tokens=needs.input_tokens, output_tokens=len(to_json(messages)) // CHARACTERS_PER_TOKEN), True
 
 
 class StreamUsage:
@@ -191,13 +192,9 @@ def _count(value: object) -> int | None:
     return value
 
 
-def _first(*values: object, most: int) -> int:
-    """The first that is a number above 0, and no more than `most`."""
-    if any(values):
-        for value in values:
-            if value and (found := _count(value)):
-                return min(found, most)
-    return 0
+def _part(value: object, most: int) -> int:
+    """A number of tokens that are part of others; 0 for what cannot be one."""
+    return min(_count(value) or 0, most) if value else 0
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

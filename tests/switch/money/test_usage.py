@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.calls import Needs
-from switch.money.usage import StreamUsage, Usage, of_answer
+from switch.money.usage import StreamUsage, Usage, of_answer, of_whole
 
 NEEDS = Needs(input_tokens=40)
 
@@ -104,6 +104,15 @@ def test_whatever_a_provider_says_the_numbers_stay_within_reason(usage, tier):
         assert 0 <= found.cached_input_tokens + found.cache_write_tokens <= found.input_tokens <= 10**9
         assert 0 <= found.output_tokens <= 10**9
         assert found.stated_nanousd is None or 0 <= found.stated_nanousd <= 2 * 10**13
+
+
+def test_an_answer_without_usage_is_estimated_by_its_length():
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 400}}]}
+    found, is_estimated = of_whole(answer, NEEDS)
+    assert is_estimated
+    assert found.input_tokens == 40
+    assert 450 <= found.output_tokens <= 550
+    assert of_whole(answer | said(), NEEDS) == (Usage(100, 20), False)
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------
