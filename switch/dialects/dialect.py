@@ -5,7 +5,7 @@ A dialect is pure: values in, values out. What reads bytes is here, once for all
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic_core import from_json, to_json
@@ -72,13 +72,25 @@ class Dialect(Protocol):
 
 
 class OpenAI:
-    """The dialect that needs no translation: members that only some providers know (`reasoning_content`, `reasoning`) pass both ways."""
+    """The dialect that needs no translation: members that only some providers know (`reasoning_content`, `reasoning`) pass both ways.
+
+    `is_openais_own` is for OpenAI itself, whose newer models refuse `max_tokens`; others do not know the new name for it.
+    """
+
+    def __init__(self, *, is_openais_own: bool = False) -> None:
+        self._is_openais_own = is_openais_own
 
     def path(self, model: str, *, is_stream: bool) -> str:
         return "/chat/completions"
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         return {} if key is None else {"authorization": f"Bearer {key}"}
+
+    async def written(self, call: Call, model: str) -> bytes:
+        if self._is_openais_own and call.body.get("max_tokens") is not None:
+            body = {name: value for name, value in call.body.items() if name != "max_tokens"}
+            call = replace(call, body={"max_completion_tokens": call.body["max_tokens"], **body})
+        return await call.written(model=model)
 
 
 async def ask(
@@ -90,7 +102,7 @@ async def ask(
     """
     path = dialect.path(model, is_stream=call.is_stream)
     if isinstance(dialect, OpenAI):
-        return await address.post(path, await call.written(model=model), within_seconds=within_seconds)
+        return await address.post(path, await dialect.written(call, model), within_seconds=within_seconds)
     try:
         body = await _in_words(dialect, call, model, facts)
     except Unmappable as exc:

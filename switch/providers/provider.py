@@ -9,7 +9,7 @@ from config.contracts.switch import ProviderStatus
 from switch.breaker import Breakers
 from switch.calls import UNKNOWN, Answer, Call, Choice, Facts
 from switch.dialects import dialect as dialects
-from switch.dialects.apis import DIALECTS
+from switch.dialects.apis import dialect_of
 from switch.failures import Failure, FailureKind
 from switch.providers.catalogue import Api
 from switch.providers.keys import Key
@@ -44,7 +44,7 @@ class Provider:
     ) -> None:
         self.access, self.name, self._breakers = access, access.name, breakers
         self._key = None if access.key is None else access.key.value
-        self._dialect = DIALECTS[access.api]
+        self._dialect = dialect_of(access.api, access.base_url)
         self._address = Address(
             access.base_url,
             self._dialect.headers(self._key),

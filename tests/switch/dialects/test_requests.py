@@ -8,6 +8,7 @@ import pytest
 from switch.calls import UNKNOWN, Call
 from switch.dialects.anthropic import Anthropic
 from switch.dialects.anthropic_request import MODERN
+from switch.dialects.apis import dialect_of
 from switch.dialects.dialect import OpenAI, Unmappable
 from switch.dialects.gemini import Gemini
 from tests.fakes.openai_upstream import THOUGHT, openai_upstream
@@ -102,3 +103,12 @@ async def test_what_deepseek_thought_is_kept_and_goes_back_to_it_with_the_calls_
         await asking.whole({"messages": [*question()["messages"], turn]})
         assert deepseek.asked[1].body["messages"][1] == turn
         asking.close()
+
+
+async def test_openai_itself_is_told_the_longest_answer_by_its_new_name():
+    written = {
+        host: json.loads(await dialect_of("openai", f"https://{host}/v1").written(Call(question(max_tokens=9)), "m"))
+        for host in ("api.openai.com", "api.deepseek.com")
+    }
+    assert written["api.openai.com"] == question(max_completion_tokens=9, model="m")
+    assert written["api.deepseek.com"] == question(max_tokens=9, model="m")
