@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from sqlalchemy import delete, func, select, tuple_, update
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
 from config.contracts.switch import ModelPerformance
+from config.database import connection_of
 from config.db_schema import LearnerStateRow, ProviderStatRow, RouteDecisionRow, SpecialtyRow
 from switch.choosing.memory import Tally, name_of
 
@@ -20,10 +22,27 @@ LATEST = ("last_answered_at", "last_failed_at", "last_failure")
 State = dict[str, Any]
 
 
-def _insert(session: AsyncSession, row: type[Any]) -> Any:
+def _insert(dialect: str, row: type[Any]) -> Any:
     """An INSERT that knows ON CONFLICT; both databases take the same words, each from its own dialect."""
-    dialect = session.get_bind().dialect.name
-    return sqlite.insert(row) if dialect == "sqlite" else postgresql.insert(row)
+    return sqlite.insert(row.__table__) if dialect == "sqlite" else postgresql.insert(row.__table__)
+
+
+@cache  # made once: making it costs more than running it
+def _keep_arms(dialect: str) -> Any:
+    insert = _insert(dialect, LearnerStateRow)
+    return insert.on_conflict_do_update(
+        index_elements=["task_type", "model"],
+        set_={"state": insert.excluded.state, "updated_at": insert.excluded.updated_at},
+    )
+
+
+@cache
+def _add_tallies(dialect: str) -> Any:
+    insert = _insert(dialect, ProviderStatRow)
+    table, new = ProviderStatRow.__table__.c, insert.excluded
+    changes = {name: table[name] + new[name] for name in ADDED}
+    changes |= {name: func.coalesce(new[name], table[name]) for name in LATEST}
+    return insert.on_conflict_do_update(index_elements=["provider", "model"], set_=changes)
 
 
 async def arms(session: AsyncSession) -> list[tuple[str, str, State]]:
@@ -34,18 +53,14 @@ async def arms(session: AsyncSession) -> list[tuple[str, str, State]]:
 
 
 async def keep_arms(session: AsyncSession, arms: Sequence[tuple[str, str, State]]) -> None:
-    insert = _insert(session, LearnerStateRow)
-    statement = insert.on_conflict_do_update(
-        index_elements=["task_type", "model"],
-        set_={"state": insert.excluded.state, "updated_at": insert.excluded.updated_at},
-    )
+    connection, statement = await connection_of(session), _keep_arms(session.get_bind().dialect.name)
     now = utc_now()
     rows = [
         {"task_type": task_type, "model": model, "state": state, "updated_at": now}
         for task_type, model, state in sorted(arms, key=lambda arm: arm[:2])
     ]
     for start in range(0, len(rows), AT_ONCE):
-        await session.execute(statement, rows[start : start + AT_ONCE])
+        await connection.execute(statement, rows[start : start + AT_ONCE])
 
 
 async def forget(session: AsyncSession, gone: Iterable[tuple[str, str]]) -> None:
@@ -71,16 +86,12 @@ async def paces(session: AsyncSession) -> list[tuple[str, tuple[int, float, floa
 
 
 async def add_tallies(session: AsyncSession, tallies: Mapping[tuple[str, str], Tally]) -> None:
-    insert = _insert(session, ProviderStatRow)
-    table, new = ProviderStatRow.__table__.c, insert.excluded
-    changes = {name: table[name] + new[name] for name in ADDED}
-    changes |= {name: func.coalesce(new[name], table[name]) for name in LATEST}
-    statement = insert.on_conflict_do_update(index_elements=["provider", "model"], set_=changes)
+    connection, statement = await connection_of(session), _add_tallies(session.get_bind().dialect.name)
     rows = [
         {"provider": provider, "model": model, **asdict(tally)} for (provider, model), tally in sorted(tallies.items())
     ]
     for start in range(0, len(rows), AT_ONCE):
-        await session.execute(statement, rows[start : start + AT_ONCE])
+        await connection.execute(statement, rows[start : start + AT_ONCE])
 
 
 async def performance(
