@@ -10,7 +10,7 @@ import socket
 from functools import cache
 from pathlib import Path
 
-LONGEST_HOST = 36  # so that the whole name fits its column
+LONGEST_HOST = 30  # so that the whole name fits its column
 
 
 @cache

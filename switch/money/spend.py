@@ -174,10 +174,9 @@ class Spend:
         async with self._db.write(durable=True) as session:
             committed = await repository.committed(session, day, wish.caller, wish.task_type)
             found = None if wish.may_overspend else tightest(wish.budgets, committed)
-            if found is not None and found[1] < wish.needed - block.left and self._take_back(day):
-                for other in self._blocks.values():
-                    if other.is_kept and other.key[0] == day:
-                        await repository.change_block(session, other.id, other.amount, "open", now)
+            if found is not None and found[1] < wish.needed - block.left and (lent := self._take_back(day)):
+                for other in lent:
+                    await repository.change_block(session, other.id, other.amount, "open", now)
                 committed = await repository.committed(session, day, wish.caller, wish.task_type)
                 found = tightest(wish.budgets, committed)
             short = wish.needed - block.left
@@ -197,12 +196,12 @@ class Spend:
             block.is_kept = True
         return refusal
 
-    def _take_back(self, day: str) -> bool:
-        """Take out of our blocks what no call needs. In memory first: until it is written, it counts where it was."""
+    def _take_back(self, day: str) -> list[Block]:
+        """Take out of our blocks what no call needs; returns those. In memory first: until it is written, it counts where it was."""
         lent = [block for block in self._blocks.values() if block.key[0] == day and block.is_kept and block.left > 0]
         for block in lent:
             block.amount -= block.left
-        return bool(lent)
+        return lent
 
     async def _keep(self, session: AsyncSession, block: Block, amount: int, now: datetime) -> None:
         if block.is_kept:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 
 import httpx
 import pytest
@@ -40,6 +41,8 @@ async def test_money_of_a_call_under_way_is_kept_through_a_kill(forks, state_dir
 
     switch = await asyncio.to_thread(started)
     try:
+        with sqlite3.connect(state_dir / "vx11.db") as db:
+            assert db.execute("SELECT state FROM spend_ledger WHERE kind = 'block'").fetchall() == [("assumed",)]
         (day,) = (await asyncio.to_thread(switch.client.get, "/switch/budget")).json()["items"]
         assert day["spent_usd"] + day["reserved_usd"] >= 0.01 + 0.000065
         refused = await asyncio.to_thread(switch.client.post, "/v1/chat/completions", json=asked)

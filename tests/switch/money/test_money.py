@@ -9,6 +9,7 @@ from config.auth import Caller
 from config.db_schema import AuditRow, SpendRow
 from switch.calls import FREE, LOCAL, Needs, Price
 from switch.failures import Failure, FailureKind
+from switch.money import spend
 from switch.money.repository import Filter
 from switch.money.usage import StreamUsage, Usage
 from tests.switch.money.conftest import call, choice
@@ -285,6 +286,18 @@ async def test_what_was_settled_is_written_by_itself(money_of, db):
             await asyncio.sleep(0.02)
 
 
+async def test_a_block_that_nobody_uses_is_closed_for_others_to_have(money_of, db, monkeypatch):
+    monkeypatch.setattr(spend, "IDLE_SECONDS", 0.02)
+    money = await money_of()
+    hold = await money.hold(call(), choice(), "dec_1")
+    hold.settle(CENT, is_estimated=False)
+    async with asyncio.timeout(20):
+        while [(row.state, row.amount_nanousd) for row in await rows(db)] != [("closed", 10_000_000)]:
+            await asyncio.sleep(0.02)
+    (await money.hold(call(), choice(), "dec_2")).settle(CENT, is_estimated=False)
+    assert (await budget(money)).spent_usd == 0.02
+
+
 async def test_blocks_of_others_who_live_are_left_to_them(money_of, db):
     one = await money_of()
     await one.hold(call(), choice(), "dec_1")
@@ -344,3 +357,11 @@ async def test_needs_of_nothing_cost_nothing(money_of):
     asked.needs = Needs()
     assert (await money.hold(asked, choice(), "dec_1")).settle(CENT, is_estimated=False) == 0.0
     assert [one.cost_usd for one in await entries(money)] == [0.0]
+
+
+async def test_a_call_out_of_a_block_waits_for_nothing(money_of):
+    money = await money_of(switch_budget_usd_per_day=100)
+    await money.hold(call(), choice(), "dec_1")
+    with pytest.raises(StopIteration) as done:
+        money.hold(call(), choice(), "dec_2").send(None)
+    assert done.value.value.settle(CENT, is_estimated=False) == 0.01
