@@ -140,7 +140,7 @@ class Embedder:
                 stderr=asyncio.subprocess.DEVNULL,
                 env=kept | quiet,
                 limit=LONGEST_LINE,
-                process_group=0,
+                start_new_session=True,  # uvloop knows no process groups
             )
         except OSError as exc:
             raise Failure(FailureKind.UNUSABLE, f"the process of {NAME} cannot be started: {exc}") from exc
