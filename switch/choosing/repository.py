@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import delete, func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.clock import utc_now
@@ -24,7 +24,11 @@ State = dict[str, Any]
 
 def _insert(dialect: str, row: type[Any]) -> Any:
     """An INSERT that knows ON CONFLICT; both databases take the same words, each from its own dialect."""
-    return sqlite.insert(row.__table__) if dialect == "sqlite" else postgresql.insert(row.__table__)
+    if dialect == "sqlite":
+        return sqlite.insert(row.__table__)
+    from sqlalchemy.dialects import postgresql  # who has no use for it does not wait for it at the start
+
+    return postgresql.insert(row.__table__)
 
 
 @cache  # made once: making it costs more than running it
