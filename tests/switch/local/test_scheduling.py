@@ -152,7 +152,7 @@ Steps = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=80, deadline=None)
 @given(
     steps=Steps,
     budget=st.sampled_from([10, 15, 20, 30]),
@@ -196,7 +196,7 @@ def _same_class_and_model_in_order(machine: Machine) -> None:
         last[group] = ticket.number
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(steps=Steps, ageing=st.sampled_from([0.0, 4.0]), patience=st.sampled_from([0.5, 3.0, 10.0]))
 def test_with_one_place_in_memory_nobody_is_overtaken_beyond_the_bound(steps, ageing, patience):
     """Once it is overdue nobody later is begun on another model, but the one for whom that model was loaded."""
