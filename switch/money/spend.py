@@ -121,6 +121,7 @@ class Spend:
             block.was_used = True
             return block
         self._still_refused(key, wish.needed)
+        block.waiting += wish.needed
         growing = asyncio.create_task(self._grow(block, wish))
         try:
             await asyncio.shield(growing)  # what is written of amounts must be known here, whoever leaves meanwhile
@@ -156,8 +157,7 @@ class Spend:
         return block
 
     async def _grow(self, block: Block, wish: Wish) -> None:
-        """Set aside in the block what the call may cost, and hold it. Raises Failure."""
-        block.waiting += wish.needed
+        """Set aside in the block what the call may cost, and hold it; it waits no more then. Raises Failure."""
         try:
             async with self._turn:
                 while block.left < wish.needed and not wish.is_abandoned:  # others draw on it while it grows

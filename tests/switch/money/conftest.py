@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
+from config.auth import Caller
 from config.database import Database
 from config.forensics import Trail
 from switch.calls import Call, Choice, Facts, Needs
 from switch.money.money import Money
+from switch.money.usage import Usage
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PRICES = {"paid/model": {"input": 1.0, "output": 10.0, "cached_input": 0.1}}
 """So that tests of budgets can be worked out by heart: a thousand tokens of output cost a cent."""
+
+CENT = Usage(output_tokens=1000)
+"""What `call()` may cost at most, but for the margin of its input."""
+OWNER = Caller("owner", frozenset({"*"}))
 
 
 class Clock:

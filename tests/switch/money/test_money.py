@@ -12,11 +12,9 @@ from switch.failures import Failure, FailureKind
 from switch.money import spend
 from switch.money.repository import Filter
 from switch.money.usage import StreamUsage, Usage
-from tests.switch.money.conftest import call, choice
+from tests.switch.money.conftest import CENT, OWNER, call, choice
 
-OWNER, SERVICE = Caller("owner", frozenset({"*"})), Caller("madre", frozenset({"*"}), is_service=True)
-CENT = Usage(output_tokens=1000)
-"""What `call()` may cost at most, but for the margin of its input."""
+SERVICE = Caller("madre", frozenset({"*"}), is_service=True)
 
 
 async def entries(money, asks=OWNER, **wanted):

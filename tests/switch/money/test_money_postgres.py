@@ -10,8 +10,7 @@ from switch.failures import Failure
 from switch.money import repository
 from switch.money.money import Money
 from switch.money.repository import Filter
-from tests.switch.money.conftest import PRICES, call, choice
-from tests.switch.money.test_money import CENT, OWNER
+from tests.switch.money.conftest import CENT, OWNER, PRICES, call, choice
 
 
 async def test_two_switches_keep_one_budget_on_postgres(postgres_url, settings_of, state_dir, clock):
