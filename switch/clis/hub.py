@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.contracts.switch import CliStatus
 from switch.breaker import Breakers
-from switch.calls import Choice, Facts
+from switch.calls import FREE, Choice, Facts
 from switch.clis.invocation import Unaskable, invocation_of
 from switch.clis.tool import CLI, Afterwards, GivesTurns, RunsProcesses, Tool
 from switch.registry import KEPT_SECONDS, Known, Registry
@@ -124,4 +124,11 @@ class CliHub:
 
 
 def _facts(tool: Tool) -> Facts:
-    return Facts(modalities=frozenset(), tools=False, schema=False, specialties=tool.invocation.specialties)
+    asks_nobody = tool.invocation.offline
+    return Facts(
+        modalities=frozenset(),
+        tools=False,
+        schema=False,
+        specialties=tool.invocation.specialties,
+        price=FREE if asks_nobody else None,
+    )

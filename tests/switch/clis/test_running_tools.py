@@ -18,6 +18,7 @@ async def test_a_tool_answers_like_a_model(fleet: Fleet):
     assert answer.json()["choices"][0]["finish_reason"] == "stop"
     decision = (await fleet.http.get(f"/switch/decisions/{answer.headers['x-vx11-decision']}")).json()
     assert (decision["provider"], decision["model"], decision["outcome"]) == ("cli", "echo-offline", "answered")
+    assert decision["cost_usd"] == 0.0  # it asks nobody
     (job,) = await fleet.jobs("cli/echo-offline")
     assert (job["caller"], job["status"]) == ("switch", "DONE")
 
