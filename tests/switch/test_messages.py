@@ -3,18 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx
 import pytest
+import pytest_asyncio
 from anthropic import AsyncAnthropic
 
 from tests.fakes.anthropic_upstream import ANSWER as CLAUDES_ANSWER
-from tests.fakes.anthropic_upstream import SIGNATURE, anthropic_upstream
+from tests.fakes.anthropic_upstream import SIGNATURE, AnthropicUpstream
 from tests.fakes.anthropic_upstream import THOUGHT as CLAUDES_THOUGHT
-from tests.fakes.openai_upstream import ANSWER, THOUGHT
-from tests.switch.conftest import KEY, provider
+from tests.fakes.openai_upstream import ANSWER, THOUGHT, OpenAIUpstream
+from tests.switch.conftest import KEY
+from tests.switch.three_dialects import CLAUDE, GPT, Router, three_dialects
 
 PATH = "/v1/messages"
 TOOLS: list[Any] = [
@@ -29,7 +32,7 @@ QUESTION: list[Any] = [{"role": "user", "content": "what does a compressor do?"}
 
 
 def asked(**more: Any) -> dict[str, Any]:
-    return {"model": "mock/gpt", "max_tokens": 100, "messages": QUESTION} | more
+    return {"model": GPT, "max_tokens": 100, "messages": QUESTION} | more
 
 
 def anthropic_error(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
@@ -42,27 +45,39 @@ def anthropic_error(response: httpx.Response, status: int, kind: str) -> dict[st
     return error
 
 
-@pytest.fixture
-async def claude():
-    async with anthropic_upstream() as up:
-        yield up
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Router]:
+    async with three_dialects(migrated, tmp_path_factory.mktemp("router")) as router:
+        yield router
 
 
 @pytest.fixture
-async def client(upstream, claude, settings_of, served) -> AsyncIterator[httpx.AsyncClient]:
-    """Switch with a provider of OpenAI's dialect called mock, and one of Anthropic's called claude."""
-    anthropics = {"base_url": claude.base_url, "api_key": KEY, "models": ["claude-haiku-4-5"], "api": "anthropic"}
-    async with served(
-        settings_of(providers={"mock": provider(upstream, "gpt"), "claude": anthropics}, switch_retries=0)
-    ) as up:
-        yield up
+def router(running: Router) -> Router:
+    running.forget()
+    return running
 
 
 @pytest.fixture
-async def sdk(client, secrets) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(
-        base_url=str(client.base_url), auth_token=secrets.owner.get_secret_value(), max_retries=0, timeout=30
-    ) as one:
+def client(router: Router) -> httpx.AsyncClient:
+    return router.http
+
+
+@pytest.fixture
+def upstream(router: Router) -> OpenAIUpstream:
+    return router.gpt
+
+
+@pytest.fixture
+def claude(router: Router) -> AnthropicUpstream:
+    return router.claude
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sdk(router: Router) -> AsyncIterator[AsyncAnthropic]:
+    async with AsyncAnthropic(base_url=router.url, auth_token=router.token, max_retries=0, timeout=30) as one:
         yield one
 
 
@@ -154,7 +169,7 @@ async def test_a_provider_of_the_same_api_is_asked_in_the_clients_own_words(sdk,
     foreign = {"type": "thinking", "thinking": "not Anthropic's", "signature": ""}
     turns = [*QUESTION, {"role": "assistant", "content": [foreign, {"type": "text", "text": "?"}]}, QUESTION[0]]
     thinking = {"type": "enabled", "budget_tokens": 1024}
-    wanted = asked(model="claude/claude-haiku-4-5", system=system, messages=turns, thinking=thinking)
+    wanted = asked(model=CLAUDE, system=system, messages=turns, thinking=thinking)
     if is_stream:
         async with sdk.messages.stream(**wanted) as stream:
             message = await stream.get_final_message()
@@ -172,7 +187,7 @@ async def test_a_provider_of_the_same_api_is_asked_in_the_clients_own_words(sdk,
 
 async def test_where_it_stopped_is_told(sdk, claude):
     claude.behaviour = "stops"
-    message = await sdk.messages.create(**asked(model="claude/claude-haiku-4-5"))
+    message = await sdk.messages.create(**asked(model=CLAUDE))
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "\n\n")
 
 
@@ -226,8 +241,8 @@ async def test_errors_become_the_sdks_own(sdk, upstream, behaviour):
         assert raised.value.request_id
 
 
-async def test_a_token_may_come_in_x_api_key_and_a_wrong_one_is_refused_in_anthropics_shape(client, secrets):
-    owner = secrets.owner.get_secret_value()
+async def test_a_token_may_come_in_x_api_key_and_a_wrong_one_is_refused_in_anthropics_shape(client, router):
+    owner = router.secrets.owner.get_secret_value()
     without = {"X-VX11-Token": ""}
     assert (await client.post(PATH, json=asked(), headers=without | {"x-api-key": owner})).status_code == 200
     assert (await client.get("/v1/models", headers=without | {"x-api-key": owner})).status_code == 200
@@ -238,7 +253,7 @@ async def test_a_token_may_come_in_x_api_key_and_a_wrong_one_is_refused_in_anthr
     ):
         anthropic_error(await client.post(PATH, json=asked(), headers=headers), 401, "authentication_error")
     assert (await client.get("/switch/status", headers=without | {"x-api-key": owner})).status_code == 401
-    fleet = {"X-VX11-Token": secrets.fleet.get_secret_value(), "X-VX11-Scopes": "switch:read"}
+    fleet = {"X-VX11-Token": router.secrets.fleet.get_secret_value(), "X-VX11-Scopes": "switch:read"}
     anthropic_error(await client.post(PATH, json=asked(), headers=fleet), 403, "permission_error")
 
 
@@ -291,16 +306,9 @@ async def test_a_client_that_leaves_ends_the_stream_upstream(client, upstream):
     await asyncio.wait_for(upstream.left.wait(), 5)
 
 
-async def test_auto_falls_over_from_one_api_to_the_other(client, upstream, claude):
-    upstream.behaviour = "broken"
-    answer = await client.post(PATH, json=asked(model="auto"))
-    assert answer.headers["x-vx11-model"] == "claude/claude-haiku-4-5"
-    assert answer.json()["content"][0]["text"] == CLAUDES_ANSWER
-
-
 async def test_tokens_are_counted_as_an_estimate(sdk, client, upstream, claude):
-    short = await sdk.messages.count_tokens(model="mock/gpt", messages=QUESTION)
-    long = await sdk.messages.count_tokens(model="mock/gpt", messages=QUESTION, system="word " * 1000)
+    short = await sdk.messages.count_tokens(model=GPT, messages=QUESTION)
+    long = await sdk.messages.count_tokens(model=GPT, messages=QUESTION, system="word " * 1000)
     assert 5 < short.input_tokens < 30
     assert 1000 < long.input_tokens < 2000
     counted = await client.post(f"{PATH}/count_tokens", json={"messages": QUESTION})

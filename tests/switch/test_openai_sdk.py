@@ -2,22 +2,25 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import httpx
 import openai
 import pytest
+import pytest_asyncio
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from tests.fakes.anthropic_upstream import ANSWER as CLAUDES_ANSWER
-from tests.fakes.anthropic_upstream import JSON_ANSWER, THOUGHT, TOOL_INPUT, anthropic_upstream
+from tests.fakes.anthropic_upstream import JSON_ANSWER, THOUGHT, TOOL_INPUT, AnthropicUpstream
 from tests.fakes.gemini_upstream import ANSWER as GEMINIS_ANSWER
-from tests.fakes.gemini_upstream import gemini_upstream
+from tests.fakes.gemini_upstream import GeminiUpstream
 from tests.fakes.openai_upstream import ANSWER
-from tests.switch.conftest import KEY, provider
+from tests.switch.conftest import KEY
 from tests.switch.dialects.asking import NOW, WEATHER
+from tests.switch.three_dialects import CLAUDE, GEMINI, GPT, Router, three_dialects
 
 QUESTION = [{"role": "user", "content": "what does a compressor do?"}]
-CLAUDE, GEMINI, GPT = "claude/claude-haiku-4-5", "google/gemini-2.5-flash", "mock/gpt"
 ANSWERS = {CLAUDE: CLAUDES_ANSWER, GEMINI: GEMINIS_ANSWER, GPT: ANSWER}
 
 
@@ -26,34 +29,39 @@ class Weather(BaseModel):
     degrees: int
 
 
-@pytest.fixture
-async def claude():
-    async with anthropic_upstream() as up:
-        yield up
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Router]:
+    async with three_dialects(migrated, tmp_path_factory.mktemp("router")) as router:
+        yield router
 
 
 @pytest.fixture
-async def gemini():
-    async with gemini_upstream() as up:
-        yield up
+def router(running: Router) -> Router:
+    running.forget()
+    return running
 
 
 @pytest.fixture
-async def client(upstream, claude, gemini, settings_of, served):
-    providers = {
-        "mock": provider(upstream, "gpt"),
-        "claude": {"base_url": claude.base_url, "api_key": KEY, "models": ["claude-haiku-4-5"], "api": "anthropic"},
-        "google": {"base_url": gemini.base_url, "api_key": KEY, "models": ["gemini-2.5-flash"], "api": "gemini"},
-    }
-    async with served(settings_of(providers=providers, switch_retries=0, switch_preferred=["claude", "google"])) as up:
-        yield up
+def client(router: Router) -> httpx.AsyncClient:
+    return router.http
 
 
 @pytest.fixture
-async def sdk(client, secrets) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        base_url=f"{client.base_url}/v1", api_key=secrets.owner.get_secret_value(), max_retries=0, timeout=30
-    ) as one:
+def claude(router: Router) -> AnthropicUpstream:
+    return router.claude
+
+
+@pytest.fixture
+def gemini(router: Router) -> GeminiUpstream:
+    return router.gemini
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sdk(router: Router) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{router.url}/v1", api_key=router.token, max_retries=0, timeout=30) as one:
         yield one
 
 
@@ -133,16 +141,6 @@ async def test_what_a_model_cannot_do_is_a_bad_request_that_names_it(sdk, claude
         await sdk.chat.completions.create(model=CLAUDE, messages=QUESTION, logprobs=True)
     assert (raised.value.code, raised.value.param) == ("unsupported_by_model", "logprobs")
     assert not claude.asked
-
-
-async def test_auto_asks_somebody_else_what_a_model_has_no_words_for(client, sdk, claude, gemini):
-    raw = await sdk.chat.completions.with_raw_response.create(model="auto", messages=QUESTION, logprobs=True)
-    assert raw.headers["x-vx11-model"] == GPT
-    decision = (await client.get(f"/switch/decisions/{raw.headers['x-vx11-decision']}")).json()
-    outcomes = [(one["provider"], one["outcome"]) for one in decision["candidates"]]
-    assert ("claude", "unsupported") in outcomes
-    assert ("mock", "answered") in outcomes
-    assert not claude.asked + gemini.asked
 
 
 async def test_an_error_before_the_first_word_of_a_stream_is_an_error_and_later_an_event(sdk, claude):
