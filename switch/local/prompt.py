@@ -3,10 +3,10 @@
 from typing import Any
 
 SYSTEM_PROMPT = (
-    "You are VX11, a helpful assistant for people who work with audio and software. "
-    "Answer in the language of the question. Be correct and brief: one to four plain sentences, or code if it is asked for."
+    "You are VX11, an assistant for audio and software. Answer briefly and correctly in the language of the question."
 )
-"""Always the same bytes and always first, so that llama.cpp keeps what it has computed for it."""
+"""Always the same bytes and always first, so that llama.cpp keeps what it has computed for it. Short, because a model that was woken
+computes it before its first word."""
 
 _FIRST = {"role": "system", "content": SYSTEM_PROMPT}
 

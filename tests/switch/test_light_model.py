@@ -77,7 +77,7 @@ def test_a_question_is_answered_and_the_model_named(switch):
 def test_what_every_question_begins_with_is_computed_once(switch):
     switch.client.post(PATH, json=chat("what is a limiter?"))
     timings = switch.client.post(PATH, json=chat("name three colours")).json()["timings"]
-    assert timings["cache_n"] > 30
+    assert timings["cache_n"] > 25
     assert timings["prompt_n"] < 20
 
 
@@ -85,7 +85,7 @@ def test_instructions_of_the_clients_own_replace_ours(switch):
     ours = switch.client.post(PATH, json=chat("hi")).json()["usage"]["prompt_tokens"]
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
     theirs = switch.client.post(PATH, json=chat("", messages=messages)).json()["usage"]["prompt_tokens"]
-    assert theirs < ours - 20
+    assert theirs < ours - 10
 
 
 def test_it_streams(switch):
@@ -169,7 +169,7 @@ def test_it_comes_back_by_itself_even_if_nobody_asks(switch):
     os.kill(before, signal.SIGKILL)
     until(lambda: switch.light["pid"] not in (None, before))
     timings = switch.client.post(PATH, json=chat("name three colours")).json()["timings"]
-    assert timings["cache_n"] > 30  # and what every question begins with is computed already
+    assert timings["cache_n"] > 25  # and what every question begins with is computed already
 
 
 def test_a_process_that_hangs_is_replaced(switch):
