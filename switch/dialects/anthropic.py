@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from switch.calls import Call, Facts
 from switch.dialects import openai_shape
-from switch.dialects.anthropic_request import ANSWER_TOOL, messages_request, wants_answer_tool
+from switch.dialects.anthropic_request import ANSWER_TOOL, MODERN, SAMPLING, messages_request, wants_answer_tool
 from switch.dialects.dialect import Refused
 from switch.dialects.openai_shape import DONE, Chunks, Json, count, members
 from switch.failures import Failure, FailureKind
@@ -40,7 +40,9 @@ class Anthropic:
     def request(self, call: Call, model: str, facts: Facts) -> Json:
         """Raises Unmappable."""
         if call.messages_body is not None:  # it was said in these words to begin with
-            return call.messages_body | {"model": model, "stream": call.is_stream}
+            asked = call.messages_body | {"model": model, "stream": call.is_stream}
+            is_modern = MODERN.search(model) is not None
+            return {name: asked[name] for name in asked if name not in SAMPLING} if is_modern else asked
         return messages_request(call.body, model, most_output=facts.output_tokens, is_stream=call.is_stream)
 
     def refused(self, status: int, retry_after: str, content: Any) -> Refused:

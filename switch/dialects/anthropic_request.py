@@ -23,6 +23,7 @@ EFFORT_TOKENS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16_384, "
 MODERN = re.compile(r"claude-(?!3|(?:opus|sonnet|haiku)-4(?:-[0-6])?(?:-\d{8}|-latest)?$)")
 """Models after Claude 4.6: they choose how long they think by `effort`, and take no temperature. Others who speak this API are not among
 them."""
+SAMPLING = ("temperature", "top_p", "top_k")
 NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 """What ids of calls may not hold here; other providers' do."""
 NOT_IN_SCHEMAS = frozenset(
@@ -107,7 +108,7 @@ def _thinking(body: Json, asked: Json, *, is_modern: bool) -> None:
     budget = EFFORT_TOKENS[effort]
     asked["thinking"] = {"type": "enabled", "budget_tokens": budget}
     asked["max_tokens"] = max(asked["max_tokens"], budget + 1024)
-    for name in ("temperature", "top_p", "top_k"):
+    for name in SAMPLING:
         asked.pop(name, None)
 
 

@@ -105,6 +105,13 @@ async def test_what_deepseek_thought_is_kept_and_goes_back_to_it_with_the_calls_
         asking.close()
 
 
+def test_a_modern_claude_gets_no_temperature_from_clients_of_its_own_api_either():
+    call = Call(question(), messages_body=question(temperature=1, max_tokens=9))
+    assert "temperature" in Anthropic().request(call, "claude-haiku-4-5", UNKNOWN)
+    modern = Anthropic().request(call, "claude-opus-5-5", UNKNOWN)
+    assert modern == question(max_tokens=9, model="claude-opus-5-5", stream=False)
+
+
 async def test_openai_itself_is_told_the_longest_answer_by_its_new_name():
     written = {
         host: json.loads(await dialect_of("openai", f"https://{host}/v1").written(Call(question(max_tokens=9)), "m"))
