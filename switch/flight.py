@@ -10,7 +10,7 @@ from config.clients.switch import NoModelReachable
 from config.clock import utc_now
 from switch import policy
 from switch.calls import Call, Choice, Trail, Tried
-from switch.money.usage import StreamUsage, Usage, of_answer
+from switch.money.usage import StreamUsage, Usage, of_whole
 from switch.policy import Wanted
 from switch.relay import Answered, Relay
 from switch.repository import Record
@@ -29,6 +29,7 @@ class Flight:
 
     __slots__ = (
         "_book",
+        "_is_estimated",
         "_relay",
         "_started",
         "answered",
@@ -55,6 +56,7 @@ class Flight:
         self.cost_usd: float | None = None
         """Of the answer, once the flight has landed; 0 for this machine, None where no price is known."""
         self.usage: Usage | None = None
+        self._is_estimated = False
         self.is_saved = False
         """Whether the decision is in the database already, in the transaction of its answer."""
         self._relay, self._book = relay, book
@@ -108,7 +110,7 @@ class Flight:
         if answered.exchange is not None:
             self.streamed = StreamUsage()
         elif answered.content is not None:
-            self.usage = of_answer(answered.content)
+            self.usage, self._is_estimated = of_whole(answered.content, self.call.needs)
         return answered
 
     def land(self, outcome: str) -> None:
@@ -129,12 +131,11 @@ class Flight:
         if self.outcome == "refused":
             hold.release()
             return
-        is_estimated = False
         if self.streamed is not None:
-            self.usage, is_estimated = self.streamed.usage(self.call.needs)
+            self.usage, self._is_estimated = self.streamed.usage(self.call.needs)
         elif self.usage is None:  # it was asked, and nobody knows how far it came
-            self.usage, is_estimated = Usage(input_tokens=self.call.needs.input_tokens), True
-        self.cost_usd = hold.settle(self.usage, is_estimated=is_estimated)
+            self.usage, self._is_estimated = Usage(input_tokens=self.call.needs.input_tokens), True
+        self.cost_usd = hold.settle(self.usage, is_estimated=self._is_estimated)
 
     @property
     def reason(self) -> str:

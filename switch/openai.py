@@ -98,6 +98,7 @@ def describe(schema: dict[str, Any]) -> dict[str, Any]:
         for status, text in {
             400: "The request cannot be read, or the model refuses it",
             401: "A valid token is needed",
+            402: "A budget does not allow this",
             403: "The token may not do that",
             404: "There is no such model",
             413: "The request is too large",

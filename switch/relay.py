@@ -15,11 +15,14 @@ from switch.breaker import Breakers
 from switch.calls import Answer, Call, Choice, Hold, Trail, Tried
 from switch.events import begins_a_stream, is_error
 from switch.failures import Failure, FailureKind
+from switch.money.usage import Usage
 
 log = structlog.get_logger()
 
 AGAIN = frozenset({FailureKind.UNREACHABLE, FailureKind.CUT})
 """Failures after which a backend that starts anew may be asked the same again."""
+PERHAPS_PAID = frozenset({FailureKind.LATE, FailureKind.CUT, FailureKind.GARBAGE})
+"""Failures of somebody who had the request, and may send a bill for at least having read it."""
 
 
 @dataclass(slots=True)
@@ -138,7 +141,10 @@ class Relay:
         finally:
             tried.duration_ms += (time.perf_counter() - started) * 1000
         tried.hold = None
-        hold.release()
+        if tried.failure is not None and tried.failure.kind in PERHAPS_PAID:
+            hold.settle(Usage(input_tokens=call.needs.input_tokens), is_estimated=True)
+        else:
+            hold.release()
         return None
 
     def _failed(self, tried: Tried, failure: Failure) -> None:

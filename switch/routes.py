@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from config.auth import CallerDep
 from config.clients.switch import (
+    BudgetExceeded,
     ModelRefused,
     NoModelReachable,
     ProviderFailed,
@@ -37,7 +38,15 @@ async def switch_of(request: Request) -> Switch:
 
 
 SwitchDep = Annotated[Switch, Depends(switch_of)]
-REFUSALS = (ModelRefused, ProviderLimited, ProviderRefused, ProviderFailed, NoModelReachable, SwitchBusy)
+REFUSALS = (
+    BudgetExceeded,
+    ModelRefused,
+    ProviderLimited,
+    ProviderRefused,
+    ProviderFailed,
+    NoModelReachable,
+    SwitchBusy,
+)
 
 
 @router.post(

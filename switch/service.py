@@ -281,6 +281,7 @@ class Switch:
             light_llm=light,
             rotation=self._local.status(),
             queue=self._local.queue_status(),
+            shub_mode_active=self._audio.is_active,
             loaded=self._local.loaded(),
             registry=told(await self._registry.known()),
             providers=self._roster.status(),

@@ -63,7 +63,7 @@ class SwitchClient(ServiceClient):
     async def feedback(
         self, decision_id: str, score: float, *, comment: str | None = None, idempotency_key: str | None = None
     ) -> FeedbackReply:
-        """Say how good an answer was, from 0 (useless) to 1 (right), in place of what was said before. Raises NotFound, Forbidden for another
+        """Say how good an answer was, from 0 (useless) to 1 (right), in place of what was said before. Raises NotFound, Forbidden for an
         caller's decision, and Conflict where nobody answered."""
         body = FeedbackRequest(decision_id=decision_id, score=score, comment=comment)
         return await self._post("/switch/feedback", body, FeedbackReply, idempotency_key=idempotency_key)

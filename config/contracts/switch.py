@@ -345,7 +345,7 @@ class LocalModelState(StrEnum):
 
 
 class LocalModelStatus(Wire):
-    """A model of this machine. `role`: `active` for the one that answers now, `warm` for the one loaded ahead, `light` for the light one."""
+    """A model of this machine. `role`: `active` for the one that answers now, `warm` for one loaded ahead, `light` for the light one."""
 
     name: str
     path: str
@@ -418,6 +418,7 @@ class SwitchStatus(Wire):
     light_llm: LightStatus
     rotation: RotationStatus
     queue: QueueStatus
+    shub_mode_active: bool
     loaded: list[LoadedModel]
     registry: RegistryStatus
     providers: list[ProviderStatus]

@@ -1,13 +1,13 @@
 """One provider, asked over its API in its own dialect."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from config.contracts.switch import ProviderStatus
 from switch.breaker import Breakers
-from switch.calls import UNKNOWN, Answer, Call, Choice, Facts
+from switch.calls import UNKNOWN, Answer, Call, Choice, Facts, Price
 from switch.dialects import dialect as dialects
 from switch.dialects.apis import dialect_of
 from switch.failures import Failure, FailureKind
@@ -52,13 +52,13 @@ class Provider:
             connect_seconds=settings.switch_connect_timeout.total_seconds(),
         )
         self._answer_seconds = settings.switch_answer_timeout.total_seconds()
-        self._key_refused = key_refused
+        self._key_refused, self._prices = key_refused, settings.switch_prices
         self._choices: dict[str, Choice] = {}
         self._auto: list[str] = []
 
     def offer(self, models: Mapping[str, Facts], auto: list[str]) -> None:
         """Say what it has, and what of that `auto` may choose; what was said before is forgotten."""
-        self._choices = {model: Choice(self, model, facts) for model, facts in models.items()}
+        self._choices = {model: Choice(self, model, self._priced(model, facts)) for model, facts in models.items()}
         self._auto = auto
 
     @property
@@ -73,7 +73,14 @@ class Provider:
     def choice(self, model: str) -> Choice:
         """A model of it, known or not: it may have more than we know of."""
         known = self._choices.get(model)
-        return Choice(self, model) if known is None else known
+        return Choice(self, model, self._priced(model, UNKNOWN)) if known is None else known
+
+    def _priced(self, model: str, facts: Facts) -> Facts:
+        """The facts with the price that the settings give the model, if they do."""
+        price = self._prices.get(f"{self.name}/{model}")
+        if price is None:
+            return facts
+        return replace(facts, price=Price(price["input"], price["output"], price.get("cached_input")))
 
     async def ask(self, call: Call, model: str) -> Answer:
         known = self._choices.get(model)

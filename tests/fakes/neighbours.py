@@ -150,6 +150,12 @@ SWITCH_STATUS: dict[str, Any] = {
         "name": "fake-1", "state": "stopped", "detail": "", "pid": None, "starts": 0, "deaths": 0, "answering": 0, "waiting": 0,
         "asleep_after_seconds": 300.0, "stopped_after_seconds": 900.0,
     },
+    "rotation": {"budget_bytes": 0, "used_bytes": 0, "active": None, "warm": None, "models": []},
+    "queue": {
+        "waiting": 0, "limit": 1000, "by_priority": {}, "by_model": {}, "oldest_waiting_ms": 0.0, "served": 0,
+        "rejected": 0, "loads": 0,
+    },
+    "shub_mode_active": False,
     "loaded": [],
     "registry": {"models": 0, "clis": [], "read_at": "2026-01-01T00:00:00Z"},
     "stats": {

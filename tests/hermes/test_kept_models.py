@@ -13,9 +13,18 @@ from sqlalchemy import create_engine, text
 
 from config import grants
 from config.clock import utc_now
-from config.contracts.switch import LightStatus, LoadedModel, RegistryStatus, SwitchStats, SwitchStatus
+from config.contracts.switch import (
+    LightStatus,
+    LoadedModel,
+    QueueStatus,
+    RegistryStatus,
+    RotationStatus,
+    SwitchStats,
+    SwitchStatus,
+)
 from hermes.store import ModelStore
 from tests.fakes.model_files import gguf
+from tests.fakes.neighbours import SWITCH_STATUS
 from tests.hermes.conftest import Hermes, problem, serving, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -74,6 +83,9 @@ async def a_switch_that_holds(path: str) -> AsyncIterator[str]:
         active=True,
         models=[],
         light_llm=LightStatus.model_validate(light),
+        rotation=RotationStatus.model_validate(SWITCH_STATUS["rotation"]),
+        queue=QueueStatus.model_validate(SWITCH_STATUS["queue"]),
+        shub_mode_active=False,
         loaded=[LoadedModel(name="x", path=path)],
         registry=registry,
         providers=[],

@@ -50,7 +50,8 @@ def settings_of(state_dir: Path, tmp_path: Path) -> SettingsMaker:
             "switch_cooling": 0,
             "switch_retries": 0,
             "switch_look_for_servers_every": 0,
-            "switch_connect_timeout": 60,  # a busy machine is not a provider that is down
+            "switch_connect_timeout": 60,  # a busy machine is not a provider that is down, nor a neighbour
+            "connect_timeout": 60,
         }
         return SwitchSettings(**(defaults | given), _env_file=None)
 

@@ -54,7 +54,9 @@ async def test_after_the_first_byte_nobody_is_asked_again(upstream, settings_of,
     assert len(upstream.asked) == 1
 
 
-async def test_a_fallback_is_asked_before_anybody_is_asked_twice(upstream, other_upstream, settings_of, served, at_once):
+async def test_a_fallback_is_asked_before_anybody_is_asked_twice(
+    upstream, other_upstream, settings_of, served, at_once
+):
     upstream.behaviour = "broken"
     providers = {"first": provider(upstream, "gpt"), "second": provider(other_upstream, "gpt")}
     async with served(settings_of(providers=providers, switch_retries=2)) as client:
@@ -92,9 +94,7 @@ async def test_who_asked_for_a_pause_gets_it_even_when_asked_for_by_name(upstrea
     assert len(upstream.asked) == 1
 
 
-async def test_killing_an_upstream_under_load_costs_no_client_its_answer(
-    upstream, other_upstream, settings_of, served
-):
+async def test_killing_an_upstream_under_load_costs_no_client_its_answer(upstream, other_upstream, settings_of, served):
     upstream.behaviour = other_upstream.behaviour = "fine"
     providers = {"first": provider(upstream, "gpt"), "second": provider(other_upstream, "gpt")}
     async with served(settings_of(providers=providers, switch_cooling=60)) as client:
@@ -132,7 +132,11 @@ async def test_headers_tell_the_way_and_what_it_cost(upstream, settings_of, serv
         assert float(answer.headers["x-vx11-queue-ms"]) == 0.0
         assert 0.0 < float(answer.headers["x-vx11-overhead-ms"]) < 5_000
         decision = await decision_of(client, answer)
-        assert (decision["session_id"], decision["task_type"], decision["cost_usd"]) == ("s1", "code", pytest.approx(1.7))
+        assert (decision["session_id"], decision["task_type"], decision["cost_usd"]) == (
+            "s1",
+            "code",
+            pytest.approx(1.7),
+        )
     assert "vx11" not in upstream.asked[0].body
 
 
