@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from config.clients.switch import (
     BudgetExceeded,
+    ModelRefused,
     NoModelReachable,
     ProviderFailed,
     ProviderLimited,
