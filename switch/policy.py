@@ -105,6 +105,8 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
     failures = [one for one in tried if one.failure is not None]
     told = [one for one in tried if one.failure is not None or one.detail][:MOST_TOLD]
     detail = "; ".join(f"{one.choice.name}: {one.detail}" for one in told)
+    if tried and all(one.outcome == "unfit" for one in tried):
+        return ModelRefused(detail)
     if not failures:
         return NoModelReachable(
             detail or "no model is configured that may answer this: no provider, and no local model"

@@ -3,6 +3,7 @@
 import pytest
 
 from config.clients.switch import (
+    ModelRefused,
     NoModelReachable,
     ProviderFailed,
     ProviderLimited,
@@ -110,6 +111,14 @@ def test_restarts_wait_longer_after_every_death_up_to_a_cap():
     assert delays == sorted(delays)
     assert delays[-1] == 30.0
     assert policy.restart_delay(10_000) == 30.0
+
+
+def test_a_request_that_nobody_can_take_is_refused_and_not_put_off():
+    unfit = [Tried(tried("p", None).choice, "unfit", "it does not call tools") for _ in range(2)]
+    refused = policy.refusal(unfit, is_auto=True)
+    assert isinstance(refused, ModelRefused)
+    assert "it does not call tools" in refused.detail
+    assert isinstance(policy.refusal([*unfit, tried("q", FailureKind.LATE)], is_auto=True), NoModelReachable)
 
 
 @pytest.mark.parametrize(
