@@ -85,6 +85,8 @@ class Call:
     decision_id: str = ""
     adds_usage: bool = False
     """Whether whoever is asked shall end its stream with how much was used though the client did not ask for it: it is paid for."""
+    most_output: int | None = None
+    """Tokens that whoever is asked shall not write beyond though the request does not say so: a budget is kept by that."""
     may_overspend: bool = False
     """Whether the caller's scopes let it spend beyond a budget (`switch:overspend`)."""
     deadline: float | None = None
@@ -176,6 +178,9 @@ LOCAL = "local"
 
 class Hold(Protocol):
     """Money set aside for one call to one model (`switch/money`)."""
+
+    most_output: int | None
+    """Tokens of answer that it was set aside for, where the request does not limit them and a budget does."""
 
     def settle(self, usage: Any, *, is_estimated: bool) -> float | None:
         """What it cost in US dollars; None where no price is known. Once."""

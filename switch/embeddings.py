@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 
 from config.auth import Caller, CallerDep
 from config.clients.switch import (
+    BudgetExceeded,
     ModelRefused,
     NoModelReachable,
     ProviderFailed,
@@ -27,7 +28,9 @@ from switch.calls import LOCAL, Answer, Call, Choice, Hold, Needs, Tried
 from switch.client_watch import CLIENT_CLOSED_REQUEST, ClientWatch
 from switch.embedding.embedder import ALIASES, DIMENSIONS, MOST_TOKENS, NAME, Embedder, TextTooLong
 from switch.failures import Failure, FailureKind
+from switch.headers import header_value
 from switch.money.usage import Usage, of_answer
+from switch.relay import PERHAPS_PAID
 from switch.repository import Record
 
 PATH = "/v1/embeddings"
@@ -35,7 +38,7 @@ TASK_TYPE = ACTION = "embedding"
 MOST_TEXTS = 2048
 """Of one request, as OpenAI's API has it."""
 LONGEST_TEXT = 64 * 1024  # characters
-CHARACTERS_PER_TOKEN = 3  # at least, for a text that a provider counts: its price is held before it is asked
+BYTES_PER_TOKEN = 3  # at least, for a text that a provider counts: its price is held before it is asked
 LARGE_TEXTS = 16  # more are written down in a thread
 LOCAL_NAMES = frozenset({"auto", NAME, *ALIASES, *(f"{LOCAL}/{name}" for name in (NAME, *ALIASES))})
 
@@ -141,13 +144,18 @@ class Embeddings:
             caller=caller.id,
             task_type=TASK_TYPE,
             needs=Needs(
-                input_tokens=sum(len(text) // CHARACTERS_PER_TOKEN + 1 for text in request.texts), output_tokens=0
+                input_tokens=sum(
+                    len(text if text.isascii() else text.encode(errors="replace")) // BYTES_PER_TOKEN + 1
+                    for text in request.texts
+                ),
+                output_tokens=0,
             ),
+            may_overspend=caller.may("switch:overspend"),
             decision_id=new_id("dec"),
         )
         started, tried, cost_usd = time.perf_counter(), Tried(choice, outcome="asked", asked=1), None
         created_at = utc_now()
-        headers = {"x-vx11-model": choice.name, "x-vx11-decision": call.decision_id}
+        headers = {"x-vx11-model": header_value(choice.name).decode(), "x-vx11-decision": call.decision_id}
         try:
             if choice is self._here:
                 answer, cost_usd = await self._made_here(request), 0.0
@@ -156,6 +164,7 @@ class Embeddings:
             tried.outcome = "answered"
         except Failure as failure:
             tried.failure, tried.outcome = failure, failure.kind
+            tried.asked = 0 if failure.kind is FailureKind.OVER_BUDGET else 1
             tried.detail = choice.backend.hide(failure.detail)
             choice.backend.failed(failure)
             raise policy.refusal([tried], is_auto=False) from failure
@@ -213,7 +222,6 @@ class Embeddings:
             body["user"] = request.user
         hold = await self._money.hold(call, choice, call.decision_id)
         usage: Usage | None = None
-        is_refused = False
         try:
             provider: OffersEmbeddings = choice.backend  # type: ignore[assignment]  # who has no such method was not chosen
             answer = await provider.embed(to_json(body))
@@ -222,18 +230,20 @@ class Embeddings:
             finally:
                 answer.release()
             if answer.status != 200:
-                is_refused = True
                 failure = policy.failure_of(choice.name, answer.status, answer.header(b"retry-after"))
                 if failure is not None:
                     raise failure
                 words = choice.backend.hide(said.decode(errors="replace")).strip()[:500]
                 raise ModelRefused(f"{choice.name} refused this: {words}")
             usage = of_answer(await asyncio.to_thread(_content, said, choice))
-        except BaseException:
-            if is_refused:
-                hold.release()
-            else:
+        except (Failure, ModelRefused) as exc:
+            if isinstance(exc, Failure) and exc.kind in PERHAPS_PAID:
                 hold.settle(Usage(input_tokens=call.needs.input_tokens), is_estimated=True)
+            else:
+                hold.release()
+            raise
+        except BaseException:
+            hold.settle(Usage(input_tokens=call.needs.input_tokens), is_estimated=True)
             raise
         is_estimated = usage is None
         return said, hold.settle(usage or Usage(input_tokens=call.needs.input_tokens), is_estimated=is_estimated)
@@ -280,7 +290,7 @@ def _record(call: Call, tried: Tried, created_at: Any, cost_usd: float | None) -
                 "provider": choice.backend.name,
                 "score": None,
                 "parts": {},
-                "tried": True,
+                "tried": tried.asked > 0,
                 "outcome": tried.outcome,
                 "detail": tried.detail,
             }
@@ -317,7 +327,14 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/jso
     summary="Vectors of texts, as OpenAI's API has it",
     responses=_ANSWERED
     | documented(
-        UnknownModel, ModelRefused, ProviderLimited, ProviderRefused, ProviderFailed, NoModelReachable, SwitchBusy
+        UnknownModel,
+        BudgetExceeded,
+        ModelRefused,
+        ProviderLimited,
+        ProviderRefused,
+        ProviderFailed,
+        NoModelReachable,
+        SwitchBusy,
     ),
     response_class=Response,
 )

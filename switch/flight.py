@@ -10,7 +10,7 @@ from config.clients.switch import NoModelReachable
 from config.clock import utc_now
 from switch import policy
 from switch.calls import Call, Choice, Trail, Tried
-from switch.money.usage import StreamUsage, Usage, of_whole
+from switch.money.usage import StreamUsage, Usage, of_whole, unheard
 from switch.policy import Wanted
 from switch.relay import Answered, Relay
 from switch.repository import Record
@@ -134,7 +134,8 @@ class Flight:
         if self.streamed is not None:
             self.usage, self._is_estimated = self.streamed.usage(self.call.needs)
         elif self.usage is None:  # it was asked, and nobody knows how far it came
-            self.usage, self._is_estimated = Usage(input_tokens=self.call.needs.input_tokens), True
+            self.usage = unheard(self.call.needs, hold.most_output, tried.duration_ms / 1000)
+            self._is_estimated = True
         self.cost_usd = hold.settle(self.usage, is_estimated=self._is_estimated)
 
     @property

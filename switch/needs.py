@@ -67,7 +67,7 @@ def of(body: dict[str, Any], *, max_latency_ms: float | None = None, max_cost_us
         size_bytes += _written(shape)
     return Needs(
         input_tokens=tokens + -(-size_bytes // BYTES_PER_TOKEN),
-        output_tokens=_count(body.get("max_completion_tokens")) or _count(body.get("max_tokens")),
+        output_tokens=_most(_count(body.get("max_completion_tokens")), _count(body.get("max_tokens"))),
         modalities=kinds,
         tools=has_tools,
         schema=has_schema,
@@ -88,7 +88,14 @@ def _written(value: object) -> int:
 
 
 def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _most(new: int | None, old: int | None) -> int | None:
+    """Where both names of the limit are used, the greater one: not every provider knows the new name."""
+    return max(new, old) if new and old else new or old
 
 
 def _part(part: object) -> tuple[int, int, str | None]:

@@ -81,6 +81,10 @@ RETRIED = frozenset({FailureKind.UNREACHABLE, FailureKind.CUT, FailureKind.SERVE
 """Failures that may be gone a moment later."""
 
 
+BESIDE_THE_POINT = frozenset({FailureKind.UNUSABLE, FailureKind.UNSUPPORTED})
+"""Failures that do not pass with time."""
+
+
 def is_worth_another_try(failure: Failure, *, pause: float) -> bool:
     """Whether whoever failed so may be asked the same again after `pause` seconds."""
     if failure.kind in (FailureKind.LIMITED, FailureKind.TRIPPED):
@@ -111,6 +115,9 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
         return NoModelReachable(
             detail or "no model is configured that may answer this: no provider, and no local model"
         )
+    if is_auto and any(one.failure.kind is FailureKind.OVER_BUDGET for one in failures if one.failure):
+        # that this machine has no model, or an API no words, is not what is in the way: money is
+        failures = [one for one in failures if one.failure and one.failure.kind not in BESIDE_THE_POINT]
     if is_auto and len({one.failure.kind for one in failures if one.failure}) > 1:
         soonest = [
             one.failure.retry_after_seconds for one in failures if one.failure and one.failure.retry_after_seconds

@@ -15,7 +15,7 @@ from switch.breaker import Breakers
 from switch.calls import Answer, Call, Choice, Hold, Trail, Tried
 from switch.events import begins_a_stream, is_error
 from switch.failures import Failure, FailureKind
-from switch.money.usage import Usage
+from switch.money.usage import unheard
 
 log = structlog.get_logger()
 
@@ -118,6 +118,7 @@ class Relay:
             return None
         self._breakers.begin(choice)
         tried.hold, tried.outcome = hold, "asked"
+        call.most_output = hold.most_output
         call.adds_usage = call.is_stream and not choice.is_free and backend.name not in self._without_usage
         started = time.perf_counter()
         try:
@@ -142,7 +143,8 @@ class Relay:
             tried.duration_ms += (time.perf_counter() - started) * 1000
         tried.hold = None
         if tried.failure is not None and tried.failure.kind in PERHAPS_PAID:
-            hold.settle(Usage(input_tokens=call.needs.input_tokens), is_estimated=True)
+            seconds = time.perf_counter() - started
+            hold.settle(unheard(call.needs, hold.most_output, seconds), is_estimated=True)
         else:
             hold.release()
         return None

@@ -99,6 +99,9 @@ class SwitchSettings(FleetSettings):
     """Most US dollars that all calls of one UTC day may cost; no limit when unset."""
     switch_budgets: dict[str, float] = {}
     """Further limits in US dollars a day: JSON, by `token:<caller>` (`token:owner`, `token:tok_…`) or `task:<type of task>`."""
+    switch_budget_max_tokens: int = Field(8192, ge=1, le=1_000_000)
+    """Longest answer, under a budget, where the request sets no `max_tokens`: so much is set aside for, and the model is told not to write
+    more. Without it a model that may write for dollars would be out of reach of a small budget, or go beyond it."""
     switch_prices: dict[str, dict[str, float]] = {}
     """Prices in US dollars for a million tokens where ours are wrong or missing: JSON, `{"mock/gpt": {"input": 1, "output": 2,
     "cached_input": 0.5, "cache_write": 1.25}}`; the last two where they differ from `input`."""

@@ -101,16 +101,20 @@ def resets_at(now: datetime) -> datetime:
     return midnight + timedelta(days=1)
 
 
-def over_budget(budget: Budget, left: int, needed: int, now: datetime) -> Failure:
-    """What whoever asked is told."""
+def over_budget(budget: Budget, left: int, needed: int, now: datetime, most_output: int | None = None) -> Failure:
+    """What whoever asked is told. `most_output` is how many tokens of answer are reckoned with where the request does not say."""
     until = resets_at(now)
     whose = {DAY: "the budget of the day", TASK: f"the budget for {budget.scope.removeprefix(TASK)}"}.get(
         budget.scope if budget.scope == DAY else TASK if budget.scope.startswith(TASK) else "", "this caller's budget"
     )
     detail = (
         f"this call may cost up to ${usd(needed):.6f}, and {whose} ({budget.scope}: ${usd(budget.limit_nanousd):g} a day) has "
-        f"${usd(max(0, left)):.6f} left until {until:%Y-%m-%dT%H:%MZ}; a smaller max_tokens lowers what it may cost"
+        f"${usd(max(0, left)):.6f} left until {until:%Y-%m-%dT%H:%MZ}; "
     )
+    if most_output is None:
+        detail += "a smaller max_tokens lowers what it may cost"
+    else:
+        detail += f"with no max_tokens, {most_output} tokens of answer are reckoned with: set it lower"
     return Failure(FailureKind.OVER_BUDGET, detail, retry_after_seconds=_until(until, now))
 
 

@@ -13,16 +13,16 @@ from switch.calls import Call, Choice, Price
 from switch.money import budgets, repository
 from switch.money.budgets import DAY, TASK, Budgets, scope_of, usd
 from switch.money.pricing import Priced, Prices
-from switch.money.rates import most_needed
+from switch.money.rates import most_read
 from switch.money.repository import Filter, Record, Spent
 from switch.money.spend import Block, Spend, Wish
-from switch.money.usage import Usage
-from switch.settings import SwitchSettings
+from switch.money.usage import LONGEST_TIER, Usage
+from switch.settings import MOST_USD, SwitchSettings
 
 USUAL_OUTPUT_TOKENS: Final = 8192
-"""The longest answer of a model of which nobody says how much it writes at most."""
-MOST_ANSWERS: Final = 128
-"""`n` of OpenAI's API."""
+"""The longest answer of a model of which nobody says how much it writes at most, where no budget has to be kept."""
+MOST_NANOUSD: Final = round(MOST_USD * budgets.NANO) + 1
+"""More than any budget; what may cost more is not reckoned further, so that it fits into the database."""
 
 
 class Money:
@@ -33,6 +33,7 @@ class Money:
         self._prices = Prices(settings)
         self._budgets = Budgets(settings.switch_budget_usd_per_day, settings.switch_budgets)
         self._spend = Spend(db, trail, clock)
+        self._most_output = settings.switch_budget_max_tokens
 
     async def start(self) -> None:
         await self._spend.start()
@@ -60,12 +61,27 @@ class Money:
         bounds = [] if call.may_overspend else self._budgets.applying(call.caller, call.task_type)
         if priced is None and bounds:
             raise budgets.price_unknown(choice.name, bounds, now)
-        needed = 0 if priced is None else _most(call, choice, priced, now)
+        written = most_output = _told_to_write(call, choice, self._most_output) if bounds else None
+        if written is None:
+            written = _may_write(call, choice)
+        needed = 0 if priced is None else _most(call, written, priced, now)
         block = await self._spend.draw(
-            Wish(call.caller, call.task_type, needed, bounds, choice.name, decision_id, call.may_overspend), now
+            Wish(
+                call.caller, call.task_type, needed, bounds, choice.name, decision_id, call.may_overspend, most_output
+            ),
+            now,
         )
         return Hold(
-            self._spend, self._clock, call, choice, decision_id, priced=priced, at=now, block=block, held=needed
+            self._spend,
+            self._clock,
+            call,
+            choice,
+            decision_id,
+            priced=priced,
+            at=now,
+            block=block,
+            held=needed,
+            most_output=most_output,
         )
 
     # --- telling ---------------------------------------------------------------------------------------------------
@@ -119,6 +135,7 @@ class Hold:
         "_priced",
         "_spend",
         "_usage",
+        "most_output",
     )
 
     def __init__(
@@ -133,7 +150,10 @@ class Hold:
         at: datetime | None = None,
         block: Block | None = None,
         held: int = 0,
+        most_output: int | None = None,
     ) -> None:
+        self.most_output = most_output
+        """Tokens of answer that it was set aside for, where the request does not limit them and a budget does."""
         self._spend, self._clock, self._call, self._choice = spend, clock, call, choice
         self._decision_id, self._priced, self._at, self._block, self._held = decision_id, priced, at, block, held
         self._usage = _NOTHING
@@ -201,20 +221,38 @@ def sees_all(caller: Caller) -> bool:
     return caller.is_service or "*" in caller.scopes
 
 
-def _most(call: Call, choice: Choice, priced: Priced, now: datetime) -> int:
-    """The most that the call may cost, in nano-dollars."""
+def _may_write(call: Call, choice: Choice) -> int:
+    """Tokens of the longest answer."""
+    wanted, most = call.needs.output_tokens, choice.facts.output_tokens
+    if wanted is None:
+        return USUAL_OUTPUT_TOKENS if most is None else most
+    return wanted if most is None else min(wanted, most)
+
+
+def _told_to_write(call: Call, choice: Choice, most: int) -> int | None:
+    """Tokens that the model shall be told not to write beyond under a budget; None where the request says so itself, or nothing is
+    written."""
     needs, facts = call.needs, choice.facts
-    answers = call.body.get("n")
-    written = needs.output_tokens
-    if written is None:
-        written = facts.output_tokens or USUAL_OUTPUT_TOKENS
-    elif facts.output_tokens is not None:
-        written = min(written, facts.output_tokens)
-    read, written = most_needed(
-        needs, written, min(answers, MOST_ANSWERS) if isinstance(answers, int) and answers > 1 else 1
-    )
-    is_audio = "audio" in needs.modalities or "audio" in call.body
-    return priced.rates(now).most_nanousd(read, written, is_audio=is_audio)
+    if needs.output_tokens is not None:
+        return None
+    if facts.output_tokens is not None:
+        most = min(most, facts.output_tokens)
+    if facts.context_tokens is not None:  # some refuse to promise more than fits behind the question
+        most = min(most, max(1, facts.context_tokens - most_read(needs)))
+    return most
+
+
+def _most(call: Call, written: int, priced: Priced, now: datetime) -> int:
+    """The most that the call may cost, in nano-dollars, if every answer has at most `written` tokens."""
+    needs, body = call.needs, call.body
+    answers = body.get("n")
+    many = int(answers) if isinstance(answers, int | float) and answers > 1 else 1
+    read, is_audio = most_read(needs), "audio" in needs.modalities or "audio" in body
+    most = priced.rates(now).most_nanousd(read, written * many, is_audio=is_audio)
+    tier = body.get("service_tier")
+    if isinstance(tier, str) and len(tier) <= LONGEST_TIER:
+        most = max(most, priced.rates(now, tier).most_nanousd(read, written * many, is_audio=is_audio))
+    return min(most, MOST_NANOUSD)
 
 
 def _cost(usage: Usage, priced: Priced | None, at: datetime) -> int | None:

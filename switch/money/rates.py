@@ -148,10 +148,9 @@ def probed(price_of: Callable[[dict[str, int]], Decimal], starts: list[int]) -> 
     return Rates(tuple(reversed(tiers)))
 
 
-def most_needed(needs: Needs, output_tokens: int, answers: int) -> tuple[int, int]:
-    """Tokens of input and of output that a call uses at most: the estimate of its input, which may be wrong by a quarter, and all that may
-    be written, by every one of the answers that are wanted."""
-    return needs.input_tokens + needs.input_tokens // 4 + 16, output_tokens * answers
+def most_read(needs: Needs) -> int:
+    """Tokens of input that a call uses at most, as far as can be told: the estimate, which may be wrong by a quarter."""
+    return needs.input_tokens + needs.input_tokens // 4 + 16
 
 
 def _atto(usd_per_million: float) -> int:

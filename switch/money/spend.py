@@ -87,6 +87,8 @@ class Wish:
     model: str
     decision_id: str
     may_overspend: bool
+    most_output: int | None = None
+    """Tokens of answer that are reckoned with, where the request does not say."""
     is_abandoned: bool = False
 
 
@@ -182,7 +184,7 @@ class Spend:
             short = wish.needed - block.left
             if found is not None and found[1] < short:
                 budget, left = found
-                refusal = over_budget(budget, left + block.left, wish.needed, now)
+                refusal = over_budget(budget, left + block.left, wish.needed, now, wish.most_output)
                 await self._audit(session, budget, left, wish)
                 self._remember(block.key, wish.needed, refusal)
             else:

@@ -15,14 +15,17 @@ from pydantic_core import from_json, to_json
 
 from switch.calls import Needs
 
-MOST_TOKENS: Final = 1_000_000_000
-"""More than any call can use; what says more is garbage."""
+MOST_TOKENS: Final = 20_000_000
+"""More than any call can use: the longest contexts are of ten million. What says more is garbage."""
 MOST_NANOUSD: Final = 10_000 * 10**9
 """More than any call can cost."""
 TICKS_PER_NANOUSD: Final = 10
 """xAI: 10^10 ticks are a dollar (docs.x.ai/developers/cost-tracking)."""
 CHARACTERS_PER_TOKEN: Final = 4
 """Of English text in common tokenizers; other languages have fewer, but then every event of a stream holds hardly more than one token."""
+TOKENS_PER_SECOND: Final = 50
+"""What a model writes while nothing is heard of it, so that asking and leaving is not a way around a budget. Ours: large models of cloud
+providers write 40 to 100."""
 MOST_SEARCHES: Final = 10_000
 LONGEST_TIER: Final = 32
 _USAGE: Final = b'"usage"'
@@ -55,7 +58,10 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
     if said is None:
         return None
     read, written = _count(said.get("prompt_tokens")), _count(said.get("completion_tokens") or 0)
-    if read is None or written is None:
+    stated = _stated(said)
+    if (
+        read is None or written is None or not (read or stated)
+    ):  # nobody answers to nothing: some say 0 who did not count
         return None
     if (all_tokens := _count(said.get("total_tokens"))) is not None and all_tokens - read > written:
         written = all_tokens - read  # thoughts that `completion_tokens` leaves out
@@ -90,18 +96,27 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
         reasoning_tokens=_part(made.get("reasoning_tokens") or said.get("reasoning_tokens"), written),
         web_searches=_part(searches, MOST_SEARCHES),
         service_tier=tier if isinstance(tier, str) and len(tier) <= LONGEST_TIER else "",
-        stated_nanousd=_stated(said),
+        stated_nanousd=stated,
     )
 
 
 def of_whole(content: Mapping[str, Any], needs: Needs) -> tuple[Usage, bool]:
     """What a whole answer says that it used, and whether that is an estimate, by the length of its messages: it said nothing."""
     said = of_answer(content)
-    if said is not None:
+    if said is not None and (said.output_tokens or said.stated_nanousd):
         return said, False
     choices = content.get("choices")
     messages = [one.get("message") for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
-    return Usage(input_tokens=needs.input_tokens, output_tokens=len(to_json(messages)) // CHARACTERS_PER_TOKEN), True
+    written = [message for message in messages if _says_something(message)]
+    if said is not None:
+        return said._replace(output_tokens=_tokens(written)), bool(written)
+    return Usage(input_tokens=needs.input_tokens, output_tokens=_tokens(written)), True
+
+
+def unheard(needs: Needs, most_output: int | None, seconds: float) -> Usage:
+    """An estimate for a model that was asked and then not listened to for so long: it may have written as much as it may, or can."""
+    most = [one for one in (needs.output_tokens, most_output) if one is not None]
+    return Usage(input_tokens=needs.input_tokens, output_tokens=min([int(seconds * TOKENS_PER_SECOND), *most]))
 
 
 class StreamUsage:
@@ -136,12 +151,23 @@ class StreamUsage:
             except ValueError:
                 event = None
             said = of_answer(event) if isinstance(event, dict) else None
-            if said is not None:
+            if said is not None and (said.output_tokens or said.stated_nanousd or not self._deltas):
                 return said, False
+        else:
+            said = None
         # An event holds a token or more: the shortest one is what goes around the text, what others have beyond it is text.
         text_bytes = self._bytes - self._deltas * self._least_event_bytes
         written = max(self._deltas, text_bytes // CHARACTERS_PER_TOKEN)
-        return Usage(input_tokens=needs.input_tokens, output_tokens=written), True
+        read = needs.input_tokens if said is None else said.input_tokens
+        return Usage(input_tokens=read, output_tokens=written), True
+
+
+def _says_something(message: object) -> bool:
+    return isinstance(message, dict) and any(value for name, value in message.items() if name != "role")
+
+
+def _tokens(messages: list[Any]) -> int:
+    return len(to_json(messages)) // CHARACTERS_PER_TOKEN if messages else 0
 
 
 def _end_of_line(data: bytes, start: int) -> int:

@@ -1,0 +1,131 @@
+"""Budgets against clients and providers that do their worst, over real sockets."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx
+import pytest
+
+from switch.calls import Needs
+from switch.money.usage import TOKENS_PER_SECOND, unheard
+from tests.fakes import openai_upstream as fake
+from tests.switch.conftest import chat, openai_error, provider
+
+PRICES = {"mock/gpt": {"input": 1.0, "output": 10.0}}
+
+
+@pytest.fixture
+def switch_of(upstream, settings_of, served):
+    def make(**given: Any) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        return served(settings_of(providers={"mock": provider(upstream, "gpt")}, switch_prices=PRICES, **given))
+
+    return make
+
+
+async def ask(client: httpx.AsyncClient, **more: Any) -> httpx.Response:
+    return await client.post("/v1/chat/completions", json=chat(**more))
+
+
+async def budget(client: httpx.AsyncClient, scope: str = "day") -> dict[str, Any]:
+    items = (await client.get("/switch/budget")).json()["items"]
+    found: dict[str, Any] = next(one for one in items if one["scope"] == scope)
+    return found
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, usage: Any) -> None:
+    made = fake.completion
+    monkeypatch.setattr(fake, "completion", lambda asked: made(asked) | {"usage": usage})
+
+
+async def test_fifty_at_once_never_go_beyond_a_budget(switch_of, upstream, monkeypatch):
+    upstream.behaviour = "silent"
+    answering(monkeypatch, {"prompt_tokens": 5, "completion_tokens": 1000})
+    async with switch_of(switch_budget_usd_per_day=0.1) as client:
+        asking = [asyncio.create_task(ask(client, max_tokens=1000)) for _ in range(50)]
+        while sum(one.done() for one in asking) + len(upstream.asked) < 50:
+            await asyncio.sleep(0)
+        held = await budget(client)
+        upstream.go_on.set()
+        statuses = [one.status_code for one in await asyncio.gather(*asking)]
+        assert held["reserved_usd"] <= 0.1
+        assert statuses.count(402) == 50 - len(upstream.asked)
+        assert statuses.count(200) == len(upstream.asked) == 9  # a cent and what the question may cost, each
+        found = await budget(client)
+        assert (found["spent_usd"], found["reserved_usd"]) == (pytest.approx(9 * 0.010005), 0.0)
+
+
+async def test_a_model_is_told_how_much_a_budget_lets_it_write(switch_of, upstream):
+    async with switch_of(switch_budget_usd_per_day=0.1, switch_budget_max_tokens=2000) as client:
+        assert (await ask(client)).status_code == 200
+        assert (await ask(client, stream=True)).status_code == 200
+        assert (await ask(client, max_tokens=300)).status_code == 200
+        assert [one.body["max_tokens"] for one in upstream.asked] == [2000, 2000, 300]
+
+
+async def test_without_a_budget_a_model_is_told_nothing(switch_of, upstream):
+    async with switch_of(switch_budgets={"task:code": 1.0}) as client:
+        assert (await ask(client)).status_code == 200
+        assert "max_tokens" not in upstream.asked[0].body
+
+
+async def test_a_refusal_says_what_is_reckoned_with(switch_of, upstream):
+    async with switch_of(switch_budget_usd_per_day=0.01) as client:
+        error = openai_error(await ask(client), 402, "budget_exceeded")
+        assert "with no max_tokens, 8192 tokens of answer are reckoned with" in error["message"]
+        assert (await ask(client, max_tokens=500)).status_code == 200
+
+
+@pytest.mark.parametrize("more", [{"max_tokens": 10**30}, {"n": 10**30}, {"n": 1e300}])
+async def test_no_number_is_too_large_to_be_refused_or_asked(switch_of, more):
+    async with switch_of() as client:
+        assert (await ask(client, **more)).status_code == 200
+    async with switch_of(switch_budget_usd_per_day=1_000_000) as client:
+        openai_error(await ask(client, **more), 402, "budget_exceeded")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {"prompt_tokens": 10},
+        {"prompt_tokens": 10**9, "completion_tokens": 10**9},
+        "a lot",
+        None,
+    ],
+)
+async def test_what_a_provider_cannot_have_used_is_estimated(switch_of, usage, monkeypatch):
+    answering(monkeypatch, usage)
+    async with switch_of(switch_budget_usd_per_day=1.0) as client:
+        assert 0.00005 < float((await ask(client, max_tokens=100)).headers["x-vx11-cost-usd"]) < 0.001
+        (found,) = (await client.get("/switch/spend")).json()["items"]
+        assert found["is_estimated"] is True
+
+
+async def test_a_kept_answer_costs_nothing_and_is_given_though_the_budget_is_gone(switch_of, upstream, monkeypatch):
+    answering(monkeypatch, {"prompt_tokens": 5, "completion_tokens": 1000})
+    async with switch_of(switch_budget_usd_per_day=0.0101) as client:
+        for cached in ("miss", "hit", "hit"):
+            answer = await ask(client, max_tokens=1000, vx11={"cache_seconds": 60})
+            assert (answer.status_code, answer.headers["x-vx11-cache"]) == (200, cached)
+        assert len(upstream.asked) == 1
+        assert (await budget(client))["spent_usd"] == 0.010005
+        openai_error(await ask(client, max_tokens=1000), 402, "budget_exceeded")
+
+
+async def test_budgets_of_a_caller_and_of_a_type_of_task_hold_over_http(switch_of, upstream):
+    async with switch_of(switch_budgets={"token:owner": 0.02, "task:code": 0.01}) as client:
+        error = openai_error(await ask(client, max_tokens=1000, vx11={"task_type": "code"}), 402, "budget_exceeded")
+        assert "task:code" in error["message"]
+        error = openai_error(await ask(client, max_tokens=2000), 402, "budget_exceeded")
+        assert "token:owner" in error["message"]
+        refused = await client.post("/v1/chat/completions", json=chat(max_tokens=1000) | {"model": "auto:code"})
+        openai_error(refused, 402, "budget_exceeded")
+        assert upstream.asked == []
+        assert (await ask(client, max_tokens=1000)).status_code == 200
+
+
+def test_what_is_written_unheard_is_reckoned_by_time_and_never_beyond_what_may_be():
+    assert unheard(Needs(input_tokens=7), None, 2.0).output_tokens == 2 * TOKENS_PER_SECOND
+    assert unheard(Needs(output_tokens=20), None, 2.0).output_tokens == 20
+    assert unheard(Needs(), 30, 2.0)[:2] == (0, 30)
