@@ -17,6 +17,7 @@ from switch.events import WholeEvents, error_event, without_usage
 from switch.extras import Extras, taken_from
 from switch.failures import Failure
 from switch.flight import Flight
+from switch.headers import header_value
 from switch.relay import Answered
 from switch.service import Switch
 
@@ -76,7 +77,7 @@ class ChatCompletions:
         exchange, seen = answered.exchange, flight.streamed
         assert exchange is not None
         assert seen is not None
-        events = WholeEvents()
+        events, hide = WholeEvents(), answered.choice.backend.hide
         asks_for_usage = _asks_for_usage(flight.call.body)
         try:
             headers = headers_of(flight, answered.choice, b"text/event-stream; charset=utf-8")
@@ -88,18 +89,22 @@ class ChatCompletions:
                     seen.take(data)
                     if not asks_for_usage and b'"usage"' in data:
                         data = without_usage(data)
+                    if b'"error"' in data:  # in the provider's own words
+                        data = hide(data.decode(errors="replace")).encode()
                     await send({"type": "http.response.body", "body": data, "more_body": True})
                 chunk = await exchange.more(self._silence_seconds)
             last = events.rest()
             seen.take(last)
-            if events.is_finished:
+            if events.has_failed:
+                flight.land("cut")
+            elif events.is_finished:
                 flight.land("answered")
             else:
                 flight.land("cut")
                 last += error_event(f"{answered.choice.name} ended its answer without an end", "upstream_cut")
         except Failure as failure:
             flight.land("cut")
-            last = error_event(answered.choice.backend.hide(failure.detail), "upstream_cut")
+            last = error_event(hide(failure.detail), "upstream_cut")
         finally:
             exchange.release()
         await send({"type": "http.response.body", "body": last})
@@ -176,7 +181,7 @@ async def _send_kept(send: Send, kept: Kept) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(kept.answer)),
-        (b"x-vx11-model", kept.model.encode()),
+        (b"x-vx11-model", header_value(kept.model)),
         (b"x-vx11-provider", kept.provider.encode()),
         (b"x-vx11-decision", kept.decision_id.encode()),
         (b"x-vx11-cost-usd", b"%.9f" % 0.0),
@@ -189,7 +194,7 @@ async def _send_kept(send: Send, kept: Kept) -> None:
 def headers_of(flight: Flight, choice: Choice, content_type: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", content_type),
-        (b"x-vx11-model", choice.name.encode()),
+        (b"x-vx11-model", header_value(choice.name)),
         (b"x-vx11-provider", choice.backend.name.encode()),
         (b"x-vx11-decision", flight.call.decision_id.encode()),
         (b"x-vx11-queue-ms", b"%.3f" % flight.call.queue_ms),

@@ -1,11 +1,15 @@
 """Server-sent events passed on whole: a client never gets half of one, and learns when the stream breaks off before its end."""
 
 import json
+import re
 
 LONGEST_EVENT = 1024 * 1024  # bytes; what is longer is passed on as it comes
 TAIL_BYTES = 4096
 END_MARK = b"data: [DONE]"
 BEGINNINGS = (b"data:", b":", b"event:", b"id:", b"retry:")
+BLANK = b"\xef\xbb\xbf\r\n"
+REASON = re.compile(rb'"finish_reason":"[^"]')  # some say "" until there is one
+DATA_LINE = re.compile(rb"^data:(.*)[\r\n]", re.MULTILINE)
 
 
 class WholeEvents:
@@ -29,9 +33,14 @@ class WholeEvents:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the end was there: OpenAI's end mark, or at least the reason why the model stopped."""
+        """Whether the end was there: OpenAI's end mark, or at least the reason why the model stopped, or why it did not go on."""
         tail = self._tail.replace(b": ", b":")
-        return b"data:[DONE]" in tail or b'"finish_reason":"' in tail or b'"error":{' in tail
+        return b"data:[DONE]" in tail or REASON.search(tail) is not None or self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the provider itself said at the end that it broke off."""
+        return b'"error":{' in self._tail.replace(b": ", b":")
 
     def rest(self) -> bytes:
         """What is left when the stream has ended; only a last event without its empty line is worth sending."""
@@ -50,11 +59,8 @@ def _end_of_events(data: bytes) -> int:
 
 def without_usage(data: bytes) -> bytes:
     """Whole events without those that only tell how much was used: who did not ask for them may not expect one without choices."""
-    kept = []
-    for event in data.replace(b"\r\n", b"\n").split(b"\n\n"):
-        if event and not _is_only_usage(event):
-            kept.append(event + b"\n\n")
-    return b"".join(kept)
+    *events, rest = data.replace(b"\r\n", b"\n").split(b"\n\n")
+    return b"".join([event + b"\n\n" for event in events if event and not _is_only_usage(event)]) + rest
 
 
 def _is_only_usage(event: bytes) -> bool:
@@ -68,13 +74,29 @@ def _is_only_usage(event: bytes) -> bool:
 
 
 def begins_a_stream(data: bytes) -> bool:
-    return data.lstrip(b"\xef\xbb\xbf\r\n").startswith(BEGINNINGS)
+    return data.lstrip(BLANK).startswith(BEGINNINGS)
+
+
+def may_begin_a_stream(data: bytes) -> bool:
+    """The same, of what may be less than a line; not of nothing."""
+    start = data.lstrip(BLANK)
+    return bool(data) and (start.startswith(BEGINNINGS) or any(one.startswith(start) for one in BEGINNINGS))
+
+
+def says_something(data: bytes) -> bool:
+    """Whether a whole line of an event is there: not only comments, by which servers say that they are at work, and no half of one."""
+    return DATA_LINE.search(data) is not None or len(data) > LONGEST_EVENT
 
 
 def is_error(data: bytes) -> bool:
     """Whether the first event of a stream says that there will be no answer."""
-    line = data.lstrip(b"\xef\xbb\xbf\r\n").partition(b"\n")[0]
-    return line.startswith(b"data:") and line[5:].lstrip().replace(b" ", b"").startswith(b'{"error":')
+    if b'"error"' not in data or (found := DATA_LINE.search(data.lstrip(BLANK))) is None:
+        return False
+    try:
+        said = json.loads(found[1])
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("error") is not None
 
 
 def error_event(message: str, code: str) -> bytes:

@@ -61,6 +61,6 @@ def _text(found: dict[str, Any], name: str, form: re.Pattern[str]) -> str | None
     value = found.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not form.match(value):
+    if not isinstance(value, str) or not form.fullmatch(value):
         raise InvalidRequest(f"vx11.{name} must look like {form.pattern}", param=f"vx11.{name}")
     return value

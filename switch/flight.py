@@ -28,6 +28,7 @@ class Flight:
     """`with` it, `ask`, then say how it ended by `land`; a flight that is left without a word has been cancelled or has failed."""
 
     __slots__ = (
+        "_begun_at",
         "_book",
         "_is_estimated",
         "_relay",
@@ -61,6 +62,7 @@ class Flight:
         """Whether the decision is in the database already, in the transaction of its answer."""
         self._relay, self._book = relay, book
         self._started = time.perf_counter()
+        self._begun_at: float | None = None
 
     @property
     def decision_id(self) -> str:
@@ -108,7 +110,7 @@ class Flight:
             raise policy.refusal(self.trail.tried, is_auto=self.wanted.is_auto)
         self.answered = next(one for one in self.trail.tried if one.choice is answered.choice)
         if answered.exchange is not None:
-            self.streamed = StreamUsage()
+            self.streamed, self._begun_at = StreamUsage(), time.perf_counter()
         elif answered.content is not None:
             self.usage, self._is_estimated = of_whole(answered.content, self.call.needs)
         return answered
@@ -118,10 +120,13 @@ class Flight:
         if self.outcome:
             return
         self.outcome = outcome
-        self.latency_ms = (time.perf_counter() - self._started) * 1000
+        now = time.perf_counter()
+        self.latency_ms = (now - self._started) * 1000
+        if self._begun_at is not None and self.answered is not None:  # it went on writing since
+            self.answered.duration_ms += (now - self._begun_at) * 1000
         for one in self.trail.tried:
-            if one.outcome == "asked" or (one.outcome == "answered" and outcome in ("cut", "late", "cancelled")):
-                one.outcome, one.duration_ms = outcome, self.latency_ms
+            if one.outcome == "asked" or (one.outcome == "answered" and outcome not in ("answered", "refused")):
+                one.outcome = outcome
             if one.hold is not None:
                 self._settle(one)
 

@@ -1,8 +1,11 @@
 """Verdicts of switch: which models may answer, what an answer's status means, how long to wait. No I/O."""
 
+import math
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from config.clients.switch import (
     BudgetExceeded,
@@ -42,7 +45,7 @@ def wanted(name: str) -> Wanted:
         return Wanted()
     if name.startswith("auto:"):
         task_type = name.removeprefix("auto:")
-        if not TASK_TYPE.match(task_type):
+        if not TASK_TYPE.fullmatch(task_type):
             raise UnknownModel(f"auto:{task_type[:64]!r} does not name a type of task", param="model")
         return Wanted(task_type=task_type)
     return Wanted(name)
@@ -69,12 +72,21 @@ def failure_of(shown: str, status: int, retry_after: str) -> Failure | None:
     return None
 
 
-def retry_after_seconds(value: str) -> float | None:
-    """Seconds out of a Retry-After header (RFC 9110, 10.2.3); None where it is missing or a date."""
+def retry_after_seconds(value: str, *, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds out of a Retry-After header (RFC 9110, 10.2.3), which may be a date; None where it is missing or makes no sense."""
     try:
-        return min(max(float(value), 0.0), LONGEST_RETRY_AFTER_SECONDS)
+        seconds = float(value)
     except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now()
+        except (ValueError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def whole_seconds(seconds: float) -> str:
+    """A pause as Retry-After has it, and never a shorter one."""
+    return str(max(1, math.ceil(seconds)))
 
 
 RETRIED = frozenset({FailureKind.UNREACHABLE, FailureKind.CUT, FailureKind.SERVER_ERROR, FailureKind.GARBAGE})
@@ -122,10 +134,10 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
         soonest = [
             one.failure.retry_after_seconds for one in failures if one.failure and one.failure.retry_after_seconds
         ]
-        return NoModelReachable(detail, headers={"Retry-After": f"{min(soonest):.0f}"} if soonest else {})
+        return NoModelReachable(detail, headers={"Retry-After": whole_seconds(min(soonest))} if soonest else {})
     failure = failures[-1].failure
     assert failure is not None
-    retry = {} if failure.retry_after_seconds is None else {"Retry-After": f"{failure.retry_after_seconds:.0f}"}
+    retry = {} if failure.retry_after_seconds is None else {"Retry-After": whole_seconds(failure.retry_after_seconds)}
     kinds: dict[FailureKind, type[FleetError]] = {
         FailureKind.KEY_REFUSED: ProviderRefused,
         FailureKind.LIMITED: ProviderLimited,

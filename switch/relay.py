@@ -13,7 +13,8 @@ from pydantic_core import from_json
 from switch import policy
 from switch.breaker import Breakers
 from switch.calls import Answer, Call, Choice, Hold, Trail, Tried
-from switch.events import begins_a_stream, is_error
+from switch.dialects import openai_shape
+from switch.events import begins_a_stream, is_error, may_begin_a_stream, says_something
 from switch.failures import Failure, FailureKind
 from switch.money.usage import unheard
 
@@ -158,6 +159,13 @@ class Relay:
             log.warning("circuit_opened", model=tried.choice.name, kind=failure.kind, detail=tried.detail)
 
     async def _exchange(self, call: Call, choice: Choice) -> Answered:
+        while (answered := await self._answer(call, choice)) is None:
+            pass
+        return answered
+
+    async def _answer(self, call: Call, choice: Choice) -> Answered | None:
+        """One exchange; None where the same is to be asked again, without what we had added. Released once: it may be in use by others
+        already when it is over."""
         exchange = await choice.backend.ask(call, choice.model)
         try:
             if exchange.status != 200:
@@ -175,26 +183,30 @@ class Relay:
             content = from_json(answer)
         except ValueError as exc:
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered something that is not JSON") from exc
-        if not (isinstance(content, dict) and isinstance(content.get("choices"), list)):
+        if not (isinstance(content, dict) and isinstance(content.get("choices"), list) and content["choices"]):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered JSON that is not a chat completion")
         exchange.release()
         return Answered(choice, 200, answer, content)
 
     async def _begun(self, exchange: Answer, choice: Choice) -> Answered:
-        if not exchange.header(b"content-type").startswith("text/event-stream"):
+        if not exchange.header(b"content-type").lower().startswith("text/event-stream"):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered a stream with something else")
         first = await exchange.more(self._silence_seconds)
         if (
             first and choice.is_local
         ):  # llama.cpp says "assistant" at once; only what follows is words, and until then a fall can be mended
             first += await exchange.more(self._silence_seconds)
+        while may_begin_a_stream(first) and not says_something(first):  # comments, or half a line
+            if not (more := await exchange.more(self._silence_seconds)):
+                break
+            first += more
         if not begins_a_stream(first):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered a stream that holds no events")
         if is_error(first):
             raise Failure(FailureKind.SERVER_ERROR, f"{choice.name} began its stream with an error")
         return Answered(choice, 200, first, exchange=exchange)
 
-    async def _refused(self, call: Call, exchange: Answer, choice: Choice) -> Answered:
+    async def _refused(self, call: Call, exchange: Answer, choice: Choice) -> Answered | None:
         if exchange.status < 400:
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered with status {exchange.status}")
         failure = policy.failure_of(choice.name, exchange.status, exchange.header(b"retry-after"))
@@ -205,5 +217,6 @@ class Relay:
         if call.adds_usage and b"stream_options" in said:
             self._without_usage.add(choice.backend.name)
             call.adds_usage = False
-            return await self._exchange(call, choice)
-        return Answered(choice, exchange.status, choice.backend.hide(said.decode(errors="replace")).encode())
+            return None
+        words = choice.backend.hide(said.decode(errors="replace"))
+        return Answered(choice, exchange.status, openai_shape.refusal(words, exchange.status))

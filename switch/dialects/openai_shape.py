@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 DONE = b"data: [DONE]\n\n"
+MOST_WORDS = 500  # characters of a refusal that is a page, or an object of the provider's own
 
 Json = dict[str, Any]
 
@@ -65,6 +66,22 @@ def tool_call(call_id: str, name: str, arguments: str) -> Json:
 
 def error(message: str, kind: str, code: str | None = None, param: str | None = None) -> Json:
     return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+
+
+def refusal(said: str, status: int) -> bytes:
+    """What a provider says against a request: as it came where it is in OpenAI's shape, else its words in that shape."""
+    try:
+        content = from_json(said)
+    except ValueError:
+        content = None
+    match content:
+        case {"error": {"message": str()}}:
+            return said.encode()
+        case {"error": str(words)} | {"message": str(words)} | {"detail": str(words)}:
+            pass
+        case _:
+            words = said.strip()[:MOST_WORDS]
+    return to_json(error(words or f"status {status} without words", "invalid_request_error"))
 
 
 def event(content: Json) -> bytes:

@@ -64,6 +64,7 @@ class Messages:
 
     async def _pass_on(self, send: Send, answered: Answered, flight: Flight, events: MessageEvents) -> None:
         exchange, seen, whole_events = answered.exchange, flight.streamed, WholeEvents()
+        hide = answered.choice.backend.hide
         assert exchange is not None
         assert seen is not None
         headers = headers_of(flight, answered.choice, b"text/event-stream; charset=utf-8")
@@ -73,14 +74,17 @@ class Messages:
             chunk = answered.first
             while chunk:
                 seen.take(whole_events.take(chunk))
-                if data := events.take(chunk):
+                data = events.take(chunk)
+                if events.has_failed:  # in the provider's own words
+                    data = hide(data.decode()).encode()
+                if data:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
                 chunk = await exchange.more(self._silence_seconds)
             last = events.end()
             flight.land("cut" if events.has_failed else "answered")
         except Failure as failure:
             flight.land("cut")
-            last = error_event(answered.choice.backend.hide(f"{answered.choice.name}: {failure.detail}"))
+            last = error_event(hide(f"{answered.choice.name}: {failure.detail}"))
         finally:
             exchange.release()
         await send({"type": "http.response.body", "body": last})

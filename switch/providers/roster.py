@@ -20,6 +20,8 @@ KEYS_SECONDS = 300.0
 """How often hermes_db is asked for keys without anybody having told us of new ones."""
 AGAIN_SECONDS = 2.0
 """After which it is asked again when it could not be; twice as long each time. Also the least time between two refused keys."""
+LONGEST_NAME = 200
+"""Characters of a model's name, as the database keeps it."""
 
 log = structlog.get_logger()
 
@@ -57,9 +59,11 @@ class Roster:
         return self._providers
 
     def named(self, provider: str, model: str) -> Choice | None:
-        """A model of a provider that can be asked, known or not; None where there is no such provider."""
+        """A model of a provider that can be asked, known or not; None where there is no such provider, or it is no name."""
         found = self._providers.get(provider)
-        return None if found is None else found.choice(model)
+        if found is None or len(model) > LONGEST_NAME or not model.isprintable():
+            return None
+        return found.choice(model)
 
     def status(self) -> list[ProviderStatus]:
         return [provider.status() for provider in self._providers.values()]

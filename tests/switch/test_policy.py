@@ -99,10 +99,18 @@ def test_a_status_says_whose_fault_it_is(status, kind):
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("999999", 3600.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("999999", 3600.0), ("", None), ("tomorrow", None), ("nan", None)],
 )
 def test_retry_after_is_seconds_within_reason(value, seconds):
     assert policy.retry_after_seconds(value) == seconds
+
+
+def test_a_pause_may_be_asked_for_until_a_date():
+    def now() -> float:
+        return 784_111_777.0 - 30  # the date of RFC 9110's example, half a minute before it
+
+    assert policy.retry_after_seconds("Sun, 06 Nov 1994 08:49:37 GMT", now=now) == 30.0
+    assert policy.retry_after_seconds("Sun, 06 Nov 1994 08:49:00 GMT", now=now) == 0.0
 
 
 def test_restarts_wait_longer_after_every_death_up_to_a_cap():
