@@ -46,6 +46,8 @@ class LocalModel:
         """Why it cannot be asked at all; empty if it can."""
         self.trouble = ""
         """What was wrong when it was last looked at; it is asked last then, and asking looks again."""
+        self.load_failure = ""
+        """Why it could not be loaded the last time; it is not loaded ahead then, until it was looked at again."""
         self.detail = ""
         self.memory_bytes = 0
         """What it takes when loaded: measured where it was, estimated from its file otherwise."""

@@ -194,7 +194,7 @@ class LocalModels:
             path=self._path(model) or "",
             state=_state(model),
             role=role,
-            detail=model.unusable or model.detail,
+            detail=model.unusable or model.load_failure or model.detail,
             memory_bytes=model.memory_bytes,
             pid=runner.pid,
             answering=runner.answering,

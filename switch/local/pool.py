@@ -38,7 +38,7 @@ class Pool:
     async def turn(self, model: LocalModel, priority: Priority) -> None:
         """Wait until the model is in memory and has a place, and take it. Raises Failure: busy, or why it cannot be loaded."""
         if model.unusable:
-            raise Failure(FailureKind.UNUSABLE, f"{model.model}: {model.unusable}")
+            raise Failure(FailureKind.UNUSABLE, model.unusable)
         if self._is_closed:
             raise Failure(FailureKind.UNUSABLE, "switch is stopping")
         if model is not self.light:
@@ -75,6 +75,9 @@ class Pool:
         if failure is not None:
             for ticket in self.queue.waiting_for(model.model):
                 self.queue.refuse(ticket, failure)
+            model.load_failure = failure.detail
+        elif model.runner.is_ready:
+            model.load_failure = ""
         if isinstance(model, RegisteredModel) and model.runner.is_ready:
             self._measure(model)
         self.step()
@@ -128,7 +131,7 @@ class Pool:
         model = self.models[name]
         model.unusable, model.is_outdated, model.is_removed = why, True, True
         for ticket in self.queue.waiting_for(name):
-            self.queue.refuse(ticket, Failure(FailureKind.NO_SUCH_MODEL, f"{name}: {why}"))
+            self.queue.refuse(ticket, Failure(FailureKind.NO_SUCH_MODEL, why))
         self.step()
 
     @property
@@ -163,7 +166,7 @@ class Pool:
             if model is None:
                 continue
             if model.unusable:
-                self.queue.refuse(ticket, Failure(FailureKind.UNUSABLE, f"{model.model}: {model.unusable}"))
+                self.queue.refuse(ticket, Failure(FailureKind.UNUSABLE, model.unusable))
             elif not ticket.is_request and model.runner.is_ready:
                 self.active = ticket.model
                 self.queue.serve(ticket)
@@ -247,7 +250,8 @@ class Pool:
 
     def _load_ahead(self, residents: dict[str, Resident], now: float) -> None:
         if all(resident.is_ready for resident in residents.values()):
-            guess = self.rotation.guess(residents, self._sizes(), self.free_bytes, now)
+            sizes = {name: size for name, size in self._sizes().items() if not self.models[name].load_failure}
+            guess = self.rotation.guess(residents, sizes, self.free_bytes, now)
             if guess is not None:
                 log.info("local_model_loaded_ahead", model=guess)
                 self._load(self.models[guess], is_ahead=True)

@@ -92,7 +92,7 @@ class RegisteredModel(LocalModel):
         if is_another or (self._seen is not None and seen is not self._seen):
             self.is_outdated = self.runner.is_resident
             self._sha256 = None
-        self.row, self._seen = row, seen
+        self.row, self._seen, self.load_failure = row, seen, ""
         if seen is None:
             self.unusable = why
             return
@@ -121,6 +121,7 @@ class RegisteredModel(LocalModel):
         self._remembered.keep(self._sha256, is_tried=True, measured={self._shape: found})
         self.memory_bytes = found
         self.unusable = self._too_large(budget_bytes)
+        self.is_outdated = self.is_outdated or bool(self.unusable)  # the others' memory is not for it to keep
 
     async def prepare(self) -> Order:
         row = self.row

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+from switch.local.process import Order
+from switch.local.registered import RegisteredModel
 from tests.fakes.model_files import gguf
 from tests.switch.conftest import openai_error, problem
 from tests.switch.local.conftest import ONE, TWO, OpensBox
@@ -236,6 +238,36 @@ async def test_a_model_that_is_often_asked_is_loaded_ahead(box: OpensBox):
         await up.until(lambda found: found["used_bytes"] == 0 or up.loads == ["a", "a"])
         await up.until(lambda found: up.loads == ["a", "a"])
         assert (await up.until(lambda found: found["warm"] == "a"))["active"] is None
+
+
+async def test_a_model_that_could_not_be_loaded_says_why_and_is_not_loaded_ahead(box: OpensBox, monkeypatch):
+    prepared: list[str] = []
+
+    async def prepare(model: RegisteredModel) -> Order:
+        prepared.append(model.model)
+        return await as_it_is(model)
+
+    as_it_is = RegisteredModel.prepare
+    monkeypatch.setattr(RegisteredModel, "prepare", prepare)
+    async with box(local_warm_after_uses=1) as up:
+        await up.add("a", sha256="ab" * 32)
+        await up.add("b")
+        await up.ask("a")
+        await up.until_waiting(0)  # switch has had time for what it wants to do by itself
+        assert prepared == ["a"]
+        assert "SHA-256" in (await up.model("a"))["detail"]
+        await up.said("b")
+        await up.refresh()
+        assert (await up.model("a"))["detail"] == ""
+
+
+async def test_a_model_that_turns_out_to_be_larger_than_it_may_be_is_put_away(box: OpensBox):
+    async with box(local_memory_mb=70) as up:  # its file promises less than that
+        await up.add("a")
+        assert "70 MiB" in openai_error(await up.ask("a"), 503, "no_model_reachable")["message"]
+        found = await up.until(lambda found: found["used_bytes"] == 0)
+        assert [one["state"] for one in found["models"] if one["name"] == "a"] == ["unusable"]
+        assert not is_alive(up.pids[0])
 
 
 async def test_what_a_model_took_is_remembered_over_restarts(box: OpensBox, state_dir: Path):

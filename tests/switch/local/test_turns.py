@@ -37,7 +37,7 @@ def pool() -> Pool:
 def model(pool: Pool, request: pytest.FixtureRequest) -> SimpleNamespace:
     runner = Runner()
     runner.pool = pool
-    made = SimpleNamespace(model="m", runner=runner, memory_bytes=10, uses=0, unusable="", trouble="",
+    made = SimpleNamespace(model="m", runner=runner, memory_bytes=10, uses=0, unusable="", trouble="", load_failure="",
                            is_outdated=False, is_removed=False, is_ahead=False)  # fmt: skip
     if request.param == "light":
         pool.light = made
