@@ -93,6 +93,8 @@ class Call:
     """When the answer must be there, on `time.monotonic`'s clock."""
     queue_ms: float = 0.0
     """Time spent waiting for a place at a local model; added to by whoever makes it wait."""
+    plain_messages: list[Any] | None = None
+    """The messages without what we told the model to be, where we did: for a small one, which each word of it keeps waiting."""
     messages_body: dict[str, Any] | None = None
     """What a client of Anthropic's API asked in its own words, for providers that know them: nothing is lost on the way then."""
 

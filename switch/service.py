@@ -210,7 +210,9 @@ class Switch:
         left = self._longest_answer_seconds if call.deadline is None else call.deadline - time.monotonic()
         reading = await self._audio.interpret(reading, text, within_seconds=left / 4)
         call.task_type = AUDIO
-        call.body["messages"].insert(0, {"role": "system", "content": self._audio.prompt(reading)})
+        call.plain_messages = call.body["messages"]
+        told = {"role": "system", "content": self._audio.prompt(reading)}
+        call.body["messages"] = [told, *call.plain_messages]
         limits = {"max_latency_ms": call.needs.max_latency_ms, "max_cost_usd": call.needs.max_cost_usd}
         call.needs = needs.of(call.body, **limits)
         return reading

@@ -133,7 +133,7 @@ class Light(LocalModel):
         )
 
     def _said(self, call: Call) -> dict[str, Any]:
-        return {"messages": with_system_prompt(call.body["messages"])}
+        return {"messages": with_system_prompt(call.plain_messages or call.body["messages"])}
 
     def _first_words(self) -> bytes | None:
         """What every question begins with; a question that waits computes that by itself."""
