@@ -15,6 +15,7 @@ from switch.policy import Wanted
 from switch.relay import Answered, Relay
 from switch.repository import Record
 
+LONGEST_NAME = 200  # characters of a model's name, as the database keeps it
 MOST_RECORDED = 20  # candidates that a decision keeps
 
 
@@ -154,7 +155,7 @@ class Flight:
             "caller": self.call.caller,
             "session_id": self.call.session_id,
             "task_type": self.call.task_type,
-            "model": None if choice is None else choice.model,
+            "model": None if choice is None else choice.model[:LONGEST_NAME],
             "provider": None if choice is None else choice.backend.name,
             "reason": self.reason,
             "candidates": [_candidate(one) for one in self.trail.tried[:MOST_RECORDED]],

@@ -40,7 +40,9 @@ class Wanted:
 
 
 def wanted(name: str) -> Wanted:
-    """Read a `model`. Raises UnknownModel for an `auto:` that names no type of task."""
+    """Read a `model`. Raises UnknownModel for an `auto:` that names no type of task, and for what is no name at all."""
+    if not name.isprintable():
+        raise UnknownModel(f"{name[:200]!r} does not name a model: it holds what cannot be printed", param="model")
     if name == "auto":
         return Wanted()
     if name.startswith("auto:"):

@@ -2,9 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.contracts.switch import Candidate, Decision
@@ -16,13 +18,20 @@ Record = dict[str, Any]
 AT_ONCE = 200  # rows bound in one go; more would keep the loop from its requests
 
 
-INSERT = insert(cast(Table, RouteDecisionRow.__table__))
+@cache  # made once: making it costs more than running it
+def _insert(dialect: str) -> Any:
+    """Nothing for a decision that is there already: whoever saved it may not have lived to learn that it was."""
+    if dialect == "sqlite":
+        return sqlite.insert(RouteDecisionRow).on_conflict_do_nothing(index_elements=["id"])
+    from sqlalchemy.dialects import postgresql  # who has no use for it does not wait for it at the start
+
+    return postgresql.insert(RouteDecisionRow).on_conflict_do_nothing(index_elements=["id"])
 
 
 async def save(session: AsyncSession, records: list[Record]) -> None:
-    connection = await connection_of(session)
+    connection, statement = await connection_of(session), _insert(session.get_bind().dialect.name)
     for start in range(0, len(records), AT_ONCE):
-        await connection.execute(INSERT, records[start : start + AT_ONCE])
+        await connection.execute(statement, records[start : start + AT_ONCE])
         await asyncio.sleep(0)
 
 

@@ -123,6 +123,17 @@ async def test_decisions_are_saved_and_each_try_is_a_use(ledger, db, hermes_db):
     assert (ledger.total, ledger.answered, ledger.errors, ledger.failed_over) == (2, 1, 1, 1)
 
 
+async def test_a_decision_that_is_there_already_is_not_in_the_way_of_others(ledger, db):
+    """It is where its transaction ended well and whoever waited for that had just been cancelled."""
+    flight = fly(ledger, "answered")
+    await ledger.flush()
+    ledger.landed(flight)
+    fly(ledger, "answered")
+    await ledger.flush()
+    assert await rows(db) == 2
+    assert not ledger._records
+
+
 async def test_hermes_db_down_delays_uses_and_nothing_else(ledger, db, hermes_db):
     hermes_db.fault = UpstreamUnavailable("down")
     fly(ledger, "answered")
