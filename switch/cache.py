@@ -32,10 +32,11 @@ class AnswerCache:
         self._bytes = 0
 
     @staticmethod
-    def key(caller: str, body: dict[str, Any]) -> bytes:
-        """What makes two requests the same: who asks, and everything asked for, in any order of members."""
+    def key(caller: str, body: dict[str, Any], task_type: str = "") -> bytes:
+        """What makes two requests the same: who asks, and everything asked for, in any order of members; and for what type of task, as
+        others are best at it."""
         content = to_json({name: body[name] for name in sorted(body)})
-        return hashlib.sha256(caller.encode() + b"\0" + content).digest()
+        return hashlib.sha256(f"{caller}\0{task_type}\0".encode() + content).digest()
 
     def get(self, key: bytes, *, max_age_seconds: float) -> Kept | None:
         """An answer that is not older than that."""

@@ -43,7 +43,10 @@ class ChatCompletions:
         is_large = len(body) > LARGE_BYTES
         parsed = await asyncio.to_thread(_parse, body) if is_large else _parse(body)
         extras = taken_from(parsed)
-        cached = self._cached(caller, parsed, extras.cache_seconds)
+        cached = None
+        if extras.cache_seconds and parsed.get("stream") is not True:  # streams are not kept
+            asked = (caller.id, parsed, extras.task_type or "")
+            cached = await asyncio.to_thread(AnswerCache.key, *asked) if is_large else AnswerCache.key(*asked)
         if cached is not None and (kept := self._cache.get(cached, max_age_seconds=extras.cache_seconds)) is not None:
             self._switch.meters.cached.inc()
             await _send_kept(send, kept)
@@ -62,10 +65,6 @@ class ChatCompletions:
             if client.has_left:
                 flight.land("cancelled")
                 await tell_nobody(send)
-
-    def _cached(self, caller: Caller, body: dict[str, Any], seconds: float) -> bytes | None:
-        """The key under which this request's answer is kept; None where it is not to be. Streams are not."""
-        return self._cache.key(caller.id, body) if seconds and body.get("stream") is not True else None
 
     def _keep(self, key: bytes, answered: Answered, flight: Flight) -> None:
         choice = answered.choice

@@ -85,7 +85,7 @@ def may_begin_a_stream(data: bytes) -> bool:
 
 def says_something(data: bytes) -> bool:
     """Whether a whole line of an event is there: not only comments, by which servers say that they are at work, and no half of one."""
-    return DATA_LINE.search(data) is not None or len(data) > LONGEST_EVENT
+    return DATA_LINE.search(data.lstrip(BLANK)) is not None or len(data) > LONGEST_EVENT
 
 
 def is_error(data: bytes) -> bool:

@@ -29,6 +29,7 @@ def test_what_makes_two_requests_the_same():
     assert one == AnswerCache.key("me", {"messages": [{"role": "user", "content": "hi"}], "model": "auto"})
     assert one != AnswerCache.key("you", {"model": "auto", "messages": [{"role": "user", "content": "hi"}]})
     assert one != AnswerCache.key("me", {"model": "auto", "messages": [{"role": "user", "content": "hi "}]})
+    assert one != AnswerCache.key("me", {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}, "code")
 
 
 def test_the_least_recently_used_goes_first():

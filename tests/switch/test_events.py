@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.events import LONGEST_EVENT, WholeEvents, begins_a_stream, error_event, is_error
+from switch.events import (
+    LONGEST_EVENT,
+    WholeEvents,
+    begins_a_stream,
+    error_event,
+    is_error,
+    may_begin_a_stream,
+    says_something,
+    without_usage,
+)
 
 STREAM = "".join(f'data: {{"choices":[{{"delta":{{"content":"wörd {n}"}}}}]}}\n\n' for n in range(5)).encode()
 END = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -77,3 +86,34 @@ def test_an_error_is_seen_as_one():
     assert is_error(error_event("no", "overloaded"))
     assert is_error(b'data:{ "error": {}}\n\n')
     assert not is_error(b'data: {"choices":[{"delta":{"content":"error"}}]}\n\n')
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"", b"\xef\xbb\xbf", b"\r\n", b": at work\n\n: still\r\n\r\n", b"event: message\n", b"id: 7\nretry: 3\n"],
+)
+def test_a_stream_may_begin_in_pieces_of_any_size(before):
+    line = before + b'data: {"error": {"message": "no"}}\n'
+    for length in range(1, len(line)):
+        assert may_begin_a_stream(line[:length]), line[:length]
+        assert not says_something(line[:length]), line[:length]
+    assert says_something(line)
+    assert is_error(line + b"\n")
+
+
+@pytest.mark.parametrize("data", [b"", b"<", b'{"choices": []}', b"date: today"])
+def test_what_can_be_no_stream_is_not_waited_for(data):
+    assert not may_begin_a_stream(data)
+
+
+USED = b'data: {"choices": [], "usage": {"total_tokens": 3}}'
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_only_what_tells_the_usage_and_nothing_else_is_left_out(end):
+    word = b'data: {"choices": [{"delta": {"content": "\\"usage\\""}}], "usage": {"total_tokens": 2}}'
+    assert without_usage(word + end + USED + end + b"data: [DONE]" + end) == word + b"\n\ndata: [DONE]\n\n"
+
+
+def test_the_piece_of_an_event_that_is_too_long_to_be_held_stays_in_one_piece():
+    assert without_usage(b'data: {"usage": {"x": "' + b"x" * 9) == b'data: {"usage": {"x": "' + b"x" * 9
