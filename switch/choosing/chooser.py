@@ -66,6 +66,7 @@ class Chooser:
     its name. `exploration` is what we would gain if the model were better than it looks: the standard error of the mean, and a little more
     for every outcome that others have had since its own. That little is such that looking again costs one whole reward in PROBING
     outcomes, however many models there are and however bad they look: nobody is forgotten, and a model that has recovered is found again.
+    Of a very small model there is little to find out, by as much less as its answers can be worth: an everyday question is not spent on it.
     With a weight of 0 for performance nothing that was learned counts.
 
     Everything is in memory, and nothing is left to chance: the same outcomes make the same order. Ties keep the order given.
@@ -143,7 +144,7 @@ class Chooser:
             performance = performance_weight * guessed * performance + learned
             efficiency = efficiency_weight * guessed * efficiency
             availability = availability_weight * available
-            exploration = guess_weight * curiosity
+            exploration = guess_weight * seat.quality * curiosity
             preference = seat.preference
             parts = {
                 "specialty": specialty,
@@ -168,6 +169,7 @@ class Chooser:
         seat, facts = self._memory.seat(task, name, task_type), choice.facts
         seat.facts = facts
         quality = expected_quality(facts.parameters)  # what is too small is not good at it for being made for it
+        seat.quality = quality
         seat.specialty = quality * self._memory.specialties.match(facts, task_type)
         seat.performance = quality * (UNKNOWN_PERFORMANCE if facts.performance is None else facts.performance)
         seat.efficiency = criteria.efficiency(facts, is_local=choice.is_local)

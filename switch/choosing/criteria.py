@@ -67,13 +67,20 @@ def unfit(choice: Choice, needs: Needs, latency_ms: float | None) -> str | None:
         return "it does not follow a JSON schema"
     if needs.max_latency_ms is not None and latency_ms is not None and latency_ms > needs.max_latency_ms:
         return f"its answers take {latency_ms:.0f} ms lately, and {needs.max_latency_ms:.0f} ms are allowed"
-    if needs.max_cost_usd is not None:
-        price = price_of(facts, is_local=choice.is_local)
-        if price is None:
-            return "its price is not known, and the request sets a limit"
-        cost_usd = price.usd(
-            needs.input_tokens, needs.output_tokens or min(OUTPUT_TOKENS, facts.output_tokens or OUTPUT_TOKENS)
-        )
-        if cost_usd > needs.max_cost_usd:
-            return f"it would cost about {cost_usd:.6f} US dollars, and {needs.max_cost_usd:.6f} are allowed"
+    return too_dear(choice, needs)
+
+
+def too_dear(choice: Choice, needs: Needs) -> str | None:
+    """The same of what the call may cost alone; it holds for a model that was asked for by name, too."""
+    if needs.max_cost_usd is None:
+        return None
+    facts = choice.facts
+    price = price_of(facts, is_local=choice.is_local)
+    if price is None:
+        return "its price is not known, and the request sets a limit"
+    cost_usd = price.usd(
+        needs.input_tokens, needs.output_tokens or min(OUTPUT_TOKENS, facts.output_tokens or OUTPUT_TOKENS)
+    )
+    if cost_usd > needs.max_cost_usd:
+        return f"it would cost about {cost_usd:.6f} US dollars, and {needs.max_cost_usd:.6f} are allowed"
     return None

@@ -60,6 +60,7 @@ class Seat:
         "most_output",
         "performance",
         "preference",
+        "quality",
         "room",
         "specialty",
     )
@@ -68,6 +69,8 @@ class Seat:
         self.model, self.born, self.arm = model, born, Arm()
         self.facts: Facts | None = None
         self.specialty = self.performance = self.preference = 0.0
+        self.quality = 1.0
+        """What its answers can be worth, by its size."""
         self.efficiency = (0.0, 0)
         """Sum and number of what is known without asking."""
         self.room = self.most_output = 0.0

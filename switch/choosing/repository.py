@@ -13,7 +13,7 @@ from config.clock import utc_now
 from config.contracts.switch import ModelPerformance
 from config.database import connection_of
 from config.db_schema import LearnerStateRow, ProviderStatRow, RouteDecisionRow, SpecialtyRow
-from switch.choosing.memory import Tally, name_of
+from switch.choosing.memory import MOST_NAMES, Tally, name_of
 
 AT_ONCE = 100  # rows in one go; more would keep the loop from its requests
 ADDED = ("asked", "answered", "failed", "input_tokens", "output_tokens", "latency_ms_total")
@@ -76,10 +76,12 @@ async def forget(session: AsyncSession, gone: Iterable[tuple[str, str]]) -> None
 
 
 async def paces(session: AsyncSession) -> list[tuple[str, tuple[int, float, float]]]:
-    """Of every model that ever answered: answers, their time in milliseconds, and when the last one was."""
+    """Of the models that answered last, as many as are remembered, the latest at the end: answers, their time in milliseconds, and when
+    the last one was. There may be more: some servers answer to any name."""
     row = ProviderStatRow
     query = select(row.provider, row.model, row.answered, row.latency_ms_total, row.last_answered_at)
-    found = await session.execute(query.where(row.answered > 0).order_by(row.last_answered_at))
+    latest = query.where(row.answered > 0).order_by(row.last_answered_at.desc(), row.model).limit(MOST_NAMES)
+    found = reversed((await session.execute(latest)).all())
     return [
         (
             name_of(one.provider, one.model),

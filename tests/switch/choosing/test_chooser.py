@@ -95,6 +95,16 @@ def test_a_model_that_is_slow_lately_does_not_fit_a_tight_limit_until_that_is_lo
     assert chooser.rank([slow], call(max_latency_ms=2000))[0].unfit is None
 
 
+@pytest.mark.parametrize("latency_ms", [2_000.0, 15_000.0])
+def test_everyday_questions_are_not_spent_on_finding_out_about_a_very_small_model(chooser, latency_ms):
+    cloud, light = choice("cloud/large", price=Price(2.0, 10.0)), choice("light", parameters=135_000_000)
+    for _ in range(600):
+        assert names(chooser.rank([light, cloud], call("general")))[0] == "cloud/large"
+        teach(chooser, cloud, True, task_type="general", latency_ms=latency_ms, cost_usd=0.01)
+    cloud.backend.available = 0.0
+    assert names(chooser.rank([light, cloud], call("general")))[0] == "light"
+
+
 def test_without_a_weight_for_performance_nothing_is_learned(chooser_of):
     chooser = chooser_of(switch_weight_performance=0)
     specialist, plain = choice("p/specialist", specialties=frozenset({"code"})), choice("q/plain")
