@@ -17,6 +17,8 @@ from switch.settings import SwitchSettings
 from tests.fakes.openai_upstream import OpenAIUpstream, openai_upstream
 
 KEY = "sk-the-key-of-the-provider-0123456789"
+ALONE = {"hermes_db_port": 1, "spawner_port": 1, "shub_port": 1}
+"""A fleet that runs on this machine has no part in what is tested."""
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def settings_of(state_dir: Path, tmp_path: Path) -> SettingsMaker:
     def make(**given: Any) -> SwitchSettings:
         defaults = {
             "state_dir": state_dir,
-            "hermes_db_port": 1,
+            **ALONE,
             "light_model_path": tmp_path / "no-such-model.gguf",
             "switch_cooling": 0,
             "switch_retries": 0,

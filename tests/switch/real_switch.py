@@ -13,21 +13,28 @@ import httpx
 
 from tests.forked import SERVE, Forks
 
+ALONE = {
+    **{f"VX11_{name}_PORT": "1" for name in ("HERMES_DB", "SPAWNER", "SHUB")},
+    "VX11_SWITCH_LOOK_FOR_SERVERS_EVERY": "PT0S",
+}
+"""Neither a fleet nor a server of models that runs on this machine has a part in what is tested."""
 
-def until(happened: Callable[[], Any], *, seconds: float = 90.0) -> Any:
+
+def until(happened: Callable[[], Any], *, seconds: float = 90.0, every: float = 0.02) -> Any:
     """Wait for what has no event to wait for; returns what was found."""
     deadline = time.monotonic() + seconds
     while not (found := happened()):
         assert time.monotonic() < deadline, f"{happened.__name__} did not happen"
-        time.sleep(0.02)  # the interval of a poll
+        time.sleep(every)
     return found
 
 
 class RealSwitch:
     def __init__(self, forks: Forks, state_dir: Path, headers: dict[str, str], **settings: str) -> None:
         port = free_port()
-        told = {"VX11_STATE_DIR": str(state_dir), "VX11_SWITCH_PORT": str(port), "VX11_HERMES_DB_PORT": "1"}
-        self.process = forks.start(SERVE, "switch", **told | settings)
+        told = {"VX11_STATE_DIR": str(state_dir), "VX11_SWITCH_PORT": str(port)}
+        here = state_dir  # and not where somebody's `.env` is
+        self.process = forks.start(SERVE, "switch", cwd=here, **told | ALONE | settings)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, verify=False)
         until(self._is_up)
 

@@ -21,7 +21,7 @@ from config.secrets import load_secrets
 from switch.embedding.embedder import DIMENSIONS, MOST_TOKENS
 from switch.main import create_app
 from switch.settings import SwitchSettings
-from tests.switch.conftest import openai_error, serving
+from tests.switch.conftest import ALONE, openai_error, serving
 from tests.switch.real_switch import is_alive
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,12 +68,14 @@ async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> A
         access = {"base_url": f"{provider_url}/v1", "api_key": "sk-the-key-of-the-provider"}
         settings = SwitchSettings(
             state_dir=state,
-            hermes_db_port=1,
+            **ALONE,
             light_model_path=state / "no-such-model.gguf",
             providers={"mock": access, "limited": access},
             switch_prices={"mock/embed": {"input": 2.0, "output": 0.0}},
             switch_budgets={"task:embedding": 5.0},
             switch_cooling=0,
+            switch_connect_timeout=60,
+            connect_timeout=60,
             switch_look_for_servers_every=0,
             _env_file=None,
         )
@@ -159,8 +161,9 @@ async def test_unknown_models_and_providers_are_named(running: Running):
 async def test_other_requests_have_their_turn_between_the_texts_of_a_long_list(running: Running):
     long = asyncio.create_task(running.embed([f"text {n}" for n in range(64)]))
     embedder = running.app.state.embeddings._embedder
-    while embedder._waiting < 64:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while embedder._waiting < 64:
+            await asyncio.sleep(0)
     assert (await running.embed("short")).status_code == 200
     assert not long.done()
     assert (await long).status_code == 200

@@ -114,9 +114,9 @@ async def test_killing_an_upstream_under_load_costs_no_client_its_answer(upstrea
 async def test_a_limit_of_time_ends_the_wait_and_the_work(upstream, settings_of, served):
     upstream.behaviour = "silent"
     async with served(settings_of(providers={"mock": provider(upstream, "gpt")})) as client:
-        answer = await client.post(PATH, json=chat(vx11={"max_latency_ms": 200}))
+        answer = await client.post(PATH, json=chat(vx11={"max_latency_ms": 500}))
         openai_error(answer, 503, "no_model_reachable")
-        await asyncio.wait_for(upstream.left.wait(), 5)
+        await asyncio.wait_for(upstream.left.wait(), 60)
 
 
 # --- what a request says to switch, and what is said back ----------------------------------------------------------
@@ -138,6 +138,17 @@ async def test_headers_tell_the_way_and_what_it_cost(upstream, settings_of, serv
             pytest.approx(1.7),
         )
     assert "vx11" not in upstream.asked[0].body
+
+
+async def test_what_a_call_may_cost_holds_for_a_model_by_name_too(upstream, settings_of, served):
+    prices = {"mock/gpt": {"input": 100, "output": 100}}
+    async with served(settings_of(providers={"mock": provider(upstream, "gpt")}, switch_prices=prices)) as client:
+        dear = await client.post(PATH, json=chat(max_tokens=1000, vx11={"max_cost_usd": 0.01}))
+        assert "0.01" in openai_error(dear, 422, "model_refused")["message"]
+        unknown = await client.post(PATH, json=chat(model="mock/other", vx11={"max_cost_usd": 0.01}))
+        assert "price is not known" in openai_error(unknown, 422, "model_refused")["message"]
+        assert not upstream.asked
+        assert (await client.post(PATH, json=chat(max_tokens=10, vx11={"max_cost_usd": 0.01}))).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from config.default_model import DEFAULT_FILE, ModelUnusable, configured_model
 from config.settings import FleetSettings
+from switch import policy
 from switch.local import process, runner
 from tests.switch.conftest import chat, light_until, openai_error, problem, provider
 
@@ -77,7 +78,7 @@ async def test_a_process_that_cannot_start_tells_its_last_words_and_is_tried_aga
     settings_of, served, gguf, child, monkeypatch
 ):
     child("import sys; sys.exit('no room for the tensors')")
-    monkeypatch.setattr(runner, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(policy, "restart_delay", lambda deaths: 0.0 if deaths < 3 else 600.0)
     async with served(settings_of(light_model_path=gguf)) as client:
         error = openai_error(await client.post(PATH, json=chat(model="auto")), 503, "no_model_reachable")
         assert "no room for the tensors" in error["message"]
@@ -151,7 +152,7 @@ async def test_requests_with_a_process_that_hangs_are_answered_by_the_next_one(
 ):
     child(HANGS_ONCE)
     monkeypatch.setattr(runner, "CHECK_SECONDS", 0.05)
-    monkeypatch.setattr(runner, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(runner, "PROBE_SECONDS", 1.0)  # enough for one that is well on a busy machine
     async with served(settings_of(light_model_path=gguf)) as client:
         answers = await asyncio.gather(*(client.post(PATH, json=chat(model="auto")) for _ in range(3)))
         assert [one.json()["choices"][0]["message"]["content"] for one in answers] == ["here I am"] * 3

@@ -303,7 +303,7 @@ async def test_a_client_that_leaves_ends_the_stream_upstream(client, upstream):
     upstream.behaviour = "drips"
     async with client.stream("POST", PATH, json=asked(stream=True)) as answer:
         await anext(answer.aiter_text())
-    await asyncio.wait_for(upstream.left.wait(), 5)
+    await asyncio.wait_for(upstream.left.wait(), 60)
 
 
 async def test_tokens_are_counted_as_an_estimate(sdk, client, upstream, claude):

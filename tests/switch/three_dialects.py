@@ -15,7 +15,7 @@ from switch.settings import SwitchSettings
 from tests.fakes.anthropic_upstream import AnthropicUpstream, anthropic_upstream
 from tests.fakes.gemini_upstream import GeminiUpstream, gemini_upstream
 from tests.fakes.openai_upstream import OpenAIUpstream, openai_upstream
-from tests.switch.conftest import KEY, provider, serving
+from tests.switch.conftest import ALONE, KEY, provider, serving
 
 GPT, CLAUDE, GEMINI = "mock/gpt", "claude/claude-haiku-4-5", "google/gemini-2.5-flash"
 
@@ -54,13 +54,14 @@ async def three_dialects(migrated: Path, folder: Path) -> AsyncIterator[Router]:
         googles = {"base_url": gemini.base_url, "api_key": KEY, "models": ["gemini-2.5-flash"], "api": "gemini"}
         settings = SwitchSettings(
             state_dir=folder / "state",
-            hermes_db_port=1,
+            **ALONE,
             light_model_path=folder / "no-such-model.gguf",
             providers={"mock": provider(gpt, "gpt"), "claude": anthropics, "google": googles},
             switch_preferred=["claude", "google"],
             switch_cooling=0,
             switch_retries=0,
             switch_connect_timeout=60,
+            connect_timeout=60,
             switch_look_for_servers_every=0,
             _env_file=None,
         )

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from switch.audio import interpreter, mode
 from tests.switch.conftest import problem, provider, serving
 
 MASTER = "masteriza esta canción a -5 LUFS"
@@ -43,6 +44,13 @@ class FakeShub:
 @pytest.fixture
 async def shub() -> FakeShub:
     return FakeShub()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A busy machine is not a shub that hangs."""
+    monkeypatch.setattr(mode, "INTERPRET_SECONDS", 60.0)
+    monkeypatch.setattr(interpreter, "ASK_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -138,11 +146,11 @@ async def test_a_shub_that_does_not_interpret_is_no_error(client, shub):
     assert (await client.get("/switch/shub/status")).json()["shub"] == "answers without interpretation"
 
 
-async def test_a_shub_that_hangs_is_not_waited_for(client, shub):
+async def test_a_shub_that_hangs_is_not_waited_for(client, shub, monkeypatch):
+    monkeypatch.setattr(mode, "INTERPRET_SECONDS", 0.2)
     shub.interprets = True
     shub.answers.clear()
-    body = {"prompt": MASTER, "max_latency_ms": 2000}
-    assert (await client.post("/switch/route", json=body)).json()["audio"]["source"] == "terms"
+    assert (await client.post("/switch/route", json={"prompt": MASTER})).json()["audio"]["source"] == "terms"
     assert (await client.get("/switch/shub/status")).json()["shub"] == "not reachable"
     shub.answers.set()
 

@@ -45,6 +45,7 @@ TOOLS: dict[str, dict[str, Any]] = {
     "echo-offline": {"args": ["{model}"], "stdin": True, "model_args": ["--model", "{model}"], "offline": True},
     "echo-argument": {"args": ["--json", "{prompt}"], "output": "json:answer.text", "offline": True},
     "echo-limited": {"stdin": True, "offline": True},
+    "echo-slow": {"stdin": True, "offline": True},
     "echo-keyed": {"stdin": True},
     "echo-alone": {"stdin": True},
     "echo-others": {"stdin": True},
@@ -119,8 +120,10 @@ async def fleet(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Asy
                 state_dir=state,
                 hermes_db_port=int(hermes_db_url.rpartition(":")[2]),
                 spawner_port=int(spawner_url.rpartition(":")[2]),
+                shub_port=1,
                 light_model_path=folder / "no-such-model.gguf",
                 switch_cooling=0,
+                connect_timeout=60,
                 switch_look_for_servers_every=0,
                 _env_file=None,
             )

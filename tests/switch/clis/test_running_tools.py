@@ -127,11 +127,11 @@ async def test_a_client_that_leaves_ends_the_run(fleet: Fleet):
 
 
 async def test_a_run_that_takes_too_long_is_ended(fleet: Fleet):
-    late = await fleet.chat("cli/echo-offline", "sleep", vx11={"max_latency_ms": 1000})
+    late = await fleet.chat("cli/echo-slow", "sleep", vx11={"max_latency_ms": 2000})  # nothing is known of its speed
     openai_error(late, 503, "no_model_reachable")
 
     async def is_over() -> str | None:
-        job = (await fleet.jobs("cli/echo-offline"))[0]
+        (job,) = await fleet.jobs("cli/echo-slow")
         return job["reason"] if job["status"] in ("CANCELLED", "ERROR") else None
 
     assert await until(is_over) in ("killed", "timeout")

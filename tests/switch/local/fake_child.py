@@ -21,9 +21,18 @@ here = Path(sys.argv[0]).parent
 with (here / "loads.txt").open("a") as log:
     log.write(f"{order['name']} {os.getpid()}\n")
 told = Path(order["path"] + ".load")
-while told.exists() and told.read_text() == "wait":
+
+
+def how() -> str:
+    try:
+        return told.read_text()
+    except FileNotFoundError:  # it may go at any moment
+        return ""
+
+
+while (way := how()) == "wait":
     time.sleep(0.005)
-if told.exists():
+if way == "fail":
     sys.exit("no room for the tensors")
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,9 @@ async def held(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
             state_dir=state, spawner_work_dir=folder / "jobs", hermes_models_dir=models, _env_file=None
         )
         async with serving(create_app(settings)) as url:
-            told = settings.model_copy(update={"service_urls": {"spawner": url}})
+            told = settings.model_copy(
+                update={"service_urls": {"spawner": url}, "connect_timeout": timedelta(seconds=60)}
+            )
             clients = [SpawnerClient(told, load_secrets(settings), caller) for caller in ("switch", "madre")]
             yield Held(*(Trial(client) for client in clients), models)
             for client in clients:

@@ -279,7 +279,7 @@ async def test_what_is_under_way_at_the_end_counts_as_spent(money_of, db):
 async def test_what_was_settled_is_written_by_itself(money_of, db):
     money = await money_of()
     (await money.hold(call(), choice(), "dec_1")).settle(CENT, is_estimated=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await rows(db, "call"):
             await asyncio.sleep(0.02)
 
@@ -289,7 +289,7 @@ async def test_a_block_that_nobody_uses_is_closed_for_others_to_have(money_of, d
     money = await money_of()
     hold = await money.hold(call(), choice(), "dec_1")
     hold.settle(CENT, is_estimated=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [(row.state, row.amount_nanousd) for row in await rows(db)] != [("closed", 10_000_000)]:
             await asyncio.sleep(0.02)
     (await money.hold(call(), choice(), "dec_2")).settle(CENT, is_estimated=False)

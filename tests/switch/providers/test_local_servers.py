@@ -4,8 +4,16 @@ import httpx
 import pytest
 
 from switch.calls import FREE
+from switch.providers import local_servers
 from switch.providers.local_servers import LocalServers
 from tests.fakes.model_server import ANSWER, model_server
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A busy machine is not a server that is gone."""
+    monkeypatch.setattr(local_servers, "CONNECT_SECONDS", 60.0)
+    monkeypatch.setattr(local_servers, "ANSWER_SECONDS", 60.0)
 
 
 def servers(settings_of, **places: str) -> LocalServers:
@@ -46,19 +54,20 @@ async def test_what_is_known_of_their_models(settings_of):
 
 
 async def test_one_that_stops_leaves_and_one_that_is_busy_stays(settings_of, monkeypatch):
-    monkeypatch.setattr("switch.providers.local_servers.ANSWER_SECONDS", 0.05)
     async with model_server() as gone, model_server() as busy:
         gone.has("a")
         busy.has("b")
         found = servers(settings_of, one=gone.url, other=busy.url)
-        monkeypatch.setattr("switch.providers.local_servers.ANSWER_SECONDS", 30.0)
         await found.look()
         assert set(found.found) == {"one", "other"}
-        busy.is_silent = True
         gone.answers.clear()
-        monkeypatch.setattr("switch.providers.local_servers.ANSWER_SECONDS", 0.05)
         await found.look()
         assert set(found.found) == {"other"}
+        busy.is_silent = True
+        monkeypatch.setattr(local_servers, "ANSWER_SECONDS", 0.05)
+        await found.look()
+        assert set(found.found) == {"other"}
+        monkeypatch.setattr(local_servers, "ANSWER_SECONDS", 60.0)
     await found.look()  # now nobody listens there
     assert not found.found
 
