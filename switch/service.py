@@ -30,6 +30,7 @@ from config.idempotency import Idempotency
 from switch import needs, policy, repository
 from switch.audio.mode import AUDIO, AudioMode
 from switch.calls import GENERAL, LOCAL, Call, Choice, Trail, Tried
+from switch.choosing import criteria
 from switch.choosing.chooser import Chooser, Ranked
 from switch.clis.hub import CliHub
 from switch.clis.tool import CLI
@@ -91,7 +92,9 @@ class Switch:
         if wanted.task_type is not None:
             call.task_type = wanted.task_type
         if wanted.name is not None:
-            trail = Trail.over([self._named(wanted.name)])
+            choice = self._named(wanted.name)
+            why_not = criteria.too_dear(choice, call.needs)
+            trail = Trail([Tried(choice) if why_not is None else Tried(choice, "unfit", why_not)])
         else:
             ranked = self._chooser.rank(self._for_auto() if among is None else among, call)
             trail = Trail([_candidate(one) for one in ranked])
