@@ -67,10 +67,10 @@ def test_the_loaded_model_is_told_with_its_file(switch):
 def test_a_latency_limit_is_kept_and_told(
     switch,
 ):  # before so much is known of its speed that it would not be asked at all
-    late = switch.client.post("/switch/route", json={"prompt": HOUR_LONG, "max_latency_ms": 20})
+    late = switch.client.post("/switch/route", json={"prompt": HOUR_LONG, "max_latency_ms": 100})
     assert late.status_code == 503
     assert late.json()["type"] == "/errors/no_model_reachable"
-    assert "0.02" in late.json()["detail"]
+    assert "no answer within" in late.json()["detail"]
     until(lambda: switch.light["answering"] == 0)
 
 
