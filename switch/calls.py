@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pydantic_core import to_json
@@ -86,7 +86,8 @@ class Call:
     adds_usage: bool = False
     """Whether whoever is asked shall end its stream with how much was used though the client did not ask for it: it is paid for."""
     most_output: int | None = None
-    """Tokens that whoever is asked shall not write beyond though the request does not say so: a budget is kept by that."""
+    """Tokens that whoever is asked shall not write beyond though the request does not say so, or allows more: a budget, or the most that
+    the request may cost, is kept by that."""
     may_overspend: bool = False
     """Whether the caller's scopes let it spend beyond a budget (`switch:overspend`)."""
     deadline: float | None = None
@@ -97,6 +98,17 @@ class Call:
     """The messages without what we told the model to be, where we did: for a small one, which each word of it keeps waiting."""
     messages_body: dict[str, Any] | None = None
     """What a client of Anthropic's API asked in its own words, for providers that know them: nothing is lost on the way then."""
+
+    def bounded(self) -> "Call":
+        """The same with `most_output` written into it, in the words in which it sets a limit itself."""
+        if self.most_output is None:
+            return self
+        named = [name for name in ("max_completion_tokens", "max_tokens") if self.body.get(name) is not None]
+        limit = dict.fromkeys(named or ["max_tokens"], self.most_output)
+        own = self.messages_body
+        if own is not None:
+            own = own | {"max_tokens": self.most_output}
+        return replace(self, body=self.body | limit, messages_body=own)
 
     async def written(self, **changes: Any) -> bytes:
         """The body as JSON, with some of its members changed."""
@@ -182,7 +194,7 @@ class Hold(Protocol):
     """Money set aside for one call to one model (`switch/money`)."""
 
     most_output: int | None
-    """Tokens of answer that it was set aside for, where the request does not limit them and a budget does."""
+    """Tokens of answer that it was set aside for, where money limits them and the request does not, or less."""
 
     def settle(self, usage: Any, *, is_estimated: bool) -> float | None:
         """What it cost in US dollars; None where no price is known. Once."""

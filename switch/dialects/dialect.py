@@ -101,8 +101,7 @@ async def ask(
     Nobody is asked what the dialect has no words for: it is a failure of the kind `unsupported`.
     """
     path = dialect.path(model, is_stream=call.is_stream)
-    if call.most_output is not None:
-        call = replace(call, body=call.body | {"max_tokens": call.most_output})
+    call = call.bounded()
     if isinstance(dialect, OpenAI):
         return await address.post(path, await dialect.written(call, model), within_seconds=within_seconds)
     try:

@@ -118,6 +118,12 @@ def over_budget(budget: Budget, left: int, needed: int, now: datetime, most_outp
     return Failure(FailureKind.OVER_BUDGET, detail, retry_after_seconds=_until(until, now))
 
 
+def beyond_the_request(model: str, limit_usd: float, needed: int | None) -> Failure:
+    """What is told where a call may cost more than the request itself allows, or nobody knows what it costs."""
+    costs = "costs nobody knows what" if needed is None else f"may cost up to ${usd(needed):.6f}"
+    return Failure(FailureKind.OVER_BUDGET, f"{model} {costs}, and the request allows ${limit_usd:.6f} (max_cost_usd)")
+
+
 def price_unknown(model: str, budgets: Sequence[Budget], now: datetime) -> Failure:
     """What is told where a budget could not be kept because nobody knows what the model costs."""
     detail = (

@@ -21,6 +21,9 @@ from switch.settings import MOST_USD, SwitchSettings
 
 USUAL_OUTPUT_TOKENS: Final = 8192
 """The longest answer of a model of which nobody says how much it writes at most, where no budget has to be kept."""
+LEAST_OUTPUT_TOKENS: Final = 256
+"""An answer that may cost no more than the request allows is not made shorter than this: rather nobody is asked."""
+SOME_TOKENS: Final = 1000
 MOST_NANOUSD: Final = round(MOST_USD * budgets.NANO) + 1
 """More than any budget; what may cost more is not reckoned further, so that it fits into the database."""
 
@@ -47,8 +50,8 @@ class Money:
         return self._prices.price(choice)
 
     async def hold(self, call: Call, choice: Choice, decision_id: str) -> "Hold":
-        """Set aside what the call may cost at most. Raises Failure (OVER_BUDGET) when a budget does not allow that; nobody may be asked
-        then.
+        """Set aside what the call may cost at most. Raises Failure (OVER_BUDGET) when a budget, or the request's own limit, does not allow
+        that; nobody may be asked then.
 
         Does not suspend but for the first call of all and when a block is used up.
         """
@@ -64,6 +67,10 @@ class Money:
         written = most_output = _told_to_write(call, choice, self._most_output) if bounds else None
         if written is None:
             written = _may_write(call, choice)
+        if call.needs.max_cost_usd is not None:
+            affordable = _affordable(call, choice, written, call.needs.max_cost_usd, priced, now)
+            if affordable < written:
+                written = most_output = affordable
         needed = 0 if priced is None else _most(call, written, priced, now)
         block = await self._spend.draw(
             Wish(
@@ -153,7 +160,7 @@ class Hold:
         most_output: int | None = None,
     ) -> None:
         self.most_output = most_output
-        """Tokens of answer that it was set aside for, where the request does not limit them and a budget does."""
+        """Tokens of answer that it was set aside for, where money limits them and the request does not, or less."""
         self._spend, self._clock, self._call, self._choice = spend, clock, call, choice
         self._decision_id, self._priced, self._at, self._block, self._held = decision_id, priced, at, block, held
         self._usage = _NOTHING
@@ -240,6 +247,23 @@ def _told_to_write(call: Call, choice: Choice, most: int) -> int | None:
     if facts.context_tokens is not None:  # some refuse to promise more than fits behind the question
         most = min(most, max(1, facts.context_tokens - most_read(needs)))
     return most
+
+
+def _affordable(
+    call: Call, choice: Choice, written: int, limit_usd: float, priced: Priced | None, now: datetime
+) -> int:
+    """How many of the `written` tokens the request's own limit pays for. Raises Failure where that is no answer, or nobody knows."""
+    if priced is None:
+        raise budgets.beyond_the_request(choice.name, limit_usd, None)
+    limit = budgets.nanousd(limit_usd)
+    most = _most(call, written, priced, now)
+    if most <= limit:
+        return written
+    unwritten, some = (_most(call, tokens, priced, now) for tokens in (0, SOME_TOKENS))
+    affordable = (limit - unwritten) * SOME_TOKENS // max(1, some - unwritten)
+    if affordable < min(written, LEAST_OUTPUT_TOKENS):
+        raise budgets.beyond_the_request(choice.name, limit_usd, most)
+    return affordable
 
 
 def _most(call: Call, written: int, priced: Priced, now: datetime) -> int:

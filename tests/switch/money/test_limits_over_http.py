@@ -63,6 +63,17 @@ async def test_a_model_is_told_how_much_a_budget_lets_it_write(switch_of, upstre
         assert [one.body["max_tokens"] for one in upstream.asked] == [2000, 2000, 300]
 
 
+async def test_nobody_is_let_write_for_more_than_the_request_may_cost(switch_of, upstream):
+    async with switch_of() as client:
+        for more in ({}, {"max_tokens": 998}, {"max_completion_tokens": 998}, {"max_tokens": 400}):
+            answered = await ask(client, vx11={"max_cost_usd": 0.01}, **more)
+            assert answered.status_code == 200, answered.text
+        limits = [one.body.get("max_tokens") or one.body["max_completion_tokens"] for one in upstream.asked]
+        assert limits == [996, 996, 996, 400]  # 996 tokens are 0.00996 dollars, and the question at most 0.000033
+        refused = await ask(client, n=50, vx11={"max_cost_usd": 0.01})
+        assert "the request allows $0.010000" in openai_error(refused, 402, "budget_exceeded")["message"]
+
+
 async def test_without_a_budget_a_model_is_told_nothing(switch_of, upstream):
     async with switch_of(switch_budgets={"task:code": 1.0}) as client:
         assert (await ask(client)).status_code == 200
