@@ -9,6 +9,7 @@ from switch.failures import Failure, FailureKind
 
 LONGEST_OPEN_SECONDS = 300.0
 LONGEST_COOL_DOWN_SECONDS = 3600.0
+MOST_KNOWN = 4096  # circuits; when there are more, those that are not open are forgotten
 PROBE_SECONDS = 30.0  # after which a probe that nobody heard of again does not keep others from trying
 SAYS_NOTHING = frozenset(
     {
@@ -134,10 +135,12 @@ class Breakers:
         if choice.is_local or failure.kind in SAYS_NOTHING or not self._seconds:
             self.leave(choice)
             return False
-        model = None if failure.kind in OF_ALL_MODELS else choice.model
-        breaker = self._known.setdefault((choice.backend.name, model), Breaker())
+        now, key = self._clock(), (choice.backend.name, None if failure.kind in OF_ALL_MODELS else choice.model)
+        if len(self._known) >= MOST_KNOWN and key not in self._known:  # anybody may ask for models that nobody has
+            self._known = {known: one for known, one in self._known.items() if now < one.open_until}
+        breaker = self._known.setdefault(key, Breaker())
         self.leave(choice)
-        return breaker.failed(failure, self._clock(), most_failures=self._most_failures, usual_seconds=self._seconds)
+        return breaker.failed(failure, now, most_failures=self._most_failures, usual_seconds=self._seconds)
 
     def forget(self, provider: str) -> None:
         """Its key or address changed: what went wrong before says nothing."""

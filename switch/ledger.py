@@ -131,7 +131,7 @@ class Ledger:
         """Tell whoever chooses, and hermes_db, how a model did. One that was left alone by its client did neither well nor badly."""
         is_answered = tried.outcome == "answered"
         duration_ms = flight.latency_ms if is_answered else tried.duration_ms
-        error = "" if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR]
+        error = "" if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR].replace("\0", "")
         if tried.outcome not in ("refused", "cancelled"):
             usage = flight.usage if is_answered and flight.usage is not None else NOTHING_USED
             others_ms = sum(one.duration_ms for one in flight.trail.tried if one is not tried) if is_answered else 0.0

@@ -156,7 +156,7 @@ class SwitchSettings(FleetSettings):
     @classmethod
     def _are_named(cls, value: dict[str, ProviderSettings]) -> dict[str, ProviderSettings]:
         for name in value:
-            if not PROVIDER_NAME.match(name) or name in RESERVED:
+            if not PROVIDER_NAME.fullmatch(name) or name in RESERVED:
                 raise ValueError(
                     f"{name!r} cannot name a provider: use a-z, 0-9, . _ - and not {', '.join(sorted(RESERVED))}"
                 )
@@ -169,7 +169,7 @@ class SwitchSettings(FleetSettings):
     @classmethod
     def _are_addresses(cls, value: dict[str, str]) -> dict[str, str]:
         for name, address in value.items():
-            if not PROVIDER_NAME.match(name) or name in RESERVED:
+            if not PROVIDER_NAME.fullmatch(name) or name in RESERVED:
                 raise ValueError(f"{name!r} cannot name a server")
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
@@ -180,7 +180,7 @@ class SwitchSettings(FleetSettings):
     @classmethod
     def _have_a_scope(cls, value: dict[str, float]) -> dict[str, float]:
         for scope, usd in value.items():
-            if not BUDGET_SCOPE.match(scope):
+            if not BUDGET_SCOPE.fullmatch(scope):
                 raise ValueError(
                     f"{scope[:100]!r} is not what a budget is for: write token:<caller> or task:<type of task>"
                 )
@@ -193,7 +193,7 @@ class SwitchSettings(FleetSettings):
     def _are_prices(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
         for model, price in value.items():
             provider, slash, name = model.partition("/")
-            if not (slash and name and PROVIDER_NAME.match(provider)):
+            if not (slash and name and PROVIDER_NAME.fullmatch(provider)):
                 raise ValueError(f"{model[:100]!r} does not name a model: write <provider>/<model>")
             if not {"input", "output"} <= price.keys() <= PRICES:
                 raise ValueError(

@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from switch import breaker
 from switch.breaker import LONGEST_COOL_DOWN_SECONDS, PROBE_SECONDS, Breakers
 from switch.calls import Choice
 from switch.failures import Failure, FailureKind
@@ -54,6 +55,16 @@ def test_a_model_that_fails_again_and_again_is_left_alone_and_its_neighbour_is_n
     assert breakers.refuses(OTHER) is None
     clock.now += SECONDS
     assert breakers.refuses(ONE) is None
+
+
+def test_failures_of_models_that_nobody_has_are_not_kept_for_ever(breakers, monkeypatch):
+    monkeypatch.setattr(breaker, "MOST_KNOWN", 10)
+    for _ in range(FAILURES):
+        fail(breakers, ONE, FailureKind.SERVER_ERROR)
+    for n in range(100):
+        fail(breakers, Choice(Backend("p"), f"made up {n}"), FailureKind.SERVER_ERROR)
+        assert len(breakers._known) <= 10
+    assert breakers.refuses(ONE) is not None
 
 
 def test_an_answer_in_between_starts_the_count_anew(breakers):

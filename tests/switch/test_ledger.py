@@ -134,6 +134,15 @@ async def test_a_decision_that_is_there_already_is_not_in_the_way_of_others(ledg
     assert not ledger._records
 
 
+async def test_odd_last_words_of_one_do_not_cost_the_uses_of_others(ledger, hermes_db):
+    """hermes_db refuses a whole batch for a NUL."""
+    flight = fly(ledger, "server_error")
+    flight.trail.tried[0].detail = "exit code 1: \0\0ELF"
+    ledger.landed(flight)
+    await ledger.flush()
+    assert [use.error_message for use in hermes_db.uses] == ["went wrong", "exit code 1: ELF"]
+
+
 async def test_hermes_db_down_delays_uses_and_nothing_else(ledger, db, hermes_db):
     hermes_db.fault = UpstreamUnavailable("down")
     fly(ledger, "answered")

@@ -45,6 +45,7 @@ def test_the_key_shows_nowhere(monkeypatch, shown):
         ("auto", {"base_url": "https://x.example", "api_key": KEY}, "auto"),
         ("local", {"base_url": "https://x.example", "api_key": KEY}, "local"),
         ("a/b", {"base_url": "https://x.example", "api_key": KEY}, "a/b"),
+        ("a\n", {"base_url": "https://x.example", "api_key": KEY}, "cannot name a provider"),
     ],
 )
 def test_a_provider_that_makes_no_sense_is_refused_without_showing_its_key(monkeypatch, name, facts, said):
