@@ -148,6 +148,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url:
             "VX11_HERMES_DISCOVER_PAGES": "[]",
             "VX11_HERMES_SEARCH_INTERVAL": "PT0S",
             "VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S",
+            "VX11_SWITCH_LOOK_FOR_SERVERS_EVERY": "PT0S",  # nor a server of models that happens to run here
             "VX11_SPAWNER_CONCURRENCY": "2",  # what is made up runs for real, in the sandbox: mostly `true`, with odd arguments
         }
         | {f"VX11_{service.upper()}_PORT": str(port) for service, port in zip(SERVICES, ports, strict=True)}

@@ -12,8 +12,8 @@ from tests.fakes.hub import FakeHub, fake_hub
 from vx11.trial import TrialFleet
 
 NewFleet = Callable[..., TrialFleet]
-UNPROBED = {"VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S"}
-"""No fleet asks all programs of this machine for their versions when it starts; a test that wants it asks."""
+UNPROBED = {"VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S", "VX11_SWITCH_LOOK_FOR_SERVERS_EVERY": "PT0S"}
+"""No fleet asks all programs of this machine for their versions, nor looks for servers of models; a test that wants it asks."""
 
 
 @pytest.fixture(scope="session")
