@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 
 from config.clients.switch import NoModelReachable
 from config.clock import utc_now
+from config.errors import FleetError
 from switch import policy
 from switch.calls import Call, Choice, Trail, Tried
 from switch.money.usage import StreamUsage, Usage, of_whole, unheard
@@ -84,8 +85,10 @@ class Flight:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, _exc: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, exc: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if isinstance(exc, FleetError):  # whoever is refused wants to know why, too
+            exc.headers.setdefault("x-vx11-decision", self.decision_id)
         if not self.outcome:
             self.land("cancelled" if kind is not None and issubclass(kind, asyncio.CancelledError) else "failed")
         self._book.landed(self)

@@ -140,6 +140,17 @@ async def test_headers_tell_the_way_and_what_it_cost(upstream, settings_of, serv
     assert "vx11" not in upstream.asked[0].body
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/messages", "/switch/route"])
+async def test_who_got_no_answer_can_ask_why_too(client, upstream, path):
+    upstream.behaviour = "broken"
+    asked = {"prompt": "hi"} if path == "/switch/route" else chat(max_tokens=9)
+    answer = await client.post(path, json=asked)
+    assert answer.status_code >= 500
+    decision = await decision_of(client, answer)
+    assert decision["outcome"] == "failed"
+    assert decision["candidates"][0]["outcome"] == "server_error"
+
+
 async def test_what_a_call_may_cost_holds_for_a_model_by_name_too(upstream, settings_of, served):
     prices = {"mock/gpt": {"input": 100, "output": 100}}
     async with served(settings_of(providers={"mock": provider(upstream, "gpt")}, switch_prices=prices)) as client:
