@@ -99,7 +99,7 @@ class Switch:
             ranked = self._chooser.rank(self._for_auto() if among is None else among, call)
             trail = Trail([_candidate(one) for one in ranked])
             if ranked and call.priority in INTERACTIVE and self._local.is_busy(ranked[0].choice):
-                trail.tried.sort(key=lambda one: one.choice is not self._local.light.choice or one.outcome == "unfit")
+                trail.tried.sort(key=lambda one: one.choice.backend is not self._local.light or one.outcome == "unfit")
             if preference is not None:
                 trail.tried.sort(
                     key=lambda one: (one.outcome == "unfit", not policy.is_preferred(one.choice, preference))
