@@ -4,7 +4,9 @@ Read once, in `create_app` or `main`, from the environment (prefix `VX11_`), the
 `docs/configuration.md` is generated from these classes.
 """
 
+import re
 from datetime import timedelta
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Annotated
 
@@ -129,7 +131,11 @@ def read_settings() -> FleetSettings:
 def settings_problem(exc: ValidationError | SettingsError) -> str:
     """What is wrong with the settings, in one line, without showing a value: it may be a secret."""
     if isinstance(exc, SettingsError):
-        return f"a setting cannot be read: {exc}"
+        field, cause = re.search(r'field "(\w+)"', str(exc)), exc.__cause__
+        if field is None:
+            return f"a setting cannot be read: {exc}"
+        why = f": {cause.msg} at character {cause.pos + 1}" if isinstance(cause, JSONDecodeError) else ""
+        return f"a setting is wrong: VX11_{field[1].upper()} is not JSON{why}"
     told = "; ".join(
         f"VX11_{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
         for one in exc.errors(include_url=False, include_input=False)

@@ -116,6 +116,8 @@ class Switch:
         if found is None and model:
             found = self._roster.named(provider, model)
         if found is None:
+            if model and (lacking := self._roster.why_not(provider)):
+                raise UnknownModel(f"{name[:200]!r} cannot be asked: {lacking}", param="model")
             known = [*(choice.name for choice in self._local.choices), *(f"{one}/…" for one in self._roster.providers)]
             raise UnknownModel(f"{name[:200]!r} is none of auto, {', '.join(known[:MOST_NAMED])}", param="model")
         return found

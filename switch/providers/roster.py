@@ -73,6 +73,17 @@ class Roster:
         names = {*self._names, *self._servers.places}
         return [self._told(name) for name in sorted(names)]
 
+    def why_not(self, provider: str) -> str:
+        """What a known provider lacks that cannot be asked, in a sentence; empty for one that can be, and for one that nobody knows."""
+        if provider in self._providers:
+            return ""
+        if provider in self._names:
+            told = self._told(provider)
+            places = ", ".join([*told.key_variables, f"VX11_PROVIDERS, or hermes_db as {provider}"])
+            return told.detail or f"there is no key of {provider}: give it in {places}"
+        place = self._servers.places.get(provider)
+        return "" if place is None else f"no server of {provider} was found at {place}"
+
     # --- looking again ---------------------------------------------------------------------------------------------
 
     async def refresh(self) -> None:

@@ -240,6 +240,12 @@ async def test_an_unknown_model_is_told_with_those_that_are_known(client):
         assert error["param"] == "model"
 
 
+async def test_a_provider_that_cannot_be_asked_is_told_with_what_it_lacks(client):
+    for model, lacking in [("openai/gpt-5-mini", "OPENAI_API_KEY"), ("ollama/llama3.2", "no server of ollama")]:
+        error = openai_error(await client.post(PATH, json=chat(model=model)), 404, "model_not_found")
+        assert lacking in error["message"]
+
+
 async def test_a_command_line_tool_is_not_pretended(client):
     error = openai_error(await client.post(PATH, json=chat(model="cli/claude")), 404, "model_not_found")
     assert "claude" in error["message"]

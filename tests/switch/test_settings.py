@@ -4,6 +4,7 @@ import json
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from config.settings import settings_problem
 from switch.settings import SwitchSettings
@@ -59,3 +60,12 @@ def test_a_provider_that_makes_no_sense_is_refused_without_showing_its_key(monke
 def test_threads_follow_the_cores_unless_set(monkeypatch):
     assert 1 <= SwitchSettings(_env_file=None).threads <= 4
     assert SwitchSettings(light_threads=7, _env_file=None).threads == 7
+
+
+def test_a_setting_that_is_not_json_is_named_without_its_value(monkeypatch):
+    monkeypatch.setenv("VX11_PROVIDERS", f'{{"a": "{KEY}", b}}')
+    with pytest.raises(SettingsError) as told:
+        SwitchSettings(_env_file=None)
+    problem = settings_problem(told.value)
+    assert "VX11_PROVIDERS is not JSON" in problem
+    assert KEY not in problem
