@@ -126,6 +126,32 @@ async def test_requests_survive_the_death_of_the_process(box: OpensBox, tmp_path
         assert up.loads == ["a", "a"]
 
 
+async def test_requests_survive_a_death_while_the_model_is_loaded(box: OpensBox):
+    async with box() as up:
+        await up.add("a")
+        up.tell_load("a", "wait")
+        asked = [asyncio.create_task(up.said("a", str(number))) for number in range(3)]
+        await up.until_waiting(3)
+        await up.until(lambda found: bool(up.loads))
+        os.kill(up.pids[0], signal.SIGKILL)
+        await up.until(lambda found: len(up.loads) == 2)
+        up.tell_load("a", None)
+        assert await asyncio.gather(*asked) == [f"a says {number}" for number in range(3)]
+
+
+async def test_who_waits_for_a_model_that_is_put_out_of_use_is_told_at_once(box: OpensBox, tmp_path: Path):
+    async with box() as up:
+        await up.add("a", "b")
+        held = asyncio.create_task(up.said("a", f"hold {tmp_path / 'go'}"))
+        await up.until(lambda found: any(one["answering"] for one in found["models"]))
+        waiting = asyncio.create_task(up.ask("b"))
+        await up.until_waiting(1)
+        await up.change("b", is_active=False)
+        assert "not active" in openai_error(await waiting, 404, "model_not_found")["message"]
+        (tmp_path / "go").touch()
+        await held
+
+
 async def test_a_model_that_cannot_be_loaded_says_why_and_others_go_on(box: OpensBox):
     async with box() as up:
         await up.add("a", "b")
