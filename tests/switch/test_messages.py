@@ -1,16 +1,17 @@
-"""`/v1/messages` for clients of Anthropic's API: its official SDK, and what the SDK does not show."""
+"""`/v1/messages` for clients of Anthropic's API: its official SDK, and what the SDK does not show.
+
+The SDK is imported where it is used: that takes seconds, and every worker collects this file, whoever runs it.
+"""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import httpx
 import pytest
 import pytest_asyncio
-from anthropic import AsyncAnthropic
 
 from tests.fakes.anthropic_upstream import ANSWER as CLAUDES_ANSWER
 from tests.fakes.anthropic_upstream import SIGNATURE, AnthropicUpstream
@@ -18,6 +19,9 @@ from tests.fakes.anthropic_upstream import THOUGHT as CLAUDES_THOUGHT
 from tests.fakes.openai_upstream import ANSWER, THOUGHT, OpenAIUpstream
 from tests.switch.conftest import KEY
 from tests.switch.three_dialects import CLAUDE, GPT, Router, three_dialects
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 PATH = "/v1/messages"
 TOOLS: list[Any] = [
@@ -76,7 +80,9 @@ def claude(router: Router) -> AnthropicUpstream:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def sdk(router: Router) -> AsyncIterator[AsyncAnthropic]:
+async def sdk(router: Router) -> "AsyncIterator[AsyncAnthropic]":
+    from anthropic import AsyncAnthropic
+
     async with AsyncAnthropic(base_url=router.url, auth_token=router.token, max_retries=0, timeout=30) as one:
         yield one
 
@@ -220,20 +226,22 @@ async def test_pictures_and_papers_are_passed_on(sdk, upstream):
 
 
 ERRORS = {
-    "limited": (anthropic.RateLimitError, "rate_limit_error"),
-    "broken": (anthropic.InternalServerError, "api_error"),
-    "no_such_model": (anthropic.NotFoundError, "not_found_error"),
-    "bad_request": (anthropic.BadRequestError, "invalid_request_error"),
-    "not_json": (anthropic.InternalServerError, "api_error"),
+    "limited": ("RateLimitError", "rate_limit_error"),
+    "broken": ("InternalServerError", "api_error"),
+    "no_such_model": ("NotFoundError", "not_found_error"),
+    "bad_request": ("BadRequestError", "invalid_request_error"),
+    "not_json": ("InternalServerError", "api_error"),
 }
 
 
 @pytest.mark.parametrize("behaviour", ERRORS)
 async def test_errors_become_the_sdks_own(sdk, upstream, behaviour):
+    import anthropic
+
     upstream.behaviour = behaviour
     kind, name = ERRORS[behaviour]
     for stream in (False, True):
-        with pytest.raises(kind) as raised:
+        with pytest.raises(getattr(anthropic, kind)) as raised:
             await sdk.messages.create(**asked(stream=stream))
         assert raised.value.body["error"]["type"] == name
         assert raised.value.body["error"]["message"]
@@ -286,6 +294,8 @@ async def test_a_wrong_request_is_refused_in_anthropics_shape(client, upstream):
 
 @pytest.mark.parametrize("behaviour", ["cut", "cut_in_event", "no_end"])
 async def test_a_stream_that_breaks_off_ends_with_an_error_event(client, sdk, upstream, behaviour):
+    import anthropic
+
     upstream.behaviour = behaviour
     answer = await client.post(PATH, json=asked(stream=True))
     assert answer.status_code == 200
