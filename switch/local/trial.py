@@ -54,7 +54,6 @@ class Trial:
             max_memory_mb=int(memory_bytes * SPARE + SPARE_BYTES) // MIB,
             max_processes=64,
             max_output_bytes=64 * 1024,
-            wait_seconds=WAIT_SECONDS,
             ttl_seconds=60.0,
         )
         try:
@@ -66,16 +65,22 @@ class Trial:
         return _verdict(record, order)
 
     async def _run(self, request: SpawnRequest, key: str) -> SpawnRecord:
-        record = await self._spawner.spawn(request, idempotency_key=key)
+        starting = asyncio.ensure_future(self._spawner.spawn(request, idempotency_key=key))
         try:
+            record = await asyncio.shield(starting)
+            waiting = request.model_copy(update={"wait_seconds": WAIT_SECONDS})
             while not record.status.is_final:
-                record = await self._spawner.spawn(request, idempotency_key=key)
-        except BaseException:
-            if not record.status.is_final:  # nobody waits for the model any more
-                with suppress(FleetError, SpawnNotFound):
-                    await asyncio.shield(self._spawner.kill(record.spawn_id))
+                record = await self._spawner.spawn(waiting, idempotency_key=key)
+        except BaseException:  # nobody waits for the model any more, or spawner is gone
+            await asyncio.shield(self._kill(starting))
             raise
         return record
+
+    async def _kill(self, starting: "asyncio.Future[SpawnRecord]") -> None:
+        with suppress(FleetError, SpawnNotFound):
+            record = await starting
+            if not record.status.is_final:
+                await self._spawner.kill(record.spawn_id)
 
 
 def _verdict(record: SpawnRecord, order: Order) -> str:

@@ -1,8 +1,9 @@
 """The first loading of a file, in a real sandbox of a real spawner; only llama.cpp is played by a script."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import pytest_asyncio
 
 from config.clients.spawner import SpawnerClient
+from config.contracts.common import StatusEnum
+from config.contracts.spawner import Reason
 from config.default_model import ModelUnusable
 from config.secrets import load_secrets
 from config.settings import MIB
@@ -33,6 +36,10 @@ try:
     sys.exit("it may write to the model")
 except OSError:
     pass
+if said == "endless":
+    import time
+
+    time.sleep(120)
 if said == "hungry":
     held = b"x" * (2 << 30)
 print(said if said != "unheld" else "no library here", flush=True)
@@ -46,6 +53,7 @@ class Held:
     others: Trial
     """The same, asked by somebody else."""
     models: Path
+    spawner: SpawnerClient
 
     async def of(self, content: str) -> str:
         path = self.models / f"{content}.gguf"
@@ -72,7 +80,7 @@ async def held(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
                 update={"service_urls": {"spawner": url}, "connect_timeout": timedelta(seconds=60)}
             )
             clients = [SpawnerClient(told, load_secrets(settings), caller) for caller in ("switch", "madre")]
-            yield Held(*(Trial(client) for client in clients), models)
+            yield Held(*(Trial(client) for client in clients), models, clients[0])
             for client in clients:
                 await client.close()
 
@@ -86,6 +94,15 @@ async def test_a_file_that_fails_is_unusable_and_says_how(held: Held):
         await held.of("broken")
 
 
+async def test_a_trial_that_is_given_up_is_ended(held: Held):
+    trying = asyncio.create_task(held.of("endless"))
+    while not (jobs := (await held.spawner.spawns(status=[StatusEnum.RUNNING])).items):
+        await asyncio.sleep(0.02)  # the interval of a poll
+    trying.cancel()
+    await asyncio.gather(trying, return_exceptions=True)
+    assert (await held.spawner.spawn_record(jobs[0].spawn_id)).reason is Reason.KILLED
+
+
 async def test_a_file_that_takes_far_more_than_it_should_is_unusable(held: Held):
     with pytest.raises(ModelUnusable, match="more than 536 MiB"):
         await held.of("hungry")
@@ -96,4 +113,4 @@ async def test_where_no_trial_can_be_held_the_file_is_taken_as_it_is_and_that_is
 
 
 async def test_the_profile_is_for_switch_alone(held: Held):
-    assert "not for madre" in await Held(held.others, held.others, held.models).of("fine")
+    assert "not for madre" in await replace(held, trial=held.others).of("fine")
