@@ -20,6 +20,7 @@ WITHOUT_WORDS = (
 is tried at best, `user` and `metadata` are for the books, `prediction` and `service_tier` for speed)."""
 EFFORT_TOKENS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16_384, "xhigh": 32_768}
 """Tokens for thinking by `reasoning_effort`; the API takes 1024 and more."""
+LEAST_THINKING = 1024
 MODERN = re.compile(r"claude-(?!3|(?:opus|sonnet|haiku)-4(?:-[0-6])?(?:-\d{8}|-latest)?$)")
 """Models after Claude 4.6: they choose how long they think by `effort`, and take no temperature. Others who speak this API are not among
 them."""
@@ -106,6 +107,10 @@ def _thinking(body: Json, asked: Json, *, is_modern: bool) -> None:
         asked["output_config"] = asked.get("output_config", {}) | {"effort": "low" if effort == "minimal" else effort}
         return
     budget = EFFORT_TOKENS[effort]
+    if (limit := number(body, "max_completion_tokens") or number(body, "max_tokens")) is not None:
+        budget = min(
+            budget, max(LEAST_THINKING, int(limit) - LEAST_THINKING)
+        )  # a limit, and what is paid for, is for thoughts too
     asked["thinking"] = {"type": "enabled", "budget_tokens": budget}
     asked["max_tokens"] = max(asked["max_tokens"], budget + 1024)
     for name in SAMPLING:

@@ -7,7 +7,7 @@ import pytest
 
 from switch.calls import UNKNOWN, Call
 from switch.dialects.anthropic import Anthropic
-from switch.dialects.anthropic_request import MODERN
+from switch.dialects.anthropic_request import MODERN, messages_request
 from switch.dialects.apis import dialect_of
 from switch.dialects.dialect import OpenAI, Unmappable
 from switch.dialects.gemini import Gemini
@@ -119,3 +119,12 @@ async def test_openai_itself_is_told_the_longest_answer_by_its_new_name():
     }
     assert written["api.openai.com"] == question(max_completion_tokens=9, model="m")
     assert written["api.deepseek.com"] == question(max_tokens=9, model="m")
+
+
+@pytest.mark.parametrize(
+    ("most", "thinking", "in_all"), [(8192, 7168, 8192), (100, 1024, 2048), (None, 16_384, 64_000)]
+)
+def test_a_limit_of_the_answer_is_one_for_thoughts_too(most, thinking, in_all):
+    body = {"messages": [{"role": "user", "content": "hello"}], "reasoning_effort": "high", "max_tokens": most}
+    asked = messages_request(body, "claude-sonnet-4-5", most_output=64_000, is_stream=False)
+    assert (asked["thinking"]["budget_tokens"], asked["max_tokens"]) == (thinking, in_all)
