@@ -36,7 +36,13 @@ DEAREST = (
     *("tests/shub/test_mixing_jobs.py", "tests/shub/test_processes.py", "tests/switch/test_light_model.py"),
     *("tests/vx11/test_broken_settings.py", "tests/shub/test_kernel_cache.py", "tests/shub/test_analyze.py"),
     *("tests/hermes/test_discover_browser.py", "tests/hermes/test_processes.py", "tests/config/test_database.py"),
-    *("tests/vx11/", "tests/madre/test_daughters.py", "tests/spawner/", "tests/hermes/", "tests/madre/", "tests/shub/"),
+    *(
+        "tests/switch/local/test_rotation_of_models.py",
+        "tests/vx11/",
+        "tests/madre/test_daughters.py",
+        "tests/spawner/",
+    ),
+    *("tests/hermes/", "tests/madre/", "tests/shub/", "tests/switch/"),
 )
 """What takes longest begins first, so that no worker is still at it when the others have ended. The rest is small change."""
 

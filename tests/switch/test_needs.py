@@ -69,7 +69,7 @@ odd = st.recursive(
 
 
 @given(messages=odd, tools=odd, shape=odd, most=odd)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_a_body_holds_there_is_an_answer(messages, tools, shape, most):
     body = {"messages": messages, "tools": tools, "response_format": shape, "max_tokens": most}
     found = needs.of(body)

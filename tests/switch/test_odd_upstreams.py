@@ -67,7 +67,7 @@ async def test_answers_do_not_mix_after_a_provider_refused_to_tell_the_usage_and
     failure = json.dumps({"error": {"message": "internal"}})
     odd.script = [(400, "application/json", refusal), (500, "application/json", failure)]
     openai_error(await client.post(PATH, json=chat(stream=True)), 502, "provider_failed")
-    answers = await asyncio.wait_for(asyncio.gather(*(client.post(PATH, json=chat(f"no {n}")) for n in range(6))), 10)
+    answers = await asyncio.wait_for(asyncio.gather(*(client.post(PATH, json=chat(f"no {n}")) for n in range(6))), 60)
     assert [one.json()["choices"][0]["message"]["content"] for one in answers] == [f"no {n}" for n in range(6)]
 
 
@@ -118,9 +118,7 @@ async def test_names_in_any_script_are_told_in_headers(client, odd):
         ': PROCESSING\n\n: PROCESSING\n\ndata: {"error": {"message": "overloaded"}}\n\n',
     ],
 )
-async def test_an_error_before_any_word_is_mended_however_it_is_told(
-    client, odd, error, settings_of, served, other_upstream
-):
+async def test_an_error_before_any_word_is_mended_however_it_is_told(odd, error, settings_of, served, other_upstream):
     providers = {"mock": provider(odd, "gpt"), "other": provider(other_upstream, "gpt")}
     odd.script = [(200, EVENTS, error)]
     async with served(settings_of(providers=providers, switch_preferred=["mock"])) as two:

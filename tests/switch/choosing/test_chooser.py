@@ -168,7 +168,7 @@ outcomes = st.lists(
         {"input_tokens": st.integers(0, 20_000), "tools": st.booleans(), "max_cost_usd": st.none() | st.floats(0, 1)}
     ),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_an_order_is_fair(known, seen, order, needs):
     """Unfit ones are never before fit ones, parts add up, and who is asked about first does not matter."""
     choices = [
@@ -205,7 +205,7 @@ def _members(facts: Facts) -> dict:
 
 
 @given(rewards=st.lists(st.tuples(st.booleans(), st.integers(0, 30)), min_size=1, max_size=200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_what_is_learned_stays_within_bounds_whatever_comes(rewards):
     chooser = Chooser(SwitchSettings(_env_file=None), clock=Clock())
     mine, other = choice("p/m"), choice("q/m")

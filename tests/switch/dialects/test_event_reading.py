@@ -36,7 +36,7 @@ def read(pieces: list[bytes]) -> list[Event]:
     return [event for piece in pieces for event in reader.take(piece)] + reader.rest()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(splits)
 def test_events_are_the_same_however_they_are_cut(places):
     assert read(cut(STREAM, places))[:2] == EVENTS
@@ -100,7 +100,7 @@ asked = Asked("POST", "/models/m:x", {}, {"contents": [{"role": "user", "parts":
 GEMINIS = [b"".join(GeminiUpstream().events(asked, kind)) for kind in ("thinks", "tools")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 6000), max_size=60).map(sorted))
 async def test_translated_streams_are_the_same_however_they_are_cut(places):
     for dialect, streams in ((Anthropic(), CLAUDES), (Gemini(), GEMINIS)):

@@ -152,7 +152,7 @@ Steps = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=50, deadline=None)
 @given(
     steps=Steps,
     budget=st.sampled_from([10, 15, 20, 30]),

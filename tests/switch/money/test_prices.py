@@ -64,7 +64,7 @@ MODELS = [
 models = st.integers(0, len(MODELS) - 1).map(MODELS.__getitem__)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(models, usages())
 def test_every_price_is_exactly_that_of_genai_prices(listed, usage):
     provider, model = listed
@@ -73,7 +73,7 @@ def test_every_price_is_exactly_that_of_genai_prices(listed, usage):
     assert abs(found - expected * 10**9) <= Decimal("0.5")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(models, usages())
 def test_nothing_costs_more_than_the_most(listed, usage):
     rates = ByBook(listed[1], is_its_own=True).rates(NOON)

@@ -96,7 +96,7 @@ MONEY = "cost cost_details is_byok cost_in_usd_ticks cache_creation server_tool_
 names = st.sampled_from([*COUNTS.split(), *MONEY.split()])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(names, json_values, max_size=6), json_values)
 def test_whatever_a_provider_says_the_numbers_stay_within_reason(usage, tier):
     found = of_answer({"usage": usage, "service_tier": tier, "choices": tier})
