@@ -2,17 +2,19 @@
 
 Beside the model's file: `<file>.load` with `fail` makes loading fail, with `wait` makes it wait until that file is gone. Every load is a
 line in `loads.txt` in the folder of this script. A prompt `die` ends the process; `hold <file>` is answered once that file exists.
+Without the library's HTTP server, which takes as long to import as all the rest together.
 """
 
 import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 order = json.loads(sys.stdin.readline())
@@ -34,41 +36,42 @@ while (way := how()) == "wait":
     time.sleep(0.005)
 if way == "fail":
     sys.exit("no room for the tensors")
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 
 
-class Model(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.answer({"status": "ok"})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        words = body["messages"][-1]["content"].split()
-        if words[0] == "die":
-            os._exit(1)
-        while words[0] == "hold" and not Path(words[1]).exists():
-            time.sleep(0.005)
-        said = {"role": "assistant", "content": f"{order['name']} says {words[-1]}"}
-        self.answer({"model": body["model"], "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]})
-
-    def answer(self, content: dict[str, object]) -> None:
-        data = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.send_header("connection", "close")
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
+def answer(connection: socket.socket) -> None:
+    with connection, connection.makefile("rb") as asked:
+        length = 0
+        for line in asked:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+            if line == b"\r\n":
+                break
+        else:
+            return  # nobody asked anything
+        data = json.dumps(answer_to(json.loads(asked.read(length))) if length else {"status": "ok"}).encode()
+        connection.sendall(HEAD % len(data) + data)
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-print(  # noqa: T201 - the pipe to switch
-    json.dumps({"address": f"http://127.0.0.1:{server.server_port}", "pid": os.getpid()}), flush=True
-)
+def answer_to(body: dict[str, Any]) -> dict[str, Any]:
+    words = body["messages"][-1]["content"].split()
+    if words[0] == "die":
+        os._exit(1)
+    while words[0] == "hold" and not Path(words[1]).exists():
+        time.sleep(0.005)
+    said = {"role": "assistant", "content": f"{order['name']} says {words[-1]}"}
+    return {"model": body["model"], "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+
+
+def serve() -> None:
+    while True:
+        threading.Thread(target=answer, args=server.accept()[:1], daemon=True).start()
+
+
+server = socket.create_server(("127.0.0.1", 0), backlog=100)
+threading.Thread(target=serve, daemon=True).start()
+ready = {"address": f"http://127.0.0.1:{server.getsockname()[1]}", "pid": os.getpid()}
+print(json.dumps(ready), flush=True)  # noqa: T201 - the pipe to switch
 sys.stdin.read()
 os._exit(0)
