@@ -1,7 +1,7 @@
 """What a request on `/v1` may say to switch itself, in its member `vx11`; the model never sees it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from config.contracts.switch import LONGEST_LATENCY_MS, Priority
@@ -26,6 +26,7 @@ class Extras:
 
 
 NOTHING = Extras()
+NAMES = frozenset(field.name for field in fields(Extras))
 
 
 def taken_from(body: dict[str, Any]) -> Extras:
@@ -35,6 +36,10 @@ def taken_from(body: dict[str, Any]) -> Extras:
         return NOTHING
     if not isinstance(found, dict):
         raise InvalidRequest("vx11 must be an object", param="vx11")
+    for name in found:
+        if name not in NAMES:  # a limit that is misspelt would be none
+            known = ", ".join(sorted(NAMES))
+            raise InvalidRequest(f"vx11 knows {known}, not {str(name)[:64]!r}", param="vx11")
     priority = found.get("priority", "USER_INTERACTIVE")
     if priority not in PRIORITIES:
         raise InvalidRequest(f"vx11.priority must be one of {', '.join(PRIORITIES)}", param="vx11.priority")

@@ -128,6 +128,7 @@ class Flight:
         self.latency_ms = (now - self._started) * 1000
         if self._begun_at is not None and self.answered is not None:  # it went on writing since
             self.answered.duration_ms += (now - self._begun_at) * 1000
+            self._relay.ended(self.answered.choice, outcome)
         for one in self.trail.tried:
             if one.outcome == "asked" or (one.outcome == "answered" and outcome not in ("answered", "refused")):
                 one.outcome = outcome

@@ -108,6 +108,8 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         tasks = [
             asyncio.create_task(work) for work in (ledger.run(), _verify(local), local.run(), roster.run(), clis.run())
         ]
+        if roster.models:
+            tasks.append(asyncio.create_task(money.load_prices()))
         try:
             yield
         finally:

@@ -133,7 +133,8 @@ class Relay:
                         break
                 else:
                     backend.answered()
-                    self._breakers.succeeded(choice)
+                    if answered.exchange is None:
+                        self._breakers.succeeded(choice)
                     tried.failure, tried.detail = None, ""
                     tried.outcome = "answered" if answered.status < 400 else "refused"
                     return answered
@@ -149,6 +150,21 @@ class Relay:
         else:
             hold.release()
         return None
+
+    def ended(self, choice: Choice, outcome: str) -> None:
+        """How a stream of it ended: only that tells whether it went well."""
+        if outcome == "answered":
+            self._breakers.succeeded(choice)
+        elif outcome != "cut":
+            self._breakers.leave(choice)
+        else:
+            self._broke_off(choice)
+
+    def _broke_off(self, choice: Choice) -> None:
+        failure = Failure(FailureKind.CUT, f"{choice.name} broke its answer off")
+        self._count_failure(choice.backend.name, failure.kind)
+        if self._breakers.failed(choice, failure):
+            log.warning("circuit_opened", model=choice.name, kind=failure.kind, detail=failure.detail)
 
     def _failed(self, tried: Tried, failure: Failure) -> None:
         backend = tried.choice.backend

@@ -32,6 +32,7 @@ from switch.audio.mode import AUDIO, AudioMode
 from switch.calls import GENERAL, LOCAL, Call, Choice, Trail, Tried
 from switch.choosing import criteria
 from switch.choosing.chooser import Chooser, Ranked
+from switch.choosing.specialties import EVERYDAY
 from switch.clis.hub import CliHub
 from switch.clis.tool import CLI
 from switch.flight import Flight
@@ -152,7 +153,7 @@ class Switch:
                 body["response_format"] = {"type": "json_schema", "json_schema": schema}
             call = self._call(body, caller, request.priority, request.max_latency_ms, request.max_cost_usd)
             call.session_id, call.task_type = request.session_id, request.task_type or GENERAL
-            is_open = request.json_schema is None and call.task_type in (GENERAL, AUDIO)
+            is_open = request.json_schema is None and call.task_type in (*EVERYDAY, AUDIO)
             audio = (
                 await self._read_as_audio(call, request.prompt, is_audio=call.task_type == AUDIO) if is_open else None
             )

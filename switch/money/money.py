@@ -41,6 +41,10 @@ class Money:
     async def start(self) -> None:
         await self._spend.start()
 
+    async def load_prices(self) -> None:
+        """Make the prices known before the first call that costs money waits for them: they take a fifth of a second."""
+        await self._prices.load()
+
     async def close(self) -> None:
         """Call it when no call is under way any more: what is held by then counts as spent."""
         await self._spend.close()

@@ -105,7 +105,7 @@ class Spend:
         self._turn = asyncio.Lock()
         """Of whoever changes amounts in the database."""
         self._something = asyncio.Event()
-        self._refused: dict[Key, tuple[int, float, Failure]] = {}
+        self._refused: dict[Key, tuple[tuple[int, str], float, Failure]] = {}
         self._audited: dict[tuple[str, str], float] = {}
         self._writing: asyncio.Task[None] | None = None
 
@@ -122,7 +122,7 @@ class Spend:
             block.held += wish.needed
             block.was_used = True
             return block
-        self._still_refused(key, wish.needed)
+        self._still_refused(key, wish)
         block.waiting += wish.needed
         growing = asyncio.create_task(self._grow(block, wish))
         try:
@@ -186,7 +186,7 @@ class Spend:
                 budget, left = found
                 refusal = over_budget(budget, left + block.left, wish.needed, now, wish.most_output)
                 await self._audit(session, budget, left, wish)
-                self._remember(block.key, wish.needed, refusal)
+                self._remember(block.key, wish, refusal)
             else:
                 refusal = None
                 more = max(
@@ -224,16 +224,17 @@ class Spend:
         }
         await repository.add(session, [row])
 
-    def _still_refused(self, key: Key, needed: int) -> None:
+    def _still_refused(self, key: Key, wish: Wish) -> None:
+        """The same again gets the same words again, for a moment; anything else is reckoned anew."""
         found = self._refused.get(key)
-        if found is not None and needed >= found[0] and time.monotonic() < found[1]:
+        if found is not None and (wish.needed, wish.model) == found[0] and time.monotonic() < found[1]:
             was = found[2]
             raise Failure(was.kind, was.detail, retry_after_seconds=was.retry_after_seconds)
 
-    def _remember(self, key: Key, needed: int, refusal: Failure) -> None:
+    def _remember(self, key: Key, wish: Wish, refusal: Failure) -> None:
         if len(self._refused) >= MOST_REMEMBERED:
             self._refused.clear()
-        self._refused[key] = (needed, time.monotonic() + REFUSAL_SECONDS, refusal)
+        self._refused[key] = ((wish.needed, wish.model), time.monotonic() + REFUSAL_SECONDS, refusal)
 
     async def _audit(self, session: AsyncSession, budget: Budget, left: int, wish: Wish) -> None:
         now, name = time.monotonic(), (wish.caller, budget.scope)

@@ -84,6 +84,19 @@ async def test_a_model_that_fails_again_and_again_is_left_alone(upstream, other_
         assert len(upstream.asked) == 3
 
 
+async def test_who_breaks_off_its_streams_again_and_again_is_left_alone(upstream, other_upstream, settings_of, served):
+    upstream.behaviour = "cut"
+    providers = {"first": provider(upstream, "gpt"), "second": provider(other_upstream, "gpt")}
+    preferred = {"switch_preferred": ["first"], "switch_weight_performance": 0.0, "switch_weight_efficiency": 0.0}
+    settings = settings_of(providers=providers, switch_cooling=60, switch_breaker_failures=2, **preferred)
+    async with served(settings) as client:
+        for _ in range(2):
+            broken = await client.post(PATH, json=chat(model="auto", stream=True))
+            assert events(broken.text)[-1]["error"]["code"] == "upstream_cut"
+        answer = await client.post(PATH, json=chat(model="auto", stream=True))
+        assert answer.headers["x-vx11-provider"] == "second"
+
+
 async def test_who_asked_for_a_pause_gets_it_even_when_asked_for_by_name(upstream, settings_of, served):
     upstream.behaviour = "limited"
     async with served(settings_of(providers={"mock": provider(upstream, "gpt")}, switch_cooling=1)) as client:
@@ -166,6 +179,7 @@ async def test_what_a_call_may_cost_holds_for_a_model_by_name_too(upstream, sett
     ("extras", "param"),
     [
         ("no object", "vx11"),
+        ({"max_cost": 0.001}, "vx11"),
         ({"priority": "NOW"}, "vx11.priority"),
         ({"max_latency_ms": 0}, "vx11.max_latency_ms"),
         ({"max_cost_usd": -1}, "vx11.max_cost_usd"),
