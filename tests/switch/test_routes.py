@@ -49,16 +49,16 @@ async def test_a_latency_limit_ends_the_request_upstream(auto, upstream):
     upstream.behaviour = "silent"
     refused = await auto.post("/switch/route", json={"prompt": "x", "max_latency_ms": 100})
     assert "mock/gpt" in problem(refused, 503, "no_model_reachable")["detail"]
-    await asyncio.wait_for(upstream.left.wait(), 5)
+    await asyncio.wait_for(upstream.left.wait(), 60)
 
 
 @pytest.mark.parametrize("path", ["/switch/route", "/query"])
 async def test_a_client_that_leaves_ends_the_request_upstream(auto, upstream, path):
     upstream.behaviour = "silent"
     asking = asyncio.create_task(auto.post(path, json={"prompt": "x", "query": "x"}))
-    await asyncio.wait_for(upstream.arrived.wait(), 5)
+    await asyncio.wait_for(upstream.arrived.wait(), 60)
     asking.cancel()
-    await asyncio.wait_for(upstream.left.wait(), 5)
+    await asyncio.wait_for(upstream.left.wait(), 60)
 
 
 async def test_what_the_model_refuses_is_told_without_the_key(auto, upstream):
@@ -85,7 +85,7 @@ async def test_a_repeat_while_the_first_is_under_way_is_told_to_wait(auto, upstr
     upstream.behaviour = "silent"
     headers = {"Idempotency-Key": "k"}
     first = asyncio.create_task(auto.post("/switch/route", json={"prompt": "x"}, headers=headers))
-    await asyncio.wait_for(upstream.arrived.wait(), 5)
+    await asyncio.wait_for(upstream.arrived.wait(), 60)
     again = await auto.post("/switch/route", json={"prompt": "x"}, headers=headers)
     problem(again, 409, "idempotency_in_progress")
     upstream.go_on.set()
