@@ -118,7 +118,7 @@ def test_a_bad_setting_is_named_and_its_value_is_not_shown(start):
     line = refused(start("hermes_db", VX11_BODY_LIMIT_BYTES="sk-secret"))
     assert "VX11_BODY_LIMIT_BYTES" in line
     assert "sk-secret" not in line
-    assert "service_urls" in refused(start("hermes_db", VX11_SERVICE_URLS="{"))
+    assert "VX11_SERVICE_URLS" in refused(start("hermes_db", VX11_SERVICE_URLS="{"))
 
 
 def test_an_unknown_service_is_told_which_there_are(start):

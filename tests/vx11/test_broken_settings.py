@@ -52,7 +52,7 @@ def running(tmp_path, monkeypatch, ports, forks):
 
 def test_what_needs_the_settings_names_the_wrong_one(running, capsys):
     assert cli.main(["up", "--detach"]) == 1
-    assert "projects" in capsys.readouterr().err
+    assert "VX11_PROJECTS" in capsys.readouterr().err
 
 
 def test_the_fleet_is_shown_where_it_runs(running, ports, capsys):

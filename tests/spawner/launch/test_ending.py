@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import glob
 import os
 import signal
 import subprocess
@@ -55,8 +56,10 @@ def dead_children() -> set[int]:
     return {pid for pid in tree.children(os.getpid()) if not tree.is_alive(pid)}
 
 
-def cgroups_of(pid: int) -> list[Path]:
-    return list(Path("/sys/fs/cgroup").glob(f"*/**/vx11-*-{pid}"))
+def cgroups_of(pid: int) -> list[str]:
+    return glob.glob(
+        f"/sys/fs/cgroup/*/**/vx11-*-{pid}", recursive=True
+    )  # minds no folder that goes meanwhile, as Path.glob does
 
 
 async def until(claim: object, *, within: float = 20.0) -> None:
