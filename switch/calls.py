@@ -99,12 +99,18 @@ class Call:
     messages_body: dict[str, Any] | None = None
     """What a client of Anthropic's API asked in its own words, for providers that know them: nothing is lost on the way then."""
 
-    def bounded(self) -> "Call":
-        """The same with `most_output` written into it, in the words in which it sets a limit itself."""
+    def limit(self) -> dict[str, int]:
+        """`most_output`, in the words in which the body sets a limit itself; empty where there is none."""
         if self.most_output is None:
-            return self
+            return {}
         named = [name for name in ("max_completion_tokens", "max_tokens") if self.body.get(name) is not None]
-        limit = dict.fromkeys(named or ["max_tokens"], self.most_output)
+        return dict.fromkeys(named or ["max_tokens"], self.most_output)
+
+    def bounded(self) -> "Call":
+        """The same with its `limit` written into it."""
+        limit = self.limit()
+        if not limit:
+            return self
         own = self.messages_body
         if own is not None:
             own = own | {"max_tokens": self.most_output}

@@ -6,7 +6,7 @@ from typing import Self
 
 from starlette.types import Message, Receive, Send
 
-WATCH_AFTER_SECONDS = 0.02  # most answers of a fast upstream are there by then, and need nobody who watches the client
+WATCH_AFTER_SECONDS = 0.1  # most answers of a fast upstream are there by then, and need nobody who watches the client
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody reads it but the metrics
 
 

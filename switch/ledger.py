@@ -185,19 +185,22 @@ class Ledger:
             await self.save()
         except (SQLAlchemyError, FleetError) as exc:
             log.warning("decisions_not_saved", waiting=len(self._records), error=repr(exc))
-        while (self._noted or self._batch) and time.monotonic() >= self._next_report_at:
+        noted = len(self._noted)  # here and in `save`: what comes meanwhile waits for its batch, else each would have one of its own
+        while (noted > 0 or self._batch) and time.monotonic() >= self._next_report_at:
+            noted -= USES_PER_BATCH
             await self._report()
 
     async def save(self) -> None:
         """Write the decisions that were noted, and what was learned. Raises what the database raises; both stay noted then."""
         async with self._saving:
-            has_news = self._chooser.has_news
-            while self._records or has_news:
-                batch = [self._records[n] for n in range(min(ROWS_PER_TRANSACTION, len(self._records)))]
+            waiting, has_news = len(self._records), self._chooser.has_news
+            while waiting or has_news:
+                batch = [self._records[n] for n in range(min(ROWS_PER_TRANSACTION, waiting))]
                 async with self._db.write() as session:
                     await repository.save(session, batch)
-                    await self._chooser.save(session)
-                has_news = False  # what comes meanwhile waits for its batch
+                    if has_news:
+                        await self._chooser.save(session)
+                waiting, has_news = waiting - len(batch), False
                 for _ in batch:
                     self._records.popleft()
 

@@ -87,7 +87,10 @@ class OpenAI:
         return {} if key is None else {"authorization": f"Bearer {key}"}
 
     async def written(self, call: Call, model: str) -> bytes:
-        if self._is_openais_own and call.body.get("max_tokens") is not None:
+        if not self._is_openais_own:
+            return await call.written(model=model, **call.limit())
+        call = call.bounded()
+        if call.body.get("max_tokens") is not None:
             body = {name: value for name, value in call.body.items() if name != "max_tokens"}
             call = replace(call, body={"max_completion_tokens": call.body["max_tokens"], **body})
         return await call.written(model=model)
@@ -101,9 +104,9 @@ async def ask(
     Nobody is asked what the dialect has no words for: it is a failure of the kind `unsupported`.
     """
     path = dialect.path(model, is_stream=call.is_stream)
-    call = call.bounded()
     if isinstance(dialect, OpenAI):
         return await address.post(path, await dialect.written(call, model), within_seconds=within_seconds)
+    call = call.bounded()
     try:
         body = await _in_words(dialect, call, model, facts)
     except Unmappable as exc:
