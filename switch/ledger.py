@@ -185,7 +185,8 @@ class Ledger:
             await self.save()
         except (SQLAlchemyError, FleetError) as exc:
             log.warning("decisions_not_saved", waiting=len(self._records), error=repr(exc))
-        noted = len(self._noted)  # here and in `save`: what comes meanwhile waits for its batch, else each would have one of its own
+        # Here and in `save`: what comes meanwhile waits for its batch, or each would have one of its own.
+        noted = len(self._noted)
         while (noted > 0 or self._batch) and time.monotonic() >= self._next_report_at:
             noted -= USES_PER_BATCH
             await self._report()
