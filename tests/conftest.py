@@ -12,6 +12,7 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from config import migrate
@@ -27,6 +28,10 @@ KEYS = {variable for provider in catalogue.entries().values() for variable in pr
 for name in [name for name in os.environ if name.startswith("VX11_") or name in KEYS]:
     del os.environ[name]  # a developer's own settings and keys must not reach the tests
 keys.ENV_FILE = Path(os.devnull)
+
+# The same examples in every run, so that a change fails for what it changes; `HYPOTHESIS_PROFILE=default` goes looking for others.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 TOGETHER = ("tests/e2e/", "tests/spawner/abuse/", "tests/contract/")
 """Folders whose tests go to one worker, as those of a file do: they share what is dear to make, or would starve or kill each other."""

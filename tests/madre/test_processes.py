@@ -53,7 +53,7 @@ def test_a_message_of_any_shape_runs_what_it_quotes_or_asks(name, said):
     assert draft.steps or draft.question or draft.refusal
     for one in draft.steps if name is IntentName.RUN_PROCESS else []:
         words = [one.params["command"], *one.params.get("args", [])]
-        assert one.params.get("name") == "x-tests" or all(word.replace(" ", "") in _unquoted(said) for word in words)
+        assert one.params.get("name") == "x-tests" or all(_unquoted(word) in _unquoted(said) for word in words)
 
 
 def _unquoted(said: str) -> str:
