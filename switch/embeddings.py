@@ -71,6 +71,9 @@ class EmbeddingRequest(BaseModel):
     def _is_text(cls, value: Any) -> Any:
         if isinstance(value, list) and any(isinstance(one, int | list) for one in value):
             raise ValueError("lists of tokens are not taken, as models count differently: send the text")
+        texts = value if isinstance(value, list) else [value]
+        if not texts or not all(isinstance(one, str) and one for one in texts):
+            raise ValueError("must be a text or a list of texts, none of them empty")
         return value
 
     @property

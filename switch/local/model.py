@@ -1,6 +1,7 @@
 """A model of this machine, as one who can be asked."""
 
 import time
+from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +34,7 @@ class GivesTurns(Protocol):
         """From 1 (it answers at once) to 0 (it cannot)."""
 
 
-class LocalModel:
+class LocalModel(ABC):
     """One model, its file and its process. Subclasses know what the process is ordered to do."""
 
     name = LOCAL
@@ -66,9 +67,9 @@ class LocalModel:
     def choice(self) -> Choice:
         return Choice(self, self.model, self.facts)
 
+    @abstractmethod
     async def prepare(self) -> Order:
         """What its process is to load, verified just before. Raises ModelUnusable."""
-        raise NotImplementedError
 
     # --- Backend ---------------------------------------------------------------------------------------------------
 
