@@ -88,6 +88,11 @@ def says_something(data: bytes) -> bool:
     return DATA_LINE.search(data.lstrip(BLANK)) is not None or len(data) > LONGEST_EVENT
 
 
+def says_more_than_a_role(data: bytes) -> bool:
+    """Whether more than one event is there: llama.cpp's first says whose words follow. Both come in one piece as a rule, and not always."""
+    return len(DATA_LINE.findall(data.lstrip(BLANK))) > 1 or not may_begin_a_stream(data)
+
+
 def is_error(data: bytes) -> bool:
     """Whether the first event of a stream says that there will be no answer."""
     if b'"error"' not in data or (found := DATA_LINE.search(data.lstrip(BLANK))) is None:

@@ -14,7 +14,7 @@ from switch import policy
 from switch.breaker import Breakers
 from switch.calls import Answer, Call, Choice, Hold, Trail, Tried
 from switch.dialects import openai_shape
-from switch.events import begins_a_stream, is_error, may_begin_a_stream, says_something
+from switch.events import begins_a_stream, is_error, may_begin_a_stream, says_more_than_a_role, says_something
 from switch.failures import Failure, FailureKind
 from switch.money.usage import unheard
 
@@ -208,10 +208,9 @@ class Relay:
         if not exchange.header(b"content-type").lower().startswith("text/event-stream"):
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered a stream with something else")
         first = await exchange.more(self._silence_seconds)
-        if (
-            first and choice.is_local
-        ):  # llama.cpp says "assistant" at once; only what follows is words, and until then a fall can be mended
-            first += await exchange.more(self._silence_seconds)
+        if choice.is_local:  # a process of ours may die before its first word; until that a fall can be mended
+            while not says_more_than_a_role(first) and (more := await exchange.more(self._silence_seconds)):
+                first += more
         while may_begin_a_stream(first) and not says_something(first):  # comments, or half a line
             if not (more := await exchange.more(self._silence_seconds)):
                 break
