@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from config.clients.shub import MislabelledAudio
-from config.contracts.shub import AudioWarning, MixRequest, StemRole
+from config.contracts.shub import AudioWarning, MixRequest, MixStem, StemRole
 from config.errors import InvalidRequest
 from shub.dsp import sniff
 from shub.dsp.refusals import Mislabelled
@@ -104,6 +104,21 @@ def refuse_impossible(request: MixRequest) -> None:
     """Raises InvalidRequest for what no file can hold."""
     if request.format == "flac" and request.bit_depth == 32:
         raise InvalidRequest("bit_depth: FLAC holds 16 or 24 bits; 32 is floating point and needs format wav")
+    plain = MixRequest(stems=[MixStem(asset_id="plain")])
+    later = [
+        name
+        for name in ("buses", "chain", "auto", "stems_out", "preview", "dry_run", "dither", "bitrate_kbps")
+        if getattr(request, name) != getattr(plain, name)
+    ]
+    later += [
+        f"stems.{name}"
+        for name in ("level_lufs", "is_muted", "chain", "bus", "sends")
+        if any(getattr(stem, name) != getattr(plain.stems[0], name) for stem in request.stems)
+    ]
+    if request.format in ("mp3", "ogg"):
+        later.append("format")
+    if later:
+        raise InvalidRequest(f"{', '.join(later)}: a mix cannot do this yet")
 
 
 def warnings_of(order: dict[str, Any], mixed: dict[str, Any]) -> list[AudioWarning]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from config.clients.service_client import ServiceClient, segment
 from config.contracts.common import Job, Page, StatusEnum
-from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis, Layout, MixRequest
+from config.contracts.shub import Asset, AssetDeleted, Layout, MixRequest
+from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
 from config.errors import FleetError, NotFound
 
 

@@ -25,7 +25,8 @@ from config.contracts.hermes import (
     VersionState,
 )
 from config.contracts.hermes_db import Cli, Model
-from config.contracts.shub import Asset, AssetDeleted, AudioAnalysis, MixRequest
+from config.contracts.shub import Asset, AssetDeleted, MixRequest
+from config.contracts.shub_analysis import AudioAnalysis
 from config.contracts.switch import RouteReply, RouteRequest
 
 Fault = Exception | httpx.Response | None

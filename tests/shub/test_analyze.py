@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from config.contracts.shub import AudioAnalysis
+from config.contracts.shub_analysis import AudioAnalysis
 from tests.shub.conftest import problem
 from tests.shub.files import BAD_INSIDE, GOOD, RATE, good, tone
 from tests.shub.signals import Reading, steps, stereo, write

@@ -1,0 +1,1 @@
+"""Effects on sound: one module per family, one class per `type` of the contract, one registry."""
