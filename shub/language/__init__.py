@@ -1,0 +1,1 @@
+"""Commands to the audio engineer, in Spanish or English, read as actions with units. Rules and tables; no model is needed."""
