@@ -56,7 +56,7 @@ class Admission:
         protections = policy.protections_of(self._protections, has_network=has_network)
         policy.refuse_unprotected(request.min_protection, protections)
         project = self._project(request)
-        mounts = [Mount(one.source, one.target, one.writable) for one in profile.mounts]
+        mounts = [Mount(one.source, one.target, one.writable, one.lent and not one.writable) for one in profile.mounts]
         if project is not None and not request.project_copy:
             mounts.append(Mount(project, PROJECT_TARGET))
         return Admitted(

@@ -14,6 +14,7 @@ import resource
 import select
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -72,8 +73,10 @@ class BoxedRun(Run):
             await self._begin_counting()
             if self.reason is not None:
                 return self._not_started()
-            with self.machine.starters.hand(self.job.uid, self.cgroup) as hand:
-                start, status, release = self._prepared(hand.root)
+            lends = [one.source for one in self.job.mounts if one.is_lent]
+            with self.machine.starters.hand(self.job.uid, self.cgroup, lends) as hand:
+                lent = await hand.call(lambda: hand.lent) if lends else {}  # it has to get ready first
+                start, status, release = self._prepared(hand.root, lent)
                 if self.cgroup and not self.cgroup.threads_join:
                     await hand.call(partial(self._set_up, start, status))
                     await self._join()
@@ -121,13 +124,15 @@ class BoxedRun(Run):
             else:
                 return
 
-    def _prepared(self, root: Path | None) -> tuple[Start, int, int]:
+    def _prepared(self, root: Path | None, lent: Mapping[Path, Path]) -> tuple[Start, int, int]:
         """What is to be started; the descriptors to read bwrap's status from and to release the job with."""
         status, status_end = self.fds.pipe()
         block_end, release = self.fds.pipe()
         os.set_blocking(status, False)
         stdin, (stdout, stderr) = self.stdin(), self.capture()
-        words = options(self.job, replace(self._system, prepared=root), has_proc=self._has_proc)
+        mounts = tuple(replace(one, source=lent.get(one.source, one.source)) for one in self.job.mounts)
+        job = replace(self.job, mounts=mounts)
+        words = options(job, replace(self._system, prepared=root), has_proc=self._has_proc)
         args = self.fds.holding("args", packed(words))
         seccomp = self.fds.holding("filter", self._seccomp) if self._seccomp else None
         argv = command_line(

@@ -16,6 +16,8 @@ class Mount:
     source: Path
     target: str
     is_writable: bool = False
+    is_lent: bool = False
+    """Whether the job reads it as its owner does, where the job has a user of its own and the kernel can show it so."""
 
 
 @dataclass(frozen=True)

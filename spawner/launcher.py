@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,13 +18,14 @@ from spawner.bare import BareRun
 from spawner.boxed import BoxedRun
 from spawner.closed import ClosedRun
 from spawner.job import Job, Launcher, Mount, Outcome, Watcher
+from spawner.lent import lend
 from spawner.mounts import make_root
 from spawner.rungs import RUNGS, Rung
 from spawner.running import Machine, Run
 from spawner.starting import Starters
 
 log = structlog.get_logger()
-MOUNT_POINT = "root"
+MOUNT_POINT, LENT = "root", "lent"
 LOOKERS = 16  # two for each of eight jobs: one that counts a large folder must not keep another from being looked at
 
 
@@ -147,7 +148,8 @@ async def find_launcher(settings: LauncherSettings) -> tuple[Launcher, Protectio
     for rung in RUNGS:
         looking = ThreadPoolExecutor(LOOKERS, thread_name_prefix="looks-at-jobs")
         of_rung = cgroups if rung.uses_cgroup else None
-        starters = Starters(partial(_make_root, settings.work_root, system) if rung.is_boxed else None)
+        root = settings.work_root
+        starters = Starters(partial(_make_root, root, system), partial(_lend, root)) if rung.is_boxed else Starters()
         machine = Machine(starters, looking, of_rung, settings.poll_seconds, settings.sample_seconds)
         launcher = LocalLauncher(rung, _starter(rung, system, machine), machine)
         report = await probe.probe(rung, launcher, obstacles, settings.work_root, uid)
@@ -186,7 +188,7 @@ def _prepare(settings: LauncherSettings) -> tuple[sandbox.System, str | None]:
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o711)
     bin_folder, etc = root / "bin", root / "etc"
-    for folder in (bin_folder, bin_folder / MOUNT_POINT):
+    for folder in (bin_folder, bin_folder / MOUNT_POINT, bin_folder / LENT):
         folder.mkdir(exist_ok=True)
     missing = None
     try:
@@ -204,6 +206,10 @@ def _make_root(work_root: Path, system: sandbox.System) -> Path:
     at = work_root / "bin" / MOUNT_POINT
     make_root(at, system.root, system.etc)
     return at
+
+
+def _lend(work_root: Path, sources: Sequence[Path], uid: int) -> Mapping[Path, Path]:
+    return lend(sources, work_root / "bin" / LENT, uid)
 
 
 def _starter(rung: Rung, system: sandbox.System, machine: Machine) -> Callable[[Job, Watcher], Run]:

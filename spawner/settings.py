@@ -19,6 +19,8 @@ class ProfileMount(Wire):
     source: Path
     target: str = Field(pattern=r"^/[^\x00]+$")
     writable: bool = False
+    lent: bool = False
+    """Where spawner is root: whether jobs read it whatever its rights say, as its owner does. Not for what is writable."""
 
 
 class Profile(Wire):
@@ -89,7 +91,7 @@ class SpawnerSettings(FleetSettings):
         """Those of the settings, and the one in which switch tries out model files: they and our Python packages can be read there, at
         the places where they are here, so that rungs without mounts of their own can show them too."""
         packages = Path(sysconfig.get_path("platlib"))
-        shown = [ProfileMount(source=one, target=str(one)) for one in (self.models_dir, packages)]
+        shown = [ProfileMount(source=one, target=str(one), lent=True) for one in (self.models_dir, packages)]
         try_out = Profile(callers=["switch"], mounts=shown, env={"PYTHONPATH": str(packages)})
         return {TRY_OUT_PROFILE: try_out} | self.spawner_profiles
 

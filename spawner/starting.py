@@ -18,7 +18,7 @@ import queue
 import select
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ SYSTEM_CALLS = {"x86_64": (116, 117, 119), "aarch64": (159, 147, 149)}
 """setgroups, setresuid, setresgid: the C library's own functions of these names change all threads."""
 Result = TypeVar("Result")
 MakeRoot = Callable[[], Path]
+Lend = Callable[[Sequence[Path], int], Mapping[Path, Path]]
 PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_SET_KEEPCAPS = 38, 24, 8
 LAST_CAPABILITY = 63
 
@@ -76,11 +77,19 @@ def setpriv(uid: int, *more: str) -> list[str]:
 class Hand(threading.Thread):
     """Does what is asked of it, one thing after the other, as one uid and inside one cgroup; as ourselves where `uid` is None."""
 
-    def __init__(self, uid: int | None, joins: Sequence[Path] = (), make_root: MakeRoot | None = None) -> None:
+    def __init__(
+        self,
+        uid: int | None,
+        joins: Sequence[Path] = (),
+        make_root: MakeRoot | None = None,
+        lend: Callable[[], Mapping[Path, Path]] | None = None,
+    ) -> None:
         super().__init__(name=f"starts-as-{uid or 'ourselves'}", daemon=True)
-        self._uid, self._joins, self._make_root = uid, joins, make_root
+        self._uid, self._joins, self._make_root, self._lend = uid, joins, make_root, lend
         self.root: Path | None = None
         """Where this thread, and what it starts, has the system's part of a sandbox put together; None where it has not (yet)."""
+        self.lent: Mapping[Path, Path] = {}
+        """Where it sees files of ours that a job may read, as `lent.lend` says."""
         self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._refused: OSError | None = None
 
@@ -98,7 +107,14 @@ class Hand(threading.Thread):
             work()
 
     def _mounts(self) -> Path | None:
-        if not mounts.of_this_thread() or self._make_root is None:
+        if not mounts.of_this_thread():
+            return None
+        if self._lend is not None:
+            try:
+                self.lent = self._lend()
+            except OSError as refused:  # then what the job's user cannot read stays closed to it
+                log.info("nothing_lent", error=str(refused))
+        if self._make_root is None:
             return None
         try:
             return self._make_root()
@@ -165,9 +181,10 @@ def _is_only(uid: int) -> bool:
 class Starters:
     """The threads that jobs are started from."""
 
-    def __init__(self, make_root: MakeRoot | None = None) -> None:
-        """`make_root`: puts together, as root and in mounts of the thread's own, what all sandboxes have in common; says where."""
-        self._make_root = make_root
+    def __init__(self, make_root: MakeRoot | None = None, lend: Lend | None = None) -> None:
+        """Called as root, in mounts of the thread's own. `make_root`: puts together what all sandboxes have in common; says where. `lend`:
+        shows files to a uid, as `lent.lend` does."""
+        self._make_root, self._lend = make_root, lend
         self._idle: dict[int | None, list[Hand]] = {}
         self._busy: set[Hand] = set()
         self._takes_uids = platform.machine() in SYSTEM_CALLS
@@ -178,28 +195,32 @@ class Starters:
         return argv if uid is None or self._takes_uids else [*setpriv(uid), *argv]
 
     @contextlib.contextmanager
-    def hand(self, uid: int | None, cgroup: Cgroup | None) -> Iterator[Hand]:
-        """A thread for one job that runs as `uid`, or as ourselves where there is no pool."""
+    def hand(self, uid: int | None, cgroup: Cgroup | None, lent: Sequence[Path] = ()) -> Iterator[Hand]:
+        """A thread for one job that runs as `uid`, or as ourselves where there is no pool. One that files are lent to is for this job
+        alone."""
         if self._mounts is None:
             self._mounts = Mounts()
         if self._mounts.have_changed():
             self._stop_idle()  # they may not see what is new
         idle = self._idle.setdefault(uid, [])
-        hand = idle.pop() if idle else self._new(uid, cgroup)
+        hand = idle.pop() if idle and not lent else self._new(uid, cgroup, lent)
         self._busy.add(hand)
         seen = self._mounts.changes
         try:
             yield hand
         finally:
             self._busy.discard(hand)
-            if self._mounts is not None and seen == self._mounts.changes and not hand.is_refused:
+            if self._mounts is not None and seen == self._mounts.changes and not hand.is_refused and not lent:
                 idle.append(hand)
             else:
                 hand.stop()
 
-    def _new(self, uid: int | None, cgroup: Cgroup | None) -> Hand:
-        takes_uid = uid is not None and self._takes_uids
-        hand = Hand(uid, cgroup.threads_join if cgroup else (), self._make_root) if takes_uid else Hand(None)
+    def _new(self, uid: int | None, cgroup: Cgroup | None, lent: Sequence[Path]) -> Hand:
+        if uid is None or not self._takes_uids:
+            hand = Hand(None)
+        else:
+            lend = partial(self._lend, lent, uid) if self._lend is not None and lent else None
+            hand = Hand(uid, cgroup.threads_join if cgroup else (), self._make_root, lend)
         hand.start()
         return hand
 

@@ -58,7 +58,7 @@ class Held:
     async def of(self, content: str) -> str:
         path = self.models / f"{content}.gguf"
         path.write_text(content)
-        path.chmod(0o644)
+        path.chmod(0o600)
         order = Order(str(path), content, slots=1, context_tokens=512, threads=1, sleep_after_seconds=-1, max_tokens=-1)
         return await self.trial(order, "ab" * 32, 16 * MIB)
 
@@ -68,8 +68,11 @@ async def held(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     state = tmp_path_factory.mktemp("trial") / "state"
     shutil.copytree(migrated, state)
     with reachable_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        models, script = folder / "models", folder / "child.py"
-        models.mkdir(mode=0o755)
+        models, script = (
+            state / "models",
+            folder / "child.py",
+        )  # nobody but us gets into the state folder, nor reads the files
+        models.mkdir(mode=0o700, exist_ok=True)
         script.write_text(SCRIPT)
         patch.setattr(trial, "SCRIPT", script)
         settings = SpawnerSettings(
