@@ -11,6 +11,7 @@ from switch.events import (
     error_event,
     is_error,
     may_begin_a_stream,
+    says_more_than_a_role,
     says_something,
     without_usage,
 )
@@ -99,6 +100,17 @@ def test_a_stream_may_begin_in_pieces_of_any_size(before):
         assert not says_something(line[:length]), line[:length]
     assert says_something(line)
     assert is_error(line + b"\n")
+
+
+def test_a_role_alone_is_waited_on_for_its_first_word():
+    role, word = (
+        b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
+    )
+    for length in range(1, len(role + word) - 1):
+        assert not says_more_than_a_role((role + word)[:length])
+    assert says_more_than_a_role(role + word)
+    assert says_more_than_a_role(b"<html>")
 
 
 @pytest.mark.parametrize("data", [b"", b"<", b'{"choices": []}', b"date: today"])

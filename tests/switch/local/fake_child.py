@@ -1,7 +1,8 @@
 """What runs instead of llama.cpp: takes the same order, says the same line, speaks the same protocol, and does as prompts and files say.
 
 Beside the model's file: `<file>.load` with `fail` makes loading fail, with `wait` makes it wait until that file is gone. Every load is a
-line in `loads.txt` in the folder of this script. A prompt `die` ends the process; `hold <file>` is answered once that file exists.
+line in `loads.txt` in the folder of this script. A prompt `die` ends the process; `hold <file>` is answered once that file exists. A stream
+begins as llama.cpp's do, with the role and the first word in one piece; `begin <file>` has the second word once that file exists.
 Without the library's HTTP server, which takes as long to import as all the rest together.
 """
 
@@ -37,6 +38,7 @@ while (way := how()) == "wait":
 if way == "fail":
     sys.exit("no room for the tensors")
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 
 def answer(connection: socket.socket) -> None:
@@ -50,7 +52,11 @@ def answer(connection: socket.socket) -> None:
                 break
         else:
             return  # nobody asked anything
-        data = json.dumps(answer_to(json.loads(asked.read(length))) if length else {"status": "ok"}).encode()
+        body = json.loads(asked.read(length)) if length else {}
+        if body.get("stream"):
+            stream(connection, body)
+            return
+        data = json.dumps(answer_to(body) if length else {"status": "ok"}).encode()
         connection.sendall(HEAD % len(data) + data)
 
 
@@ -62,6 +68,18 @@ def answer_to(body: dict[str, Any]) -> dict[str, Any]:
         time.sleep(0.005)
     said = {"role": "assistant", "content": f"{order['name']} says {words[-1]}"}
     return {"model": body["model"], "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+
+
+def stream(connection: socket.socket, body: dict[str, Any]) -> None:
+    words = body["messages"][-1]["content"].split()
+    said = [{"role": "assistant", "content": None}, {"content": "one"}, {"content": " two"}]
+    role, one, two = (
+        b"data: %b\n\n" % json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() for delta in said
+    )
+    connection.sendall(STREAM_HEAD + role + one)
+    while words[0] == "begin" and not Path(words[1]).exists():
+        time.sleep(0.005)
+    connection.sendall(two + b"data: [DONE]\n\n")
 
 
 def serve() -> None:

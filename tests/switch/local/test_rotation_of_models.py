@@ -10,7 +10,7 @@ from switch.local.process import Order
 from switch.local.registered import RegisteredModel
 from tests.fakes.model_files import gguf
 from tests.switch.conftest import openai_error, problem
-from tests.switch.local.conftest import ONE, TWO, OpensBox
+from tests.switch.local.conftest import ONE, PATH, TWO, OpensBox
 from tests.switch.real_switch import is_alive
 
 
@@ -49,6 +49,19 @@ async def test_requests_for_one_model_are_answered_together(box: OpensBox):
         assert answers == [f"{name} says {number}" for number, name in enumerate("abaacabc")]
         assert up.loads == ["a", "b", "c"]
         assert (await up.queue())["loads"] == 3
+
+
+async def test_the_first_word_goes_out_before_the_model_has_the_second(box: OpensBox, tmp_path: Path):
+    async with box() as up:
+        await up.add("a")
+        body = {"model": "a", "stream": True, "messages": [{"role": "user", "content": f"begin {tmp_path / 'go'}"}]}
+        async with up.client.stream("POST", PATH, json=body) as answer:
+            lines = answer.aiter_lines()
+            async for line in lines:
+                if '"one"' in line:
+                    break
+            (tmp_path / "go").touch()
+            assert [line async for line in lines if line][-1] == "data: [DONE]"
 
 
 async def test_two_that_fit_are_both_kept_and_one_that_goes_is_the_idle_one(box: OpensBox, tmp_path: Path):
