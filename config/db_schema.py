@@ -52,6 +52,29 @@ class Base(DeclarativeBase):
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: UtcDateTime}
 
 
+class JobRow(Base):
+    """A piece of long work of a service; `config/jobs` keeps them."""
+
+    __abstract__ = True
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(12))
+    caller: Mapped[str] = mapped_column(String(200))
+    request: Mapped[dict[str, Any]]
+    """As it was asked."""
+    state: Mapped[dict[str, Any]]
+    """What a restart needs to go on: the request with everything in it resolved, and how far it came."""
+    progress: Mapped[float] = mapped_column(default=0.0)
+    done_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    total_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
 # --- madre ---------------------------------------------------------------------------------------------------------
 
 
@@ -431,27 +454,11 @@ class CliLeaseRow(Base):
 # --- hermes --------------------------------------------------------------------------------------------------------
 
 
-class HermesJobRow(Base):
+class HermesJobRow(JobRow):
     """Long work of hermes: downloads, upkeep, searches for better models, discoveries of tools."""
 
     __tablename__ = "hermes_jobs"
     __table_args__ = (Index("ix_hermes_jobs_status", "status"), Index("ix_hermes_jobs_kind", "kind", "id"))
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20))
-    status: Mapped[str] = mapped_column(String(12))
-    caller: Mapped[str] = mapped_column(String(200))
-    request: Mapped[dict[str, Any]]
-    state: Mapped[dict[str, Any]]
-    """What a restart needs to go on: the resolved revision, files, hashes."""
-    progress: Mapped[float] = mapped_column(default=0.0)
-    done_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    total_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    result: Mapped[dict[str, Any] | None]
-    error: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
 
 
 # --- shub ----------------------------------------------------------------------------------------------------------
@@ -476,23 +483,11 @@ class AudioAssetRow(Base):
     created_at: Mapped[datetime]
 
 
-class AudioJobRow(Base):
-    """Long audio work."""
+class AudioJobRow(JobRow):
+    """Long audio work. `state` names the files that are read, as `inputs`."""
 
     __tablename__ = "audio_jobs"
-    __table_args__ = (Index("ix_audio_jobs_status", "status"),)
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20))
-    status: Mapped[str] = mapped_column(String(12))
-    caller: Mapped[str] = mapped_column(String(200))
-    request: Mapped[dict[str, Any]]
-    progress: Mapped[float] = mapped_column(default=0.0)
-    result: Mapped[dict[str, Any] | None]
-    error: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    __table_args__ = (Index("ix_audio_jobs_status", "status"), Index("ix_audio_jobs_kind", "kind", "id"))
 
 
 # --- spawner --------------------------------------------------------------------------------------------------------

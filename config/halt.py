@@ -1,4 +1,4 @@
-"""Whether the fleet is halted, as madre wrote it down: no job of spawner's or hermes's starts then."""
+"""Whether the fleet is halted, as madre wrote it down: no job of spawner's, hermes's or shub's starts then."""
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession

@@ -11,7 +11,7 @@ from config.settings import FleetSettings
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `migrations/versions`; a test holds it there."""
 
 

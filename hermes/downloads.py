@@ -16,6 +16,7 @@ from config.contracts.common import Job
 from config.contracts.hermes import DownloadRequest
 from config.contracts.hermes_db import Active, Model, ModelNew
 from config.errors import Conflict, FleetError, InvalidRequest
+from config.jobs.running import Assignment, Jobs
 from hermes.antivirus import Antivirus
 from hermes.errors import FilesNotChosen, HubBroken, HubFileWrong, VirusFound
 from hermes.fetch import Fetch, Wanted
@@ -23,7 +24,6 @@ from hermes.formats.reading import facts_of
 from hermes.hashes import git_oid_of, sha256_of, sha256_of_list
 from hermes.hub import Hub
 from hermes.hub_model import HubModel
-from hermes.jobs import Assignment, Jobs
 from hermes.line import Line
 from hermes.registry import SOURCE, ModelRegistry
 from hermes.selection import Choice, choose

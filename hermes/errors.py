@@ -20,7 +20,6 @@ from config.clients.hermes import (
     ScannerProblem,
     VirusFound,
 )
-from config.errors import JobNotFound
 
 __all__ = [
     "CatalogueUnavailable",
@@ -34,7 +33,6 @@ __all__ = [
     "HubRateLimited",
     "HubTokenRefused",
     "HubUnreachable",
-    "JobNotFound",
     "ModelInUse",
     "ModelNotFound",
     "ModelNotOnHub",

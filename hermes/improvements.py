@@ -22,15 +22,13 @@ from config.contracts.hermes import (
     SearchWarning,
 )
 from config.contracts.hermes_db import Model, Specialty
-from config.database import Database
 from config.errors import FleetError
-from hermes import repository
+from config.jobs.running import Assignment, Jobs
 from hermes.better import Rated, Verdict, improvements, missing_in
 from hermes.downloads import Downloads
 from hermes.errors import HubBroken, HubRateLimited, HubUnreachable, ModelNotOnHub
 from hermes.hub import Hub
 from hermes.hub_model import HubModel
-from hermes.jobs import Assignment, Jobs
 from hermes.ranking import score_of
 from hermes.registry import SOURCE, ModelRegistry
 from hermes.search import Search, parts_on_hub
@@ -63,10 +61,9 @@ class Improving:
         models: ModelRegistry,
         hermes_db: HermesDbClient,
         downloads: Downloads,
-        db: Database,
         jobs: Jobs,
     ) -> None:
-        self._db, self._settings, self._hub, self._search = db, settings, hub, search
+        self._settings, self._hub, self._search = settings, hub, search
         self._models, self._hermes_db, self._downloads, self._jobs = models, hermes_db, downloads, jobs
         self._next_at: datetime | None = None
         self._is_offline = False
@@ -74,8 +71,7 @@ class Improving:
 
     async def last(self) -> Improvements:
         """What the last search found."""
-        async with self._db.read() as session:
-            job = await repository.last_done(session, KIND)
+        job = await self._jobs.last_done(KIND)
         found = Improvements.model_validate(job.result) if job is not None and job.result is not None else _NOTHING
         is_periodic = self._settings.hermes_search_interval > timedelta(0) and not self._is_offline
         return found.model_copy(update={"is_periodic": is_periodic, "next_search_at": self._next_at})
@@ -118,8 +114,7 @@ class Improving:
         self._is_offline = False
         job = await self.order(OWN_CALLER, None)
         ended = await self._jobs.finished(job.job_id)
-        async with self._db.write() as session:
-            await repository.forget_older(session, KIND, keep=KEPT_RESULTS)
+        await self._jobs.forget_older(KIND, keep=KEPT_RESULTS)
         return ended.status is StatusEnum.DONE
 
     # --- the search ------------------------------------------------------------------------------------------------
@@ -151,7 +146,7 @@ class Improving:
                     Improvement(found=one.found, instead_of=one.instead_of, specialty=name, reason=one.reason)
                     for one in verdicts
                 ]
-            self._jobs.show(job.job_id, (number + 1) / len(tree))
+            job.progressed((number + 1) / len(tree))
         if self._settings.hermes_auto_download:
             items, more = await self._fetch(items, kept)
             warnings += more

@@ -22,11 +22,11 @@ from config.default_model import ModelUnusable, configured_model
 from config.errors import Conflict, FleetError
 from config.forensics import Trail
 from config.grants import Gate
+from config.jobs.running import Assignment, Jobs
 from config.pages import PageQuery
 from hermes import downloads
 from hermes.errors import ModelInUse
 from hermes.hashes import sha256_of
-from hermes.jobs import Assignment, Jobs
 from hermes.registry import ModelRegistry
 from hermes.settings import HermesSettings
 from hermes.store import ModelStore

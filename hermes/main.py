@@ -11,6 +11,9 @@ from fastapi import FastAPI
 
 from config.clients.hermes_db import HermesDbClient
 from config.clients.switch import SwitchClient
+from config.db_schema import HermesJobRow
+from config.jobs.routes import jobs_router
+from config.jobs.running import Jobs
 from config.module_template import Ground, create_module_app
 from hermes.cli_routes import cli_router
 from hermes.clis.tools import Tools
@@ -19,12 +22,11 @@ from hermes.downloads import KIND, Downloads
 from hermes.hub import Hub
 from hermes.improvement_routes import improvements_router
 from hermes.improvements import Improving
-from hermes.jobs import Jobs
 from hermes.kept import Models
 from hermes.maintenance import FORGOTTEN_SECONDS, Maintenance
 from hermes.openrouter import OpenRouter
 from hermes.registry import ModelRegistry
-from hermes.routes import jobs_router, models_router
+from hermes.routes import models_router
 from hermes.search import Search
 from hermes.search_routes import search_router
 from hermes.settings import HermesSettings
@@ -47,7 +49,7 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             hub = Hub(settings, registry)
             closing.push_async_callback(hub.close)
             # Parts. One that has jobs offers their kind before they are resumed.
-            state.jobs = jobs = Jobs(ground.db)
+            state.jobs = jobs = Jobs("hermes", ground.db, HermesJobRow)
             closing.push_async_callback(jobs.close)
             state.tools = tools = Tools(settings, registry, switch)
             closing.push_async_callback(tools.close)
@@ -63,7 +65,7 @@ def create_app(settings: HermesSettings | None = None) -> FastAPI:
             await asyncio.to_thread(partial(store.sweep_parts, wanted, older_than=time.time() - FORGOTTEN_SECONDS))
             state.search = Search(settings, hub, OpenRouter(settings), models)
             state.improving = improving = Improving(
-                settings, hub, state.search, models, registry, state.downloads, ground.db, jobs
+                settings, hub, state.search, models, registry, state.downloads, jobs
             )
             await jobs.resume()
             await tools.open()

@@ -11,9 +11,9 @@ from config.clock import utc_now
 from config.contracts.hermes import Removal, SearchWarning, Upkeep
 from config.contracts.hermes_db import Model
 from config.errors import FleetError
+from config.jobs.running import Jobs
 from config.module_template import Ground
 from hermes import downloads, upkeep
-from hermes.jobs import Jobs
 from hermes.kept import Models, is_among
 from hermes.registry import ModelRegistry
 from hermes.settings import HermesSettings

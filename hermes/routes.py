@@ -1,12 +1,11 @@
-"""HTTP in, HTTP out: models and jobs."""
+"""HTTP in, HTTP out: models."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from fastapi.responses import StreamingResponse
 
 from config.auth import CallerDep
-from config.contracts.common import Job, Page, StatusEnum
+from config.contracts.common import Job
 from config.contracts.hermes import DownloadRequest, KeptModels, ModelRemoved, Upkeep, Verification
 from config.contracts.hermes_db import LARGEST_INTEGER
 from config.errors import (
@@ -20,7 +19,6 @@ from config.errors import (
 )
 from config.idempotency import KeyDep
 from config.pages import PageDep
-from config.sse import LastEventIdDep, event_stream
 from hermes.downloads import Downloads
 from hermes.errors import (
     FileNotOnHub,
@@ -31,21 +29,14 @@ from hermes.errors import (
     HubRateLimited,
     HubTokenRefused,
     HubUnreachable,
-    JobNotFound,
     ModelInUse,
     ModelNotFound,
     ModelNotOnHub,
     ModelTooLarge,
     RevisionNotFound,
 )
-from hermes.jobs import Jobs
 from hermes.kept import Models
 from hermes.maintenance import Maintenance
-
-
-async def _jobs(request: Request) -> Jobs:
-    jobs: Jobs = request.app.state.jobs
-    return jobs
 
 
 async def _downloads(request: Request) -> Downloads:
@@ -58,18 +49,12 @@ async def _models(request: Request) -> Models:
     return models
 
 
-JobsDep = Annotated[Jobs, Depends(_jobs)]
 DownloadsDep = Annotated[Downloads, Depends(_downloads)]
 ModelsDep = Annotated[Models, Depends(_models)]
 ModelId = Annotated[int, Path(ge=1, le=LARGEST_INTEGER)]
 GrantHeader = Annotated[str | None, Header(alias="X-VX11-Grant", max_length=4096)]
 
-Documented = dict[int | str, dict[str, Any]]
-
 models_router = APIRouter(tags=["models"])
-jobs_router = APIRouter(tags=["jobs"])
-
-_EVENTS: Documented = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 
 @models_router.post(
@@ -149,36 +134,3 @@ async def maintain(
         caller.require("hermes:write")
         return await maintenance.plan()
     return await maintenance.run_granted(request.app.state.ground, caller, grant)
-
-
-@jobs_router.get("/jobs", summary="Jobs, newest first")
-async def list_jobs(
-    jobs: JobsDep,
-    page: PageDep,
-    status: Annotated[list[StatusEnum] | None, Query()] = None,
-    kind: Annotated[str | None, Query(max_length=20)] = None,
-) -> Page[Job]:
-    return await jobs.page(page, statuses=status or [], kind=kind)
-
-
-@jobs_router.get("/jobs/{job_id}", summary="Where a job stands", responses=documented(JobNotFound))
-async def get_job(job_id: str, jobs: JobsDep) -> Job:
-    return await jobs.job(job_id)
-
-
-@jobs_router.post("/jobs/{job_id}/cancel", summary="Stop a job", responses=documented(JobNotFound))
-async def cancel_job(job_id: str, jobs: JobsDep) -> Job:
-    """A job that has ended stays as it is; what a download had fetched is removed."""
-    return await jobs.cancel(job_id)
-
-
-@jobs_router.get(
-    "/jobs/{job_id}/events",
-    summary="Follow a job to its end",
-    response_class=StreamingResponse,
-    responses=_EVENTS | documented(JobNotFound),
-)
-async def job_events(job_id: str, request: Request, jobs: JobsDep, last_event_id: LastEventIdDep) -> StreamingResponse:
-    """Events `pending`, `running`, `done`, `error`, `cancelled`; `data` is the job."""
-    await jobs.job(job_id)
-    return event_stream(jobs.events(job_id, last_event_id), request)

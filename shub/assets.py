@@ -9,7 +9,8 @@ from fastapi import Request
 from config.auth import Caller
 from config.clock import new_id, utc_now
 from config.contracts.common import Page
-from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis
+from config.contracts.shub import Asset, AssetDeleted
+from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
 from config.database import Database
 from config.forensics import Trail
 from config.grants import Gate

@@ -1,7 +1,7 @@
 """Refusals of shub. Those that its neighbours must know by class are defined with its client."""
 
 from config.clients.shub import AssetInUse, AssetNotFound, AudioProblem, AudioWorkerLost, UnsupportedAudio
-from config.errors import FleetError, JobNotFound
+from config.errors import FleetError
 
 __all__ = [
     "AnalysisTooSlow",
@@ -11,7 +11,6 @@ __all__ = [
     "AudioProblem",
     "AudioWorkerLost",
     "CallerGone",
-    "JobNotFound",
     "UnsupportedAudio",
     "UploadBroken",
     "UploadMissing",

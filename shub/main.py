@@ -9,14 +9,17 @@ import structlog
 from fastapi import FastAPI
 
 from config.contracts.common import Check, HealthState
+from config.db_schema import AudioJobRow
 from config.errors import FleetError
+from config.jobs.routes import jobs_router
+from config.jobs.running import Jobs
 from config.module_template import Ground, create_module_app
 from config.settings import MIB
 from shub import repository
 from shub.assets import Assets
 from shub.dsp.kernel_cache import cache_dir, is_complete
-from shub.jobs import Jobs
-from shub.routes import assets_router, jobs_router
+from shub.making import Making
+from shub.routes import assets_router, making_router
 from shub.settings import ShubSettings
 from shub.store import Store
 from shub.work import Work
@@ -53,9 +56,10 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
         removed = await asyncio.to_thread(store.sweep, kept)
         if removed:
             log.info("leftovers_removed", files=removed)
-        jobs = Jobs(ground.db, store, work)
+        jobs = Jobs("shub", ground.db, AudioJobRow)
         state = ground.app.state
         state.jobs, state.pool = jobs, pool
+        state.making = Making(ground.db, store, work, jobs)
         state.assets = Assets(settings, ground.db, store, work, ground.gate, ground.trail)
         warming = asyncio.create_task(_warm(work, cache))
         await jobs.resume()
@@ -86,7 +90,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
     return create_module_app(
         "shub",
         settings,
-        routers=[assets_router, jobs_router],
+        routers=[assets_router, making_router, jobs_router],
         lifespan=lifespan,
         checks=checks,
         body_limit_of=body_limit_of,

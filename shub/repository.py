@@ -1,17 +1,12 @@
-"""What shub keeps in the database: files and jobs."""
+"""What shub keeps in the database: files, and which jobs read them."""
 
-from typing import Any
-
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from config.clock import utc_now
-from config.contracts.common import Job, StatusEnum
 from config.contracts.shub import Asset
 from config.db_schema import AudioAssetRow, AudioJobRow
+from config.jobs.table import JobTable
 from config.pages import PageQuery
-
-UNFINISHED = (StatusEnum.PENDING, StatusEnum.RUNNING)
 
 
 async def asset(session: AsyncSession, asset_id: str) -> Asset | None:
@@ -52,85 +47,12 @@ async def remove_asset(session: AsyncSession, asset_id: str) -> None:
     await session.execute(delete(AudioAssetRow).where(AudioAssetRow.id == asset_id))
 
 
-async def job(session: AsyncSession, job_id: str) -> Job | None:
-    row = await session.get(AudioJobRow, job_id)
-    return _job(row) if row else None
-
-
-async def job_request(session: AsyncSession, job_id: str) -> dict[str, Any]:
-    """What a job was ordered to do."""
-    query = select(AudioJobRow.request).where(AudioJobRow.id == job_id)
-    request: dict[str, Any] = (await session.execute(query)).scalar_one()
-    return request
-
-
-async def jobs(session: AsyncSession, page: PageQuery, *, statuses: list[StatusEnum], kind: str | None) -> list[Job]:
-    """Newest first, one more than the page may hold."""
-    query = select(AudioJobRow).order_by(AudioJobRow.id.desc()).limit(page.limit + 1)
-    if page.cursor:
-        query = query.where(AudioJobRow.id < page.cursor)
-    if statuses:
-        query = query.where(AudioJobRow.status.in_(statuses))
-    if kind:
-        query = query.where(AudioJobRow.kind == kind)
-    return [_job(row) for row in (await session.execute(query)).scalars()]
-
-
-async def add_job(session: AsyncSession, job_: Job, request: dict[str, Any], caller: str) -> None:
-    session.add(
-        AudioJobRow(
-            id=job_.job_id,
-            kind=job_.kind,
-            status=job_.status,
-            caller=caller,
-            request=request,
-            created_at=job_.created_at,
-        )
-    )
-    await session.flush()
-
-
-async def restart_unfinished(session: AsyncSession) -> list[str]:
-    """Set the jobs that were cut off back to their beginning; their ids, oldest first."""
-    unfinished = AudioJobRow.status.in_(UNFINISHED)
-    found = (await session.execute(select(AudioJobRow.id).where(unfinished).order_by(AudioJobRow.id))).scalars().all()
-    values = {"status": StatusEnum.PENDING, "progress": 0.0, "started_at": None}
-    await session.execute(update(AudioJobRow).where(unfinished).values(**values))
-    return list(found)
-
-
 async def jobs_using(session: AsyncSession, asset_id: str) -> list[str]:
     """Unfinished jobs that read this file."""
-    query = select(AudioJobRow.id, AudioJobRow.request).where(AudioJobRow.status.in_(UNFINISHED))
-    rows = (await session.execute(query)).all()
-    return [row.id for row in rows if any(stem["asset_id"] == asset_id for stem in row.request["stems"])]
-
-
-async def change_job(session: AsyncSession, job_id: str, **values: Any) -> bool:
-    """Change a job that has not ended; False when it has, and then nothing changes."""
-    if StatusEnum(values.get("status", StatusEnum.RUNNING)).is_final:
-        values["finished_at"] = utc_now()
-    changed = await session.execute(
-        update(AudioJobRow).where(AudioJobRow.id == job_id, AudioJobRow.status.in_(UNFINISHED)).values(**values)
-    )
-    assert isinstance(changed, CursorResult)
-    return changed.rowcount == 1
+    states = await JobTable(AudioJobRow).unfinished_states(session)
+    return [job_id for job_id, state in states.items() if any(one["asset_id"] == asset_id for one in state["inputs"])]
 
 
 def _asset(row: AudioAssetRow) -> Asset:
     values = {name: getattr(row, name) for name in Asset.model_fields if name != "asset_id"}
     return Asset(asset_id=row.id, **values)
-
-
-def _job(row: AudioJobRow) -> Job:
-    return Job(
-        job_id=row.id,
-        kind=row.kind,
-        status=StatusEnum(row.status),
-        progress=row.progress,
-        result=row.result,
-        error=row.error,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )

@@ -5,15 +5,15 @@ from collections.abc import Awaitable
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse
 
 from config.auth import CallerDep
-from config.contracts.common import Job, Page, StatusEnum
-from config.contracts.shub import AnalyzeRequest, Asset, AssetDeleted, AudioAnalysis, MixRequest
-from config.errors import BodyTooLarge, GrantRefused, IdempotencyConflict, StorageFull, documented
+from config.contracts.common import Job, Page
+from config.contracts.shub import Asset, AssetDeleted, MixRequest
+from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
+from config.errors import BodyTooLarge, FleetHalted, GrantRefused, IdempotencyConflict, StorageFull, documented
 from config.idempotency import KeyDep
 from config.pages import PageDep
-from config.sse import LastEventIdDep, event_stream
 from shub.assets import Assets
 from shub.errors import (
     AnalysisTooSlow,
@@ -22,12 +22,12 @@ from shub.errors import (
     AudioProblem,
     AudioWorkerLost,
     CallerGone,
-    JobNotFound,
     UnsupportedAudio,
     UploadBroken,
     UploadMissing,
 )
-from shub.jobs import Jobs
+from shub.making import Making
+from shub.mixing import MIX
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
 
@@ -39,18 +39,18 @@ async def _assets(request: Request) -> Assets:
     return assets
 
 
-async def _jobs(request: Request) -> Jobs:
-    jobs: Jobs = request.app.state.jobs
-    return jobs
+async def _making(request: Request) -> Making:
+    making: Making = request.app.state.making
+    return making
 
 
 AssetsDep = Annotated[Assets, Depends(_assets)]
-JobsDep = Annotated[Jobs, Depends(_jobs)]
+MakingDep = Annotated[Making, Depends(_making)]
 
 Documented = dict[int | str, dict[str, Any]]
 
 assets_router = APIRouter(tags=["assets"])
-jobs_router = APIRouter(tags=["jobs"])
+making_router = APIRouter(tags=["jobs"])
 
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 _UPLOAD = {
@@ -76,7 +76,6 @@ _CONTENT: Documented = {
     206: {"description": "The part that Range asked for"},
     416: {"description": "There is no such part"},
 }
-_EVENTS: Documented = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 
 @assets_router.post(
@@ -159,48 +158,15 @@ async def analyze(body: AnalyzeRequest, request: Request, assets: AssetsDep) -> 
     return await _unless_gone(request, assets.analyze(body))
 
 
-@jobs_router.post(
+@making_router.post(
     "/mix",
     status_code=202,
     summary="Mix stems, as a job",
-    responses=documented(AssetNotFound, IdempotencyConflict),
+    responses=documented(AssetNotFound, IdempotencyConflict, FleetHalted),
 )
-async def mix(body: MixRequest, caller: CallerDep, jobs: JobsDep, key: KeyDep) -> Job:
+async def mix(body: MixRequest, caller: CallerDep, making: MakingDep, key: KeyDep) -> Job:
     """Each stem is staged to the loudness of its role, placed and summed; the sum is brought to `target_lufs` under `ceiling_dbtp`."""
-    return await jobs.order_mix(body, caller, key)
-
-
-@jobs_router.get("/jobs", summary="Jobs, newest first")
-async def list_jobs(
-    jobs: JobsDep,
-    page: PageDep,
-    status: Annotated[list[StatusEnum] | None, Query()] = None,
-    kind: Annotated[str | None, Query(max_length=20)] = None,
-) -> Page[Job]:
-    return await jobs.page(page, statuses=status or [], kind=kind)
-
-
-@jobs_router.get("/jobs/{job_id}", summary="Where a job stands", responses=documented(JobNotFound))
-async def get_job(job_id: str, jobs: JobsDep) -> Job:
-    return await jobs.job(job_id)
-
-
-@jobs_router.post("/jobs/{job_id}/cancel", summary="Stop a job", responses=documented(JobNotFound))
-async def cancel_job(job_id: str, jobs: JobsDep) -> Job:
-    """A job that has ended stays as it is."""
-    return await jobs.cancel(job_id)
-
-
-@jobs_router.get(
-    "/jobs/{job_id}/events",
-    summary="Follow a job to its end",
-    response_class=StreamingResponse,
-    responses=_EVENTS | documented(JobNotFound),
-)
-async def job_events(job_id: str, request: Request, jobs: JobsDep, last_event_id: LastEventIdDep) -> StreamingResponse:
-    """Events `pending`, `running`, `done`, `error`, `cancelled`; `data` is the job."""
-    await jobs.job(job_id)
-    return event_stream(jobs.events(job_id, last_event_id), request)
+    return await making.order(MIX, body, caller, key)
 
 
 async def _unless_gone(request: Request, work: Awaitable[Reply]) -> Reply:

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from config.contracts.shub import AnalyzeRequest, Asset, AudioAnalysis, LoudnessSeries
+from config.contracts.shub import Asset
+from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis, LoudnessSeries
 from shub.errors import AnalysisTooSlow, AudioWorkerLost
 from shub.settings import ShubSettings
 from shub.store import Store
@@ -39,27 +40,32 @@ class Work:
         )
         series = found.pop("series")
         return AudioAnalysis(
-            asset_id=asset.asset_id, series=LoudnessSeries.model_validate(series) if series else None, **found
+            asset_id=asset.asset_id,
+            target=request.target,
+            series=LoudnessSeries.model_validate(series) if series else None,
+            **found,
         )
 
-    async def mix(
+    async def make(
         self,
+        op: str,
         order: dict[str, Any],
         target: Path,
         on_start: Callable[[], Awaitable[None]],
         on_progress: Callable[[float], None],
     ) -> dict[str, Any]:
-        """Make the mix that `order` describes, at `target`; `on_start` is awaited when its turn has come.
+        """Make what `order` describes, at `target`; `on_start` is awaited when its turn has come.
 
-        Raises an AudioProblem that names the stem, StorageFull, or AudioWorkerLost.
+        The worker's operation `op` is given the order, `files` (the path of each input by its `asset_id`), `target` and `scratch`. Raises
+        an AudioProblem that names the file, StorageFull, or AudioWorkerLost.
         """
-        stems = [{**stem, "path": str(self._store.path_of(stem["sha256"]))} for stem in order["stems"]]
-        paths = {"target": str(target), "scratch": f"{target}.sum"}
+        files = {one["asset_id"]: str(self._store.path_of(one["sha256"])) for one in order["inputs"]}
+        paths = {"files": files, "target": str(target), "scratch": f"{target}.sum"}
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with self._pool.worker("job") as worker:
                     await on_start()
-                    return await worker.run(order | self._limits | paths | {"op": "mix", "stems": stems}, on_progress)
+                    return await worker.run(order | self._limits | paths | {"op": op}, on_progress)
             except AudioWorkerLost:
                 if attempt == ATTEMPTS:
                     raise

@@ -92,32 +92,49 @@ def _analyze(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
     }
 
 
+def _chain(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    from shub.dsp.encode import encoding_of
+    from shub.dsp.excerpts import Excerpt
+    from shub.dsp.rendering import Output, Rendering, render
+
+    preview, files = task["preview"], {asset_id: Path(path) for asset_id, path in task["files"].items()}
+    output = Output(task["format"], task["bit_depth"], task["dither"], task["sample_rate_hz"], task["bitrate_kbps"])
+    order = Rendering(
+        files[task["asset_id"]],
+        tuple(task["chain"]["effects"]),
+        output,
+        files,
+        Excerpt(**preview) if preview else None,
+    )
+    made = render(order, Path(task["target"]), Path(task["scratch"]), _progress(tell), _limits(task))
+    return {
+        **_made(Path(task["target"])),
+        "encoding": encoding_of(output.container, output.bits),
+        "sample_rate_hz": made.rate_hz,
+        "channels": made.channels,
+        "duration_seconds": made.frames / made.rate_hz,
+        "loudness": _readable(made.loudness),
+        "applied": [
+            {name: value if isinstance(value, str) else round(value, DECIMALS) for name, value in did.items()}
+            for did in made.applied
+        ],
+    }
+
+
 def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     from shub.dsp.mixdown import MixOrder, Stem, mix_down
-    from shub.dsp.provenance import sha256_of, versions
-
-    told = 0.0
-
-    def progress(part: float) -> None:
-        nonlocal told
-        if part >= told + PROGRESS_STEP:
-            told = part
-            tell({"progress": part * 0.98})  # the rest is for hashing and keeping the file
 
     stems = tuple(
-        Stem(Path(stem["path"]), stem["target_lufs"], stem["gain_db"], stem["pan"], stem["name"])
+        Stem(Path(task["files"][stem["asset_id"]]), stem["target_lufs"], stem["gain_db"], stem["pan"], stem["name"])
         for stem in task["stems"]
     )
     order = MixOrder(
         stems, task["target_lufs"], task["ceiling_dbtp"], task["format"], task["bit_depth"], task["sample_rate_hz"]
     )
     target = Path(task["target"])
-    mix = mix_down(order, target, Path(task["scratch"]), progress, _limits(task))
-    with target.open("rb+") as written:
-        os.fsync(written.fileno())
+    mix = mix_down(order, target, Path(task["scratch"]), _progress(tell), _limits(task))
     return {
-        "sha256": sha256_of(target),
-        "size_bytes": target.stat().st_size,
+        **_made(target),
         "encoding": "FLOAT" if order.bits == 32 else f"PCM_{order.bits}",
         "sample_rate_hz": mix.rate_hz,
         "channels": 2,
@@ -134,8 +151,28 @@ def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
             }
             for stem in mix.stems
         ],
-        "versions": versions(),
     }
+
+
+def _progress(tell: Tell) -> Callable[[float], None]:
+    told = 0.0
+
+    def progress(part: float) -> None:
+        nonlocal told
+        if part >= told + PROGRESS_STEP:
+            told = part
+            tell({"progress": part * 0.98})  # the rest is for hashing and keeping the file
+
+    return progress
+
+
+def _made(target: Path) -> dict[str, Any]:
+    """A file that was made and is whole on the disk, and what made it."""
+    from shub.dsp.provenance import sha256_of, versions
+
+    with target.open("rb+") as written:
+        os.fsync(written.fileno())
+    return {"sha256": sha256_of(target), "size_bytes": target.stat().st_size, "versions": versions()}
 
 
 def _warm(_task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
@@ -147,6 +184,7 @@ def _warm(_task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
 _OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
     "probe": _probe,
     "analyze": _analyze,
+    "chain": _chain,
     "mix": _mix,
     "warm": _warm,
 }

@@ -5,9 +5,9 @@ from typing import Any
 from config.auth import Caller
 from config.contracts.common import Job
 from config.contracts.hermes import DiscoverMethod, DiscoverRequest
+from config.jobs.running import Assignment, Jobs
 from hermes.discover.browser import find_browser, look_at_pages
 from hermes.discover.registry import ask_registries
-from hermes.jobs import Assignment, Jobs
 from hermes.settings import HermesSettings
 
 KIND = "cli_discover"

@@ -1,12 +1,12 @@
-"""Long work: accepted, waiting, running, ended; followed, cancelled, and taken up again after a kill.
+"""What a service does over a longer time.
 
 The row in the database decides what became of a job: ending one is a single change of an unfinished row, so a cancellation and a
-finish that meet cannot both win. What a kind of job does is handed in (`offer`): downloads, removals, discoveries of tools.
+finish that meet cannot both win. What a kind of job does is handed in (`offer`).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,15 +17,14 @@ from config.auth import Caller
 from config.clock import new_id, utc_now
 from config.contracts.common import Job, Page, StatusEnum
 from config.database import Database
-from config.errors import FleetError
+from config.db_schema import JobRow
+from config.errors import FleetError, JobNotFound
 from config.halt import refuse_if_halted
 from config.idempotency import Idempotency
+from config.jobs.following import Following
+from config.jobs.table import JobTable
 from config.pages import PageQuery, page_of
 from config.sse import Event
-from hermes import repository
-from hermes.errors import JobNotFound
-
-_FINAL_EVENT = 10_000
 
 log = structlog.get_logger()
 
@@ -43,14 +42,25 @@ class Assignment:
     state: dict[str, Any]
     caller: str
     _jobs: "Jobs" = field(repr=False)
+    is_finished: bool = False
+
+    async def begin(self) -> None:
+        """Its turn has come: it runs. Only for kinds that wait for their turn themselves (`at_once=None`). Raises JobEnded."""
+        await self._jobs.change(self.job_id, status=StatusEnum.RUNNING, started_at=utc_now())
 
     def moved(self, done_bytes: int, total_bytes: int) -> None:
         """So many bytes are done; whoever follows the job is told."""
-        self._jobs.show(self.job_id, done_bytes / total_bytes if total_bytes else 0.0, done_bytes, total_bytes)
+        self._jobs.following.show(
+            self.job_id, done_bytes / total_bytes if total_bytes else 0.0, done_bytes, total_bytes
+        )
+
+    def progressed(self, part: float) -> None:
+        """So much of it is done, from 0 to 1; whoever follows the job is told."""
+        self._jobs.following.show(self.job_id, part, None, None)
 
     def say(self, detail: str) -> None:
         """What it waits for now, for people; empty when it goes on."""
-        self._jobs.tell_detail(self.job_id, detail)
+        self._jobs.following.show_detail(self.job_id, detail)
 
     async def keep(self, **state: Any) -> None:
         """Add to the state, so that a restart finds it. Raises JobEnded."""
@@ -61,54 +71,49 @@ class Assignment:
         """From here to its end, which is near, the job cannot be cancelled: a cancellation waits. Raises JobEnded."""
         await self._jobs.settle(self.job_id)
 
+    async def finish(self, session: AsyncSession, result: dict[str, Any]) -> None:
+        """End the job in the transaction that makes what it made visible: both happen, or neither. Raises JobEnded."""
+        await self._jobs.finish(session, self.job_id, result)
+        self.is_finished = True
+
 
 Work = Callable[[Assignment], Awaitable[dict[str, Any]]]
 """Does a job and returns its result. May be cancelled at any await before it has settled, and is begun anew after a kill."""
 CleanUp = Callable[[dict[str, Any]], Awaitable[None]]
 """Removes what a cancelled job leaves; is given its state."""
+Resolve = Callable[[AsyncSession], Awaitable[dict[str, Any]]]
+"""Gives a new job's state, in the transaction that makes the job: what it names cannot go before the job is there."""
 
 
 @dataclass(frozen=True)
 class _Kind:
     work: Work
-    places: asyncio.Semaphore
+    places: asyncio.Semaphore | None
     clean_up: CleanUp | None
 
 
-@dataclass
-class _Shown:
-    """What is known of a running job beyond its row."""
-
-    progress: float = 0.0
-    done_bytes: int | None = None
-    total_bytes: int | None = None
-    detail: str = ""
-
-
 class Jobs:
-    """What hermes does over a longer time."""
+    """The jobs of one service."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, service: str, db: Database, row: type[JobRow]) -> None:
+        self._service, self._db, self._table = service, db, JobTable(row)
+        self.following = Following()
         self._kinds: dict[str, _Kind] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._shown: dict[str, _Shown] = {}
         self._settling: set[str] = set()
-        self._changed: dict[str, asyncio.Event] = {}
         self._cleaning: dict[str, list[asyncio.Event]] = {}
 
-    @property
-    def count(self) -> int:
-        return len(self._running)
+    def offer(self, kind: str, work: Work, *, at_once: int | None = 1, clean_up: CleanUp | None = None) -> None:
+        """Say who does the jobs of a kind, and how many of them at the same time. Before `resume`.
 
-    def offer(self, kind: str, work: Work, *, at_once: int = 1, clean_up: CleanUp | None = None) -> None:
-        """Say who does the jobs of a kind, and how many of them at the same time. Before `resume`."""
-        self._kinds[kind] = _Kind(work, asyncio.Semaphore(at_once), clean_up)
+        With `at_once=None` the work waits for its turn itself, and awaits `Assignment.begin` when it has come.
+        """
+        self._kinds[kind] = _Kind(work, None if at_once is None else asyncio.Semaphore(at_once), clean_up)
 
     async def resume(self) -> None:
         """Start again what a stop or a kill of the service cut off."""
         async with self._db.write() as session:
-            unfinished = await repository.restart_unfinished(session)
+            unfinished = await self._table.restart_unfinished(session)
         for job_id in unfinished:
             log.info("job_taken_up_again", job_id=job_id)
             self._start(job_id)
@@ -127,7 +132,7 @@ class Jobs:
         caller: Caller,
         key: str | None,
         *,
-        state: dict[str, Any] | None = None,
+        state: dict[str, Any] | Resolve | None = None,
         subject: str | None = None,
         result: dict[str, Any] | None = None,
         also: Callable[[AsyncSession], Awaitable[None]] | None = None,
@@ -136,27 +141,27 @@ class Jobs:
 
         With a `subject`, an unfinished job of the same kind and subject is the answer: the same work is not done twice at once.
         With a `result` there is nothing left to do, and the job is DONE as it begins. `also` is done in the transaction that makes a new
-        job. Raises IdempotencyConflict, and FleetHalted where there is work to be done and the fleet stands still.
+        job. Raises IdempotencyConflict, what `state` and `also` raise, and FleetHalted where there is work to be done and the fleet
+        stands still.
         """
-        once = Idempotency.of("hermes", caller.id, key, kind, request)
+        once = Idempotency.of(self._service, caller.id, key, kind, request)
         async with self._db.write(durable=also is not None) as session:
-            earlier = await once.earlier(session)
-            if earlier is not None and earlier.resource_id is not None:
-                known = await repository.job(session, earlier.resource_id)
-                if known is not None:
-                    return self._as_shown(known)
+            known = await self._earlier(session, once)
+            if known is not None:
+                return known
             if subject is not None:
-                states = await repository.unfinished_states(session, kind)
+                states = await self._table.unfinished_states(session, kind)
                 same = next((job_id for job_id, its in states.items() if its.get("subject") == subject), None)
-                if same is not None and (found := await repository.job(session, same)) is not None:
+                if same is not None and (found := await self._table.job(session, same)) is not None:
                     await once.claim(session, same)
-                    return self._as_shown(found)
+                    return self.following.as_shown(found)
             if result is None:
                 await refuse_if_halted(session)
             if also is not None:
                 await also(session)
+            resolved = await state(session) if callable(state) else state or {}
             job = _new_job(kind, result)
-            await repository.add_job(session, job, request, (state or {}) | {"subject": subject}, caller.id)
+            await self._table.add(session, job, request, resolved | {"subject": subject}, caller.id)
             await once.claim(session, job.job_id)
         if not job.status.is_final:
             self._start(job.job_id)
@@ -164,31 +169,36 @@ class Jobs:
 
     async def earlier(self, kind: str, request: dict[str, Any], caller: Caller, key: str | None) -> Job | None:
         """The job that this key stands for already, before anybody is asked anything. Raises IdempotencyConflict."""
-        once = Idempotency.of("hermes", caller.id, key, kind, request)
         async with self._db.read() as session:
-            earlier = await once.earlier(session)
-            if earlier is None or earlier.resource_id is None:
-                return None
-            found = await repository.job(session, earlier.resource_id)
-        return self._as_shown(found) if found else None
+            return await self._earlier(session, Idempotency.of(self._service, caller.id, key, kind, request))
 
     async def job(self, job_id: str) -> Job:
         """Raises JobNotFound."""
         async with self._db.read() as session:
-            found = await repository.job(session, job_id)
+            found = await self._table.job(session, job_id)
         if found is None:
             raise JobNotFound(f"no job {job_id}")
-        return self._as_shown(found)
+        return self.following.as_shown(found)
 
     async def page(self, query: PageQuery, *, statuses: list[StatusEnum], kind: str | None) -> Page[Job]:
         async with self._db.read() as session:
-            found = await repository.jobs(session, query, statuses=statuses, kind=kind)
-        return page_of([self._as_shown(job) for job in found], query, cursor="job_id")
+            found = await self._table.page(session, query, statuses=statuses, kind=kind)
+        return page_of([self.following.as_shown(job) for job in found], query, cursor="job_id")
 
     async def states(self, kind: str) -> list[dict[str, Any]]:
         """The states of the unfinished jobs of a kind."""
         async with self._db.read() as session:
-            return list((await repository.unfinished_states(session, kind)).values())
+            return list((await self._table.unfinished_states(session, kind)).values())
+
+    async def last_done(self, kind: str) -> Job | None:
+        """The newest job of a kind that came to a good end."""
+        async with self._db.read() as session:
+            return await self._table.last_done(session, kind)
+
+    async def forget_older(self, kind: str, *, keep: int) -> None:
+        """Remove the ended jobs of a kind but for the newest `keep`, and the last one that came to a good end."""
+        async with self._db.write() as session:
+            await self._table.forget_older(session, kind, keep=keep)
 
     async def finished(self, job_id: str, within_seconds: float | None = None) -> Job:
         """The job when it has ended, or as it stands when the time is over. Raises JobNotFound."""
@@ -199,12 +209,12 @@ class Jobs:
     async def cancel(self, job_id: str) -> Job:
         """Stop a job; a job that has ended stays as it is, and one that has settled comes to its end. Raises JobNotFound."""
         async with self._db.read() as session:
-            if await repository.job(session, job_id) is None:
+            if await self._table.job(session, job_id) is None:
                 raise JobNotFound(f"no job {job_id}")
-            kind, _, state, _ = await repository.order(session, job_id)
+            kind, _, state, _ = await self._table.order(session, job_id)
         with self._cleaning_of(state.get("subject")):
             async with self._db.write() as session:
-                is_cancelled = job_id not in self._settling and await repository.change_job(
+                is_cancelled = job_id not in self._settling and await self._table.change(
                     session, job_id, status=StatusEnum.CANCELLED
                 )
             task = self._running.get(job_id)
@@ -214,54 +224,44 @@ class Jobs:
                 await asyncio.wait([task])
             if is_cancelled and (clean_up := self._kinds[kind].clean_up) is not None:
                 await clean_up(state)
-        self._tell(job_id)
+        self.following.tell(job_id)
         return await self.job(job_id)
 
-    async def events(self, job_id: str, last_event_id: int) -> AsyncIterator[Event]:
-        """The job's states from now on, up to its end.
-
-        An event's id grows with the job's progress and is largest at its end: a client that comes back with the last one it saw is told
-        every later state that still matters. Raises JobNotFound.
-        """
-        seen = last_event_id
-        while True:
-            changed = self._changed.setdefault(job_id, asyncio.Event())  # before looking: no change may slip between
-            job = await self.job(job_id)
-            number = _event_number(job)
-            if number > seen:
-                seen = number
-                yield Event(str(number), job.status.lower(), job.model_dump(mode="json"))
-            if job.status.is_final:
-                self._tell(job_id)  # others who follow it may wait for the same word
-                return
-            await changed.wait()
+    def events(self, job_id: str, last_event_id: int) -> AsyncIterator[Event]:
+        """The job's states from now on, up to its end. Raises JobNotFound."""
+        return self.following.events(job_id, last_event_id, self.job)
 
     # --- for the one who works on it -------------------------------------------------------------------------------
-
-    def show(self, job_id: str, progress: float, done_bytes: int | None = None, total_bytes: int | None = None) -> None:
-        shown = self._shown.setdefault(job_id, _Shown())
-        shown.progress, shown.done_bytes, shown.total_bytes = min(max(progress, 0.0), 1.0), done_bytes, total_bytes
-        self._tell(job_id)
-
-    def tell_detail(self, job_id: str, detail: str) -> None:
-        self._shown.setdefault(job_id, _Shown()).detail = detail
-        self._tell(job_id)
 
     async def change(self, job_id: str, **values: Any) -> None:
         """Raises JobEnded."""
         async with self._db.write() as session:
-            if not await repository.change_job(session, job_id, **values):
+            if not await self._table.change(session, job_id, **values):
                 raise JobEnded
+        self.following.tell(job_id)
+
+    async def finish(self, session: AsyncSession, job_id: str, result: dict[str, Any]) -> None:
+        """Raises JobEnded."""
+        values = {"progress": 1.0, "result": result, **self.following.bytes_of(job_id)}
+        if not await self._table.change(session, job_id, status=StatusEnum.DONE, **values):
+            raise JobEnded
 
     async def settle(self, job_id: str) -> None:
         """Raises JobEnded."""
         async with self._db.write() as session:  # the same single writer as `cancel`: one of the two is first
-            found = await repository.job(session, job_id)
+            found = await self._table.job(session, job_id)
             if found is None or found.status.is_final:
                 raise JobEnded
             self._settling.add(job_id)
 
     # --- how it is done --------------------------------------------------------------------------------------------
+
+    async def _earlier(self, session: AsyncSession, once: Idempotency) -> Job | None:
+        earlier = await once.earlier(session)
+        if earlier is None or earlier.resource_id is None:
+            return None
+        found = await self._table.job(session, earlier.resource_id)
+        return self.following.as_shown(found) if found else None
 
     def _start(self, job_id: str) -> None:
         task = asyncio.create_task(self._run(job_id), name=job_id)
@@ -270,13 +270,8 @@ class Jobs:
 
     def _forget(self, job_id: str) -> None:
         self._running.pop(job_id, None)
-        self._shown.pop(job_id, None)
         self._settling.discard(job_id)
-        self._tell(job_id)
-
-    def _tell(self, job_id: str) -> None:
-        if changed := self._changed.pop(job_id, None):
-            changed.set()
+        self.following.forget(job_id)
 
     async def _run(self, job_id: str) -> None:
         """Top of a job's own task: whatever happens, the job gets an end that its owner can read."""
@@ -289,25 +284,29 @@ class Jobs:
             await self._fail(job_id, f"{error.code}: {error.detail}")
         except Exception:
             log.exception("job_broke", job_id=job_id)
-            await self._fail(job_id, "internal: an unexpected error; the log of hermes has it under this job's id")
+            await self._fail(
+                job_id, f"internal: an unexpected error; the log of {self._service} has it under this job's id"
+            )
 
     async def _work(self, job_id: str) -> None:
         async with self._db.read() as session:
-            kind, request, state, caller = await repository.order(session, job_id)
+            kind, request, state, caller = await self._table.order(session, job_id)
         doer = self._kinds[kind]
         while (under_way := self._cleaning.get(str(state.get("subject")))) is not None:
             await under_way[0].wait()
-        async with doer.places:
-            await self.change(job_id, status=StatusEnum.RUNNING, started_at=utc_now())
-            self._tell(job_id)
-            result = await doer.work(Assignment(job_id, request, state, caller, self))
-            await self.change(job_id, status=StatusEnum.DONE, progress=1.0, result=result, **self._bytes_of(job_id))
+        assignment = Assignment(job_id, request, state, caller, self)
+        async with doer.places or nullcontext():
+            if doer.places is not None:
+                await assignment.begin()
+            result = await doer.work(assignment)
+            if not assignment.is_finished:
+                async with self._db.write() as session:
+                    await self.finish(session, job_id, result)
 
     async def _fail(self, job_id: str, error: str) -> None:
-        shown = self._shown.get(job_id, _Shown())
-        values = {"progress": shown.progress, **self._bytes_of(job_id)}
+        values = {"progress": self.following.progress_of(job_id), **self.following.bytes_of(job_id)}
         async with self._db.write() as session:
-            await repository.change_job(session, job_id, status=StatusEnum.ERROR, error=error, **values)
+            await self._table.change(session, job_id, status=StatusEnum.ERROR, error=error, **values)
 
     @contextmanager
     def _cleaning_of(self, subject: str | None) -> Iterator[None]:
@@ -324,23 +323,6 @@ class Jobs:
                 if not self._cleaning[subject]:
                     del self._cleaning[subject]
 
-    def _bytes_of(self, job_id: str) -> dict[str, int | None]:
-        shown = self._shown.get(job_id, _Shown())
-        return {"done_bytes": shown.done_bytes, "total_bytes": shown.total_bytes}
-
-    def _as_shown(self, job: Job) -> Job:
-        shown = self._shown.get(job.job_id)
-        if shown is None or job.status is not StatusEnum.RUNNING:
-            return job
-        return job.model_copy(
-            update={
-                "progress": shown.progress,
-                "done_bytes": shown.done_bytes,
-                "total_bytes": shown.total_bytes,
-                "detail": shown.detail,
-            }
-        )
-
 
 def _new_job(kind: str, result: dict[str, Any] | None) -> Job:
     now = utc_now()
@@ -356,9 +338,3 @@ def _new_job(kind: str, result: dict[str, Any] | None) -> Job:
         started_at=now,
         finished_at=now,
     )
-
-
-def _event_number(job: Job) -> int:
-    if job.status.is_final:
-        return _FINAL_EVENT
-    return 1 if job.status is StatusEnum.PENDING else 2 + int(job.progress * 1000)
