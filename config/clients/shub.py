@@ -162,6 +162,24 @@ class UnknownChannelLayout(AudioProblem):
     code, status, title = "unknown_channel_layout", 422, "This channel layout does not fit the file"
 
 
+class NotForThisFormat(AudioProblem):
+    """The file format asked for does not hold so many channels, or not at that rate."""
+
+    code, status, title = "not_for_this_format", 422, "This format cannot hold it"
+
+
+class FrequencyAboveNyquist(AudioProblem):
+    """A filter's frequency lies at or above half the sample rate; the text names the effect and the numbers."""
+
+    code, status, title = "frequency_above_nyquist", 422, "This sound has nothing at that frequency"
+
+
+class StereoNeeded(AudioProblem):
+    """The effect works on left and right, and the sound has not just these two."""
+
+    code, status, title = "stereo_needed", 422, "This effect needs stereo"
+
+
 class AudioWorkerLost(FleetError):
     """The process that did the work ended without an answer; nothing was changed, and asking again may work."""
 

@@ -97,7 +97,7 @@ class OutputFormat(Wire):
     sample_rate_hz: int | None = Field(None, ge=8_000, le=192_000)
     """The highest rate among the inputs when it is not said."""
     bitrate_kbps: int | None = Field(None, ge=32, le=500)
-    """Of `mp3` and `ogg`; when it is not said, the best that the format has."""
+    """Of `mp3`, and about that of `ogg`; when it is not said, 320."""
     name: FileName | None = Field(None, examples=["mix.wav"])
 
 

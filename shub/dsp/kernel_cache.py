@@ -35,7 +35,7 @@ def mark_complete(folder: Path) -> None:
 
 def _fingerprint() -> str:
     seen = hashlib.sha256(f"{sys.version} {version('numba')} {version('llvmlite')}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         seen.update(source.read_bytes())
     processor = Path("/proc/cpuinfo")
     if processor.exists():

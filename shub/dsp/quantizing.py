@@ -10,15 +10,26 @@ DITHERED_BITS = 16
 """Up to this many bits a reduction is dithered; at 24 the rounding error lies at -146 dBFS, under any converter's noise."""
 
 
-def to_integers(block: Block, bits: int, first_frame: int, seed: int) -> NDArray[np.int32]:
-    """The block in `bits` bits, left-aligned in int32, clipped at full scale; up to 16 bits with TPDF dither of 2 LSB width.
+def to_integers(
+    block: Block, bits: int, first_frame: int, seed: int, *, dithered: bool | None = None
+) -> NDArray[np.int32]:
+    """The block in `bits` bits, left-aligned in int32, clipped at full scale.
+
+    With TPDF dither of 2 LSB width; where it is not said (None), up to 16 bits.
 
     The dither of a sample depends only on its place and the seed: a render can be repeated bit for bit, in blocks of any size.
     Source: Lipshitz, Wannamaker, Vanderkooy, "Quantization and Dither: A Theoretical Survey", JAES 40 (1992): triangular
     dither makes mean and variance of the error independent of the signal.
     """
     made = np.empty(block.shape, np.int32)
-    _quantize(block, bits, bits <= DITHERED_BITS, first_frame * block.shape[1], np.uint64(seed), made)
+    _quantize(
+        block,
+        bits,
+        bits <= DITHERED_BITS if dithered is None else dithered,
+        first_frame * block.shape[1],
+        np.uint64(seed),
+        made,
+    )
     return made
 
 

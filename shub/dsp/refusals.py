@@ -71,3 +71,21 @@ class UnknownLayout(AudioRefused):
     """The channel layout asked for does not fit the file."""
 
     code = "unknown_channel_layout"
+
+
+class NotForThisFormat(AudioRefused):
+    """The file format asked for does not hold so many channels, or not at that rate."""
+
+    code = "not_for_this_format"
+
+
+class FrequencyAboveNyquist(AudioRefused):
+    """A filter's frequency lies at or above half the sample rate, where there is no sound."""
+
+    code = "frequency_above_nyquist"
+
+
+class StereoNeeded(AudioRefused):
+    """An effect on left and right was asked of a sound that has not just these two."""
+
+    code = "stereo_needed"
