@@ -1,6 +1,7 @@
 """A model of hermes_db's registry that lies on this machine as a GGUF file: what it is, whether it can be asked, and how it is loaded."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from config.default_model import LightModel, ModelUnusable, verified
 from config.gguf import GgufBroken, GgufFacts, read_gguf
 from config.settings import MIB
+from switch import policy
 from switch.calls import FREE, Facts
 from switch.local.memory import estimated_bytes
 from switch.local.model import GivesTurns, LocalModel
@@ -25,9 +27,16 @@ WITHOUT_WRITING = frozenset(
 """Architectures of llama.cpp that turn text into vectors and write none."""
 LEAST_GROWTH = 1.02  # of what was measured before, to be worth remembering
 
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0
+"""Before a trial that ran out of time is held again; doubled each time. A new start of switch tries at once."""
+
 TryOut = Callable[[Order, str, int], Awaitable[str]]
 """Loads a file within limits before it is loaded here, given its SHA-256 and what memory it should take; returns what to tell of it.
-Raises ModelUnusable when the file failed."""
+Raises ModelUnusable when the file failed, and TrialUnfinished."""
+
+
+class TrialUnfinished(ModelUnusable):
+    """The trial ran out of time, which says more of the machine than of the file: it is held again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,9 @@ class RegisteredModel(LocalModel):
         self._settings, self._remembered, self._try_out = settings, remembered, try_out
         self._seen: FileSeen | None = None
         self._sha256: str | None = None
+        self._late_trials = 0
+        """Trials of this file in a row that ran out of time."""
+        self._tried_at = float("-inf")
 
     async def look(self, row: KeptModel, budget_bytes: int) -> None:
         """Read the row, and the file if it is not the one that was read before; find out what it is good for."""
@@ -91,7 +103,7 @@ class RegisteredModel(LocalModel):
         is_another = row.path != self.row.path or row.sha256 != self.row.sha256
         if is_another or (self._seen is not None and seen is not self._seen):
             self.is_outdated = self.runner.is_resident
-            self._sha256 = None
+            self._sha256, self._late_trials = None, 0
         self.row, self._seen, self.load_failure = row, seen, ""
         if seen is None:
             self.unusable = why
@@ -140,13 +152,24 @@ class RegisteredModel(LocalModel):
         if self._seen is not None:
             self._weigh(self._seen)  # by now it is known for certain which file it is
         if self._settings.local_try_out and not self._experience.is_tried:
+            self._refuse_a_trial_too_soon()
             try:
                 self.detail = await self._try_out(order, found.sha256, self.memory_bytes)
+            except TrialUnfinished:
+                self._late_trials, self._tried_at = self._late_trials + 1, time.monotonic()
+                raise
             except ModelUnusable as exc:
                 self.unusable = f"{exc} (remembered in {self._remembered.file})"
                 self._remembered.keep(found.sha256, is_tried=True, failure=self.unusable)
                 raise
+            self._late_trials = 0
         return order
+
+    def _refuse_a_trial_too_soon(self) -> None:
+        pause = policy.restart_delay(self._late_trials, base=FIRST_PAUSE_SECONDS, cap=LONGEST_PAUSE_SECONDS)
+        left = self._tried_at + pause - time.monotonic()
+        if left > 0:
+            raise ModelUnusable(f"its trial ran out of time; it is held again in {left:.0f} seconds at the earliest")
 
     @property
     def _experience(self) -> Experience:

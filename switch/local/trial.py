@@ -16,6 +16,7 @@ from config.errors import FleetError, Forbidden
 from config.settings import MIB
 from switch.local.child import NOT_HELD
 from switch.local.process import QUIET_THREADS, SCRIPT, Order
+from switch.local.registered import TrialUnfinished
 
 WAIT_SECONDS = 30.0  # of one question to spawner; it is asked again as long as the trial goes on
 MOST_SECONDS = 300.0
@@ -33,7 +34,8 @@ class RunsProcesses(Protocol):
 
 
 class Trial:
-    """Call it with what is to be loaded. Returns a sentence on how it went, for people; raises ModelUnusable when the file failed.
+    """Call it with what is to be loaded. Returns a sentence on how it went, for people; raises ModelUnusable when the file failed, and
+    TrialUnfinished when there was no time to find out.
 
     Where no trial can be held (no spawner, no sandbox that shows the file) the sentence says so, and the file is loaded without.
     """
@@ -84,7 +86,7 @@ class Trial:
 
 
 def _verdict(record: SpawnRecord, order: Order) -> str:
-    """What a trial says of the file. Raises ModelUnusable."""
+    """What a trial says of the file. Raises ModelUnusable, and TrialUnfinished."""
     said = (record.stderr.strip() or record.stdout.strip()).splitlines()
     last = said[-1].strip()[:300] if said else ""
     match record.reason:
@@ -97,7 +99,7 @@ def _verdict(record: SpawnRecord, order: Order) -> str:
         case Reason.OOM:
             raise ModelUnusable(f"its trial needed more than {record.limits.max_memory_mb} MiB of memory")
         case Reason.TIMEOUT:
-            raise ModelUnusable(f"its trial was not done within {record.limits.timeout_seconds:g} seconds")
+            raise TrialUnfinished(f"its trial was not done within {record.limits.timeout_seconds:g} seconds")
     ended = f"exit code {record.exit_code}" if record.signal is None else f"signal {record.signal}"
     raise ModelUnusable(f"its trial ended with {ended}{': ' + last if last else ''}")
 

@@ -6,8 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+from switch.local import registered
 from switch.local.process import Order
-from switch.local.registered import RegisteredModel
+from switch.local.registered import RegisteredModel, TrialUnfinished
+from switch.local.trial import Trial
 from tests.fakes.model_files import gguf
 from tests.switch.conftest import openai_error, problem
 from tests.switch.local.conftest import ONE, PATH, TWO, OpensBox
@@ -172,6 +174,27 @@ async def test_a_model_that_cannot_be_loaded_says_why_and_others_go_on(box: Open
         failing, fine = await asyncio.gather(up.ask("a"), up.said("b"))
         assert "no room for the tensors" in openai_error(failing, 503, "no_model_reachable")["message"]
         assert fine == "b says hello"
+
+
+async def test_a_trial_that_ran_out_of_time_is_held_again_after_a_pause_and_not_before(box: OpensBox, monkeypatch):
+    ends = ["late", "late", "fine"]
+
+    async def held(_trial: Trial, _order: Order, _sha256: str, _memory_bytes: int) -> str:
+        if (end := ends.pop(0)) == "late":
+            raise TrialUnfinished("its trial was not done within 300 seconds")
+        return end
+
+    monkeypatch.setattr(Trial, "__call__", held)
+    async with box(local_try_out=True) as up:
+        await up.add("a")
+        assert "not done within" in openai_error(await up.ask("a"), 503, "no_model_reachable")["message"]
+        assert (await up.model("a"))["state"] == "stopped"
+        assert "held again in" in openai_error(await up.ask("a"), 503, "no_model_reachable")["message"]
+        assert ends == ["late", "fine"]
+        monkeypatch.setattr(registered, "FIRST_PAUSE_SECONDS", 0.0)
+        assert "not done within" in openai_error(await up.ask("a"), 503, "no_model_reachable")["message"]
+        assert await up.said("a") == "a says hello"
+        assert (await up.model("a"))["detail"] == "fine"
 
 
 async def test_a_model_can_be_made_the_active_one(box: OpensBox):

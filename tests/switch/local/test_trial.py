@@ -20,6 +20,7 @@ from spawner.main import create_app
 from spawner.settings import SpawnerSettings
 from switch.local import trial
 from switch.local.process import Order
+from switch.local.registered import TrialUnfinished
 from switch.local.trial import Trial
 from tests.spawner.conftest import reachable_folder
 from tests.switch.conftest import serving
@@ -109,6 +110,12 @@ async def test_a_trial_that_is_given_up_is_ended(held: Held):
 async def test_a_file_that_takes_far_more_than_it_should_is_unusable(held: Held):
     with pytest.raises(ModelUnusable, match="more than 536 MiB"):
         await held.of("hungry")
+
+
+async def test_a_trial_that_runs_out_of_time_says_nothing_of_the_file(held: Held, monkeypatch):
+    monkeypatch.setattr(trial, "MOST_SECONDS", 1.0)
+    with pytest.raises(TrialUnfinished, match="not done within 1 seconds"):
+        await held.of("endless")
 
 
 async def test_where_no_trial_can_be_held_the_file_is_taken_as_it_is_and_that_is_told(held: Held):
