@@ -11,6 +11,7 @@ Scopes are `<module>:<operation>`, `<module>:*` and `*`. Reading needs `<module>
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -67,6 +68,16 @@ class Caller:
             )
 
 
+OWNER = Caller("owner", frozenset({"*"}))
+
+
+@lru_cache(maxsize=1024)  # the same few callers, with every request
+def _on_behalf(caller: str, scopes: str | None) -> Caller:
+    """A service of the fleet, or whoever it says that it asks for."""
+    reach = frozenset(("*" if scopes is None else scopes).split())
+    return Caller(caller[:LONGEST_CALLER] or "fleet", reach, is_service=scopes is None)
+
+
 class Authenticator:
     """Tells whose token a request carries."""
 
@@ -80,13 +91,15 @@ class Authenticator:
         token = token_in(headers)
         if token is None:
             raise Unauthorized()
+        return self.at_once(token, headers) or await self._client(token_hash(token))
+
+    def at_once(self, token: str, headers: Mapping[str, str]) -> Caller | None:
+        """The caller, where that is known without asking the database; None where it is not, or the token is nobody's."""
         if self._secrets.is_fleet(token):
-            scopes = headers.get("x-vx11-scopes", "*").split()
-            caller = headers.get("x-vx11-caller", "")[:LONGEST_CALLER] or "fleet"
-            return Caller(caller, frozenset(scopes), is_service="x-vx11-scopes" not in headers)
+            return _on_behalf(headers.get("x-vx11-caller", ""), headers.get("x-vx11-scopes"))
         if self._secrets.is_owner(token):
-            return Caller("owner", frozenset({"*"}))
-        return await self._client(token_hash(token))
+            return OWNER
+        return None
 
     def forget(self, hashed: str | None = None) -> None:
         """Believe nothing that was verified before; for the service that revokes tokens."""

@@ -1,6 +1,6 @@
 """Time and identifiers, in the one form the fleet writes them."""
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,4 +19,4 @@ def new_id(kind: str) -> str:
 
     The time in front makes ids of one kind sort by age, so that lists can use the id as their cursor.
     """
-    return f"{kind}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+    return f"{kind}_{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"

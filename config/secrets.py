@@ -9,6 +9,7 @@ import hmac
 import os
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -47,10 +48,15 @@ class FleetSecrets:
     fleet: SecretStr
 
     def is_owner(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self.owner.get_secret_value().encode())
+        return hmac.compare_digest(token.encode(), self._bytes[0])
 
     def is_fleet(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self.fleet.get_secret_value().encode())
+        return hmac.compare_digest(token.encode(), self._bytes[1])
+
+    @cached_property
+    def _bytes(self) -> tuple[bytes, bytes]:
+        """Both as they are compared with every request."""
+        return self.owner.get_secret_value().encode(), self.fleet.get_secret_value().encode()
 
     def key_for(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, derived from the fleet secret, so that no two uses share a key."""
