@@ -24,13 +24,13 @@ from config.clients.switch import (
 from config.clock import new_id, utc_now
 from config.errors import FleetError, InvalidRequest, documented
 from switch import policy
-from switch.calls import LOCAL, Answer, Call, Choice, Hold, Needs, Tried
+from switch.calls import LOCAL, Answer, Call, Choice, Needs, Trail, Tried
 from switch.client_watch import CLIENT_CLOSED_REQUEST, ClientWatch
 from switch.embedding.embedder import ALIASES, DIMENSIONS, MOST_TOKENS, NAME, Embedder, TextTooLong
 from switch.failures import Failure, FailureKind
 from switch.headers import header_value
 from switch.money.usage import Usage, of_answer
-from switch.relay import PERHAPS_PAID
+from switch.relay import Answered, Relay
 from switch.repository import Record
 
 PATH = "/v1/embeddings"
@@ -87,12 +87,6 @@ class Asks(Protocol):
     def named(self, provider: str, model: str) -> Choice | None: ...
 
 
-class Holds(Protocol):
-    """Whoever keeps the money."""
-
-    async def hold(self, call: Call, choice: Choice, decision_id: str) -> Hold: ...
-
-
 class Keeps(Protocol):
     """Whoever writes down what happened."""
 
@@ -103,6 +97,20 @@ class OffersEmbeddings(Protocol):
     """A provider that has the route, or says that it has not."""
 
     async def embed(self, body: bytes) -> Answer: ...
+
+
+class EmbeddingRelay(Relay):
+    """Asks for embeddings as others are asked for words: the same circuits, pauses, tries and money."""
+
+    async def _asked(self, call: Call, choice: Choice) -> Answer:
+        provider: OffersEmbeddings = choice.backend  # type: ignore[assignment]  # who has no such method was not chosen
+        return await provider.embed(to_json(call.body | {"model": choice.model}))
+
+    async def _whole(self, exchange: Answer, choice: Choice) -> Answered:
+        said = await exchange.whole(self._silence_seconds)
+        content = await asyncio.to_thread(_content, said, choice)  # of megabytes, perhaps
+        exchange.release()
+        return Answered(choice, 200, said, content)
 
 
 class Here:
@@ -127,11 +135,8 @@ class Here:
 
 
 class Embeddings:
-    def __init__(
-        self, embedder: Embedder, roster: Asks, money: Holds, ledger: Keeps, *, silence_seconds: float
-    ) -> None:
-        self._embedder, self._roster, self._money, self._ledger = embedder, roster, money, ledger
-        self._silence_seconds = silence_seconds
+    def __init__(self, embedder: Embedder, roster: Asks, relay: EmbeddingRelay, ledger: Keeps) -> None:
+        self._embedder, self._roster, self._relay, self._ledger = embedder, roster, relay, ledger
         self._here = Choice(Here(), NAME)
 
     @property
@@ -156,28 +161,26 @@ class Embeddings:
             may_overspend=caller.may("switch:overspend"),
             decision_id=new_id("dec"),
         )
-        started, tried, cost_usd = time.perf_counter(), Tried(choice, outcome="asked", asked=1), None
+        started, tried, cost_usd = time.perf_counter(), Tried(choice), None
         created_at = utc_now()
         headers = {"x-vx11-model": header_value(choice.name).decode(), "x-vx11-decision": call.decision_id}
         try:
             if choice is self._here:
+                tried.asked = 1
                 answer, cost_usd = await self._made_here(request), 0.0
+                tried.outcome = "answered"
             else:
-                answer, cost_usd = await self._asked(request, call, choice)
-            tried.outcome = "answered"
-        except Failure as failure:
-            tried.failure, tried.outcome = failure, failure.kind
-            tried.asked = 0 if failure.kind is FailureKind.OVER_BUDGET else 1
-            tried.detail = choice.backend.hide(failure.detail)
-            choice.backend.failed(failure)
-            raise policy.refusal([tried], is_auto=False) from failure
+                answer, cost_usd = await self._asked(request, call, tried)
         except FleetError as error:
-            tried.outcome, tried.detail = "refused", error.detail
+            if tried.failure is None:
+                tried.outcome, tried.detail = "refused", error.detail
             raise
         except asyncio.CancelledError:
             tried.outcome = "cancelled"
             raise
         finally:
+            if tried.hold is not None:
+                tried.hold.release() if tried.outcome == "refused" else _settled(tried, call, None)
             tried.duration_ms = (time.perf_counter() - started) * 1000
             record = _record(call, tried, created_at, cost_usd)
             error_text = None if tried.outcome == "answered" else tried.detail or tried.outcome
@@ -212,44 +215,30 @@ class Embeddings:
             return await asyncio.to_thread(_written, made.vectors, made.tokens, request.encoding_format)
         return _written(made.vectors, made.tokens, request.encoding_format)
 
-    async def _asked(self, request: EmbeddingRequest, call: Call, choice: Choice) -> tuple[bytes, float | None]:
-        """A provider's answer as it came, and what it cost."""
-        body: dict[str, Any] = {
-            "input": request.input,
-            "model": choice.model,
-            "encoding_format": request.encoding_format,
-        }
+    async def _asked(self, request: EmbeddingRequest, call: Call, tried: Tried) -> tuple[bytes, float | None]:
+        """A provider's answer as it came, and what it cost. No other model is asked in its place: vectors of two cannot be compared."""
+        choice = tried.choice
+        body: dict[str, Any] = {"input": request.input, "encoding_format": request.encoding_format}
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
         if request.user is not None:
             body["user"] = request.user
-        hold = await self._money.hold(call, choice, call.decision_id)
-        usage: Usage | None = None
-        try:
-            provider: OffersEmbeddings = choice.backend  # type: ignore[assignment]  # who has no such method was not chosen
-            answer = await provider.embed(to_json(body))
-            try:
-                said = await answer.whole(self._silence_seconds)
-            finally:
-                answer.release()
-            if answer.status != 200:
-                failure = policy.failure_of(choice.name, answer.status, answer.header(b"retry-after"))
-                if failure is not None:
-                    raise failure
-                words = choice.backend.hide(said.decode(errors="replace")).strip()[:500]
-                raise ModelRefused(f"{choice.name} refused this: {words}")
-            usage = of_answer(await asyncio.to_thread(_content, said, choice))
-        except (Failure, ModelRefused) as exc:
-            if isinstance(exc, Failure) and exc.kind in PERHAPS_PAID:
-                hold.settle(Usage(input_tokens=call.needs.input_tokens), is_estimated=True)
-            else:
-                hold.release()
-            raise
-        except BaseException:
-            hold.settle(Usage(input_tokens=call.needs.input_tokens), is_estimated=True)
-            raise
-        is_estimated = usage is None
-        return said, hold.settle(usage or Usage(input_tokens=call.needs.input_tokens), is_estimated=is_estimated)
+        call.body = body
+        answered = await self._relay.ask(call, Trail([tried]))
+        if answered is None:
+            raise policy.refusal([tried], is_auto=False)
+        if answered.status >= 400:
+            words = answered.first.decode(errors="replace").strip()[:500]
+            raise ModelRefused(f"{choice.name} refused this: {words}")
+        assert answered.content is not None
+        return answered.first, _settled(tried, call, of_answer(answered.content))
+
+
+def _settled(tried: Tried, call: Call, usage: Usage | None) -> float | None:
+    """What it cost. Where nobody says how much was read it is as much as was reckoned before."""
+    hold, tried.hold = tried.hold, None
+    assert hold is not None
+    return hold.settle(usage or Usage(input_tokens=call.needs.input_tokens), is_estimated=usage is None)
 
 
 def _content(said: bytes, choice: Choice) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from switch.clis.hub import CliHub
 from switch.clis.routes import router as clis_router
 from switch.completions import PATH, ChatCompletions
 from switch.embedding.embedder import Embedder
-from switch.embeddings import Embeddings
+from switch.embeddings import EmbeddingRelay, Embeddings
 from switch.embeddings import router as embeddings_router
 from switch.ledger import Ledger
 from switch.local.models import LocalModels
@@ -74,13 +74,14 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         shub = ShubInterpreter(settings, ground.secrets, "switch")
         audio = AudioMode(shub, lambda: switch.audio_model())
         ledger = Ledger(ground.db, hermes_db, registry, chooser, meters)
-        relay = Relay(
-            silence_seconds=silence_seconds,
-            retries=settings.switch_retries,
-            breakers=breakers,
-            purse=money,
-            count_failure=meters.count_failure,
-        )
+        ways: dict[str, Any] = {
+            "silence_seconds": silence_seconds,
+            "retries": settings.switch_retries,
+            "breakers": breakers,
+            "purse": money,
+            "count_failure": meters.count_failure,
+        }
+        relay, embedding_relay = Relay(**ways), EmbeddingRelay(**ways)
         switch = Switch(
             ground.db,
             ledger,
@@ -99,7 +100,7 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         state.switch, state.ledger, state.money, state.chooser = switch, ledger, money, chooser
         embedder = Embedder(threads=settings.threads, stop_after_seconds=settings.light_stop_after.total_seconds())
         state.roster, state.local, state.clis, state.audio = roster, local, clis, audio
-        state.embeddings = Embeddings(embedder, roster, money, ledger, silence_seconds=silence_seconds)
+        state.embeddings = Embeddings(embedder, roster, embedding_relay, ledger)
         state.feedback = Feedback(ground.db, chooser, ledger.save)
         cache = AnswerCache(settings.switch_cache_bytes)
         hot[PATH] = ChatCompletions(switch, cache, silence_seconds=silence_seconds)

@@ -182,7 +182,7 @@ class Relay:
     async def _answer(self, call: Call, choice: Choice) -> Answered | None:
         """One exchange; None where the same is to be asked again, without what we had added. Released once: it may be in use by others
         already when it is over."""
-        exchange = await choice.backend.ask(call, choice.model)
+        exchange = await self._asked(call, choice)
         try:
             if exchange.status != 200:
                 return await self._refused(call, exchange, choice)
@@ -192,6 +192,9 @@ class Relay:
         except BaseException:
             exchange.release()
             raise
+
+    async def _asked(self, call: Call, choice: Choice) -> Answer:
+        return await choice.backend.ask(call, choice.model)
 
     async def _whole(self, exchange: Answer, choice: Choice) -> Answered:
         answer = await exchange.whole(self._silence_seconds)
