@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 from typing import Any
 
-from shub.dsp.effects import filters
-from shub.dsp.effects.line import Keys, Line, Placed
+from shub.dsp.effects import filters, levels, shaping
+from shub.dsp.effects.keying import Keys, Shaper
+from shub.dsp.effects.line import Line, Placed
+from shub.dsp.effects.mid_side import MidSide
 from shub.dsp.effects.processor import Processor, Sound
 from shub.dsp.refusals import AudioRefused
 
@@ -22,54 +23,56 @@ PROCESSORS: dict[str, Callable[..., Processor]] = {
     "highpass": filters.highpass,
     "lowpass": filters.lowpass,
     "notch": filters.notch,
+    "pan": levels.Pan,
+    "width": levels.Width,
+    "channels": levels.Channels,
+    "mid_side": lambda sound, **values: MidSide(sound, build, **values),
+    "fade": shaping.Fade,
+    "trim": shaping.Trim,
+    "resample": shaping.Resample,
+    "dither": shaping.Dither,
 }
-"""By `type`; called with a Sound and the effect's values by name. `normalize` is none: it needs the whole sound (`stretches`)."""
+"""By `type`; called with a Sound and the effect's values by name. `normalize` is none: it needs the whole sound (`split_at_normalize`)."""
+
+
+SHAPERS: dict[str, Callable[..., Processor]] = {"trim": shaping.trim_start, "resample": shaping.Resample}
+"""What moves the sound in time, for the keys that effects after it listen to."""
 
 
 def build(sound: Sound, effects: Sequence[Values], keys: Keys | None = None, *, first: int = 1) -> Line:
     """The effects at work on this sound. `first` is the place in the chain, from 1, of the first of them, for refusals.
 
-    Without `keys` it can be checked and asked for `out`, and run when nothing listens. Raises AudioRefused, with the effect's place and
-    type, where an effect cannot be had on this sound (FrequencyAboveNyquist, StereoNeeded, EmptyAudio), and KeyError for a key that is
-    not among `keys`.
+    Without `keys` the line can be asked for `out`, and run where nothing listens. Raises AudioRefused, with the effect's place and type,
+    where an effect cannot be had on this sound (FrequencyAboveNyquist, StereoNeeded, EmptyAudio), and KeyError for a key that is not
+    among `keys`.
     """
     placed: list[Placed] = []
-    here, skipped = sound, Fraction(0)
-    for number, values in enumerate(effects, start=first):
-        kind = values["type"]
+    here = sound
+    for number, effect in enumerate(effects, start=first):
+        kind = effect["type"]
+        values = {name: value for name, value in effect.items() if name != "type"}
         with _named(number, kind):
-            processor = PROCESSORS[kind](here, **{name: value for name, value in values.items() if name != "type"})
-        placed.append(Placed(processor, values.get("sidechain"), skipped))
-        if kind == "trim":
-            skipped += Fraction(round(values["start_seconds"] * here.rate_hz), here.rate_hz)
+            processor = PROCESSORS[kind](here, **values)
+        shaper = partial(SHAPERS[kind], **values) if kind in SHAPERS else None
+        placed.append(Placed(kind, processor, values.get("sidechain"), shaper))
         here = processor.out
     line = Line(sound, placed)
     if keys is not None:
-        line.listen(keys)
+        line.listen_to(keys)
     return line
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Effects that run in one go. `first` is the place of the first of them in the chain, from 1; `normalize` is the effect that ends the
-    stretch, for which its whole sound is needed (None: the end of the chain)."""
-
-    first: int
-    effects: tuple[Values, ...]
-    normalize: Values | None
-
-
-def stretches(effects: Sequence[Values]) -> list[Stretch]:
-    """The chain, cut at its normalizations; the last stretch has none and may be empty."""
-    found: list[Stretch] = []
-    first, run = 1, list[Values]()
-    for number, values in enumerate(effects, start=1):
-        if values["type"] == "normalize":
-            found.append(Stretch(first, tuple(run), values))
-            first, run = number + 1, []
+def split_at_normalize(effects: Sequence[Values]) -> list[tuple[tuple[Values, ...], Values | None]]:
+    """The chain as lines, each with the `normalize` that follows it; after the last one, which may be empty, there is none."""
+    found: list[tuple[tuple[Values, ...], Values | None]] = []
+    run: list[Values] = []
+    for effect in effects:
+        if effect["type"] == "normalize":
+            found.append((tuple(run), effect))
+            run = []
         else:
-            run.append(values)
-    return [*found, Stretch(first, tuple(run), None)]
+            run.append(effect)
+    return [*found, (tuple(run), None)]
 
 
 @contextmanager
