@@ -41,7 +41,11 @@ class Light(LocalModel):
         )
         self._settings = settings
         self.facts = Facts(
-            context_tokens=settings.light_context_tokens, modalities=frozenset(), schema=True, price=FREE
+            context_tokens=settings.light_context_tokens,
+            modalities=frozenset(),
+            tools=False,  # unless its file says otherwise
+            schema=True,
+            price=FREE,
         )
 
     async def verify(self) -> VerifiedModel:

@@ -10,7 +10,7 @@ import structlog
 
 from config.contracts.switch import Priority
 from switch.calls import LOCAL, UNKNOWN, Call, Choice, Facts
-from switch.failures import Failure
+from switch.failures import Failure, FailureKind
 from switch.local.process import Order
 from switch.local.runner import Habits, Runner
 from switch.upstream import Exchange
@@ -32,6 +32,16 @@ class GivesTurns(Protocol):
 
     def availability(self, model: "LocalModel") -> float:
         """From 1 (it answers at once) to 0 (it cannot)."""
+
+
+def unknown_words(call: Call, facts: Facts) -> str | None:
+    """The member of the request that llama.cpp would pass over in silence: tools where the model's template has no place for them, and the
+    older `functions` always. None where nothing gets lost."""
+    if not call.needs.tools or call.body.get("tool_choice") == "none" or call.body.get("function_call") == "none":
+        return None
+    if not call.body.get("tools"):
+        return "functions"
+    return "tools" if facts.tools is False else None
 
 
 class LocalModel(ABC):
@@ -74,6 +84,9 @@ class LocalModel(ABC):
     # --- Backend ---------------------------------------------------------------------------------------------------
 
     async def ask(self, call: Call, model: str) -> Exchange:
+        if (name := unknown_words(call, self.facts)) is not None:
+            what = f"the template of {self.model} has no words for {name}"
+            raise Failure(FailureKind.UNSUPPORTED, f"{what}: it would answer as if there were none", param=name)
         waited_from = time.perf_counter()
         try:
             await self._pool.turn(self, call.priority)

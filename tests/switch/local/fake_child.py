@@ -66,7 +66,8 @@ def answer_to(body: dict[str, Any]) -> dict[str, Any]:
         os._exit(1)
     while words[0] == "hold" and not Path(words[1]).exists():
         time.sleep(0.005)
-    said = {"role": "assistant", "content": f"{order['name']} says {words[-1]}"}
+    tools = f" with {len(body['tools'])} tools" if "tools" in body else ""
+    said = {"role": "assistant", "content": f"{order['name']} says {words[-1]}{tools}"}
     return {"model": body["model"], "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
 
 
