@@ -1,5 +1,6 @@
 """The schema: one in code and database, reached whole or not at all."""
 
+import json
 import secrets
 
 import pytest
@@ -8,9 +9,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.orm import Session
 
 from config import migrate
-from config.db_schema import EVERYONE, OWNERS, Base
+from config.db_schema import EVERYONE, OWNERS, AudioJobRow, Base
 from config.settings import FleetSettings
 from tests.postgres import ADMIN
 
@@ -63,6 +65,27 @@ def test_the_way_back_leaves_nothing_and_can_be_gone_again(empty):
     assert tables(empty) == {"alembic_version"}
     assert migrate.upgrade(empty) is True
     assert tables(empty) == {*Base.metadata.tables, "alembic_version"}
+
+
+def test_a_mix_that_was_ordered_before_the_jobs_had_one_shape_is_kept_with_what_it_reads(empty):
+    empty.state_dir.mkdir()
+    command.upgrade(migrate.alembic_config(empty), "0004")
+    stem = {"asset_id": "asset_1", "sha256": "ab", "name": "voz.wav", "role": "vocal"}
+    order = {"stems": [stem], "name": "mix.wav", "format": "wav"}
+    engine = create_engine(empty.sqlalchemy_url(driver="sync"))
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO audio_jobs (id, kind, status, caller, request, progress, created_at) "
+                "VALUES ('job_1', 'mix', 'RUNNING', 'owner', :order, 0, '2026-01-01')"
+            ),
+            {"order": json.dumps(order)},
+        )
+    migrate.upgrade(empty)
+    with Session(engine) as session:
+        state = session.get_one(AudioJobRow, "job_1").state
+    engine.dispose()
+    assert state == order | {"inputs": [{"asset_id": "asset_1", "sha256": "ab", "name": "voz.wav"}]}
 
 
 KILLED = """
