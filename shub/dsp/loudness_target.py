@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 
 from shub.dsp.analysis import Progress
 from shub.dsp.decode import Block
-from shub.dsp.limiter import GainRider
+from shub.dsp.limiter import CEILING_MARGIN_DB, GainRider
 from shub.dsp.meter import Loudness, Meter
 from shub.dsp.scratch import Scratch
 
 TOLERANCE_LU = 0.03
-CEILING_MARGIN_DB = 0.1
-"""The limiter aims so much lower: meters with other filters read up to 0.08 dB more than the ones it listens with."""
 LARGEST_REDUCTION_DB = 24.0
 LARGEST_EXTRA_GAIN_DB = 12.0
 """Beyond these a limiter only destroys; what is missing to the target is reported instead."""

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from shub.dsp.effects import filters, levels, shaping
-from shub.dsp.effects.keying import Keys, Shaper
+from shub.dsp.effects import deesser, dynamics, filters, gates, levels, limiting, multiband, shaping, transient
+from shub.dsp.effects.keying import Keys
 from shub.dsp.effects.line import Line, Placed
 from shub.dsp.effects.mid_side import MidSide
 from shub.dsp.effects.processor import Processor, Sound
@@ -23,6 +23,13 @@ PROCESSORS: dict[str, Callable[..., Processor]] = {
     "highpass": filters.highpass,
     "lowpass": filters.lowpass,
     "notch": filters.notch,
+    "compressor": dynamics.Compressor,
+    "gate": gates.Gate,
+    "expander": dynamics.Expander,
+    "deesser": deesser.Deesser,
+    "multiband": multiband.Multiband,
+    "transient": transient.Transient,
+    "limiter": limiting.Limiter,
     "pan": levels.Pan,
     "width": levels.Width,
     "channels": levels.Channels,
