@@ -64,6 +64,7 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         registry = Registry(ground.db)
         local = LocalModels(settings, registry, Trial(spawner))
         chooser = Chooser(settings)
+        registry.followers.append(chooser.follow)
         async with ground.db.read() as session:
             await chooser.load(session)
         money = Money(settings, ground.db, ground.trail)

@@ -9,6 +9,8 @@ from config.clock import utc_now
 from config.contracts.switch import RegistryStatus
 from config.database import Database
 from switch import repository
+from switch.choosing import repository as choosing
+from switch.choosing.specialties import Specialties
 from switch.repository import KeptCli, KeptModel
 
 KEPT_SECONDS = 60.0
@@ -17,12 +19,13 @@ KEPT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Models by name, with their numbers, and the tools that switch may ask as it would ask a model."""
+    """Models by name, with their numbers, the tools that switch may ask as it would ask a model, and the types of task."""
 
     model_ids: dict[str, int]
     active_models: frozenset[str]
     models: tuple[KeptModel, ...]
     tools: tuple[KeptCli, ...]
+    specialties: Specialties
     read_at: datetime
 
     @property
@@ -56,11 +59,13 @@ class Registry:
         async with self._db.read() as session:
             models = await repository.models(session)
             clis = await repository.prompt_clis(session)
+            rows = await choosing.specialties(session)
         self._known = known = Known(
             model_ids={model.name: model.id for model in models},
             active_models=frozenset(model.name for model in models if model.is_active),
             models=tuple(models),
             tools=tuple(clis),
+            specialties=Specialties.of(rows),
             read_at=utc_now(),
         )
         self._read_at = time.monotonic()

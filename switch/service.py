@@ -25,7 +25,7 @@ from config.contracts.switch import (
     SwitchStatus,
 )
 from config.database import Database
-from config.errors import Forbidden, IdempotencyInProgress, NotFound
+from config.errors import Forbidden, IdempotencyInProgress, InvalidRequest, NotFound
 from config.idempotency import Idempotency
 from switch import needs, policy, repository
 from switch.audio.mode import AUDIO, AudioMode
@@ -86,12 +86,18 @@ class Switch:
     ) -> Flight:
         """A request on its way to whoever `model` means: one by name, or of everybody (or `among` these) who fits, best first.
 
-        Raises UnknownModel.
+        Raises UnknownModel, and InvalidRequest for a type of task that nobody knows.
         """
         wanted = policy.wanted(model)
         call.decision_id = new_id("dec")
         if wanted.task_type is not None:
             call.task_type = wanted.task_type
+        if call.task_type is not GENERAL and (
+            no_task := self._chooser.why_no_task(call.task_type, lambda: self.models)
+        ):
+            if wanted.task_type is not None:
+                raise UnknownModel(no_task, param="model")
+            raise InvalidRequest(no_task, param="task_type")
         if wanted.name is not None:
             choice = self._named(wanted.name)
             why_not = criteria.too_dear(choice, call.needs)

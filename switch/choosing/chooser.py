@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from config.clock import utc_now
 from config.contracts.switch import Learned
 from config.database import on_commit
-from switch.calls import LOCAL, Call, Choice
+from switch.calls import GENERAL, LOCAL, Call, Choice
 from switch.choosing import criteria, repository
 from switch.choosing.arm import Arm, faded
 from switch.choosing.memory import LONGEST_NAME, OVERALL, Memory, News, Seat, Task
 from switch.choosing.reward import expected_quality, reward
 from switch.choosing.specialties import Specialties
+from switch.registry import Known
 from switch.settings import SwitchSettings
 
 PRIOR_COUNT = 2.0
@@ -33,7 +34,8 @@ TIMED_AFTER = 3  # answers, before a limit on latency rules a model out
 REMEMBERED_SECONDS = 600.0  # after so long without an answer nobody says that it is slow
 FEEDBACK_WEIGHT = 2.0
 """What somebody says of an answer counts as much as two outcomes: that there was an answer says less."""
-SPECIALTIES_EVERY_SECONDS = 60.0
+TASK = "task:"  # before the type of task that a budget is for
+MOST_TOLD = 40  # types of task in the words of an error
 LONGEST_FAILURE = 300  # characters
 
 log = structlog.get_logger()
@@ -86,9 +88,28 @@ class Chooser:
         self._memory = Memory()
         self._sent = News()
         """What the last `save` wrote, until its transaction has ended well."""
-        self._specialties_read_at = float("-inf")
+        self._budgeted = frozenset(
+            scope.removeprefix(TASK) for scope in settings.switch_budgets if scope.startswith(TASK)
+        )
 
     # --- choosing --------------------------------------------------------------------------------------------------
+
+    def why_no_task(self, task_type: str, choices: Callable[[], Sequence[Choice]]) -> str:
+        """Why that is no type of task, in a sentence; empty for one that is.
+
+        Types are the specialties of hermes_db and the fields related to them, what one of the choices is made for, and what there is a
+        budget for.
+        """
+        known = self._memory.specialties
+        if known.knows(task_type) or task_type in self._budgeted:
+            return ""
+        if any(task_type in one.facts.specialties or task_type in one.facts.adjacent for one in choices()):
+            return ""
+        types = ", ".join([GENERAL, *known.names][:MOST_TOLD])
+        return (
+            f"{task_type!r} is no type of task here, as these are: {types}. They are the specialties of hermes_db; a new one counts within "
+            "a minute, or after POST /switch/registry/refresh"
+        )
 
     def rank(self, choices: Sequence[Choice], call: Call) -> list[Ranked]:
         """The choices, best first: those that fit, those of them last that should be left alone for now; then those that do not fit."""
@@ -257,7 +278,11 @@ class Chooser:
             else:
                 task = memory.task(kept)
                 memory.seat(task, name, kept).arm, task.turn = arm, max(task.turn, arm.turn)
-        await self._read_specialties(session)
+        self._take(Specialties.of(await repository.specialties(session)))
+
+    async def follow(self, known: Known) -> None:
+        """Take the specialties as they are known now."""
+        self._take(known.specialties)
 
     @property
     def has_news(self) -> bool:
@@ -269,8 +294,6 @@ class Chooser:
         self._sent.add(self._memory.news)
         sent, self._memory.news = self._sent, News()
         on_commit(session, self._arrived)
-        if self._clock() - self._specialties_read_at > SPECIALTIES_EVERY_SECONDS:
-            await self._read_specialties(session)
         if sent:
             await repository.forget(session, sent.forgotten)
             states = [(*one, state) for one in sent.arms if (state := self._memory.state(*one)) is not None]
@@ -298,9 +321,7 @@ class Chooser:
     async def _arrived(self) -> None:
         self._sent = News()
 
-    async def _read_specialties(self, session: AsyncSession) -> None:
-        self._specialties_read_at = self._clock()
-        found = Specialties.of(await repository.specialties(session))
+    def _take(self, found: Specialties) -> None:
         if found != self._memory.specialties:
             self._memory.specialties = found
             for task in self._memory.tasks.values():

@@ -15,9 +15,15 @@ EVERYDAY = frozenset({GENERAL, "text_generation"})
 
 @dataclass(frozen=True, slots=True)
 class Specialties:
-    """By the name of a specialty: those it is next to."""
+    """By the name of a specialty, or of a field that one names as related: those it is next to. Empty as long as hermes_db has none."""
 
     near: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """Of the specialties themselves."""
+
+    def knows(self, task_type: str) -> bool:
+        """Whether it is a type of task; every one is while none is known."""
+        return task_type in self.near or task_type in EVERYDAY or not self.names
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, str, int | None, Iterable[str]]]) -> Self:
@@ -37,7 +43,7 @@ class Specialties:
             for field_name in related:
                 near[name].add(field_name)
                 near.setdefault(field_name, set()).add(name)
-        return cls({name: frozenset(others - {name}) for name, others in near.items()})
+        return cls({name: frozenset(others - {name}) for name, others in near.items()}, tuple(sorted(names.values())))
 
     def match(self, facts: Facts, task_type: str) -> float:
         """How well a model is made for the type of task: EXACT, ADJACENT, NEUTRAL or ELSEWHERE."""

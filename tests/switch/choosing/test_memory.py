@@ -9,6 +9,7 @@ from config.database import Database
 from config.db_schema import LearnerStateRow, ProviderStatRow
 from switch.choosing import memory, repository
 from switch.choosing.arm import Arm
+from switch.registry import Registry
 from tests.switch.choosing.conftest import call, choice, names, teach
 
 
@@ -155,7 +156,7 @@ async def test_a_state_that_cannot_be_read_is_left_out(sqlite, chooser, chooser_
     assert again.learned("p/odd") == []
 
 
-async def test_specialties_of_the_registry_decide_who_is_next_to_a_task(sqlite, settings_of, chooser, clock):
+async def test_specialties_of_the_registry_decide_who_is_next_to_a_task(sqlite, settings_of, chooser):
     from config.db_schema import SpecialtyRow
 
     registry = Database(settings_of().sqlalchemy_url(), "hermes_db")
@@ -170,8 +171,9 @@ async def test_specialties_of_the_registry_decide_who_is_next_to_a_task(sqlite, 
         session.add(SpecialtyRow(id=1, name="audio", **empty))
         session.add(SpecialtyRow(id=2, name="mixing", parent_id=1, **empty))
     await registry.close()
-    clock.now += 120
-    await save(chooser, sqlite)
+    kept = Registry(sqlite)
+    kept.followers.append(chooser.follow)
+    await kept.read()
     assert names(chooser.rank(both, call("mixing")))[0] == "q/listener"
 
 

@@ -47,6 +47,13 @@ class Asking:
         finally:
             answer.release()
 
+    async def message(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The message of a plain answer, with its `finish_reason` and the answer's `usage`."""
+        status, content = await self.whole(body)
+        assert status == 200, content
+        [choice] = content["choices"]
+        return choice["message"] | {"finish_reason": choice["finish_reason"], "usage": content["usage"]}
+
     async def header(self, body: dict[str, Any], name: bytes) -> str:
         answer = await dialects.ask(self._dialect, self._address, Call(body), self._model, UNKNOWN, within_seconds=30)
         answer.release()

@@ -43,13 +43,6 @@ def asking(claude: AnthropicUpstream):
     one.close()
 
 
-async def message(asking: Asking, body: dict) -> dict:
-    status, content = await asking.whole(body)
-    assert status == 200, content
-    [choice] = content["choices"]
-    return choice["message"] | {"finish_reason": choice["finish_reason"], "usage": content["usage"]}
-
-
 async def test_a_plain_answer_has_openais_shape(asking, claude):
     status, content = await asking.whole(question())
     assert status == 200
@@ -77,7 +70,7 @@ async def test_a_stream_says_the_same(asking):
 async def test_tools_are_called_with_ids_and_arguments_in_json(asking, claude, is_stream):
     claude.behaviour = "two_tools"
     body = question(tools=[WEATHER, NOW], tool_choice="required", parallel_tool_calls=True)
-    said = put_together(await asking.stream(body)) if is_stream else await message(asking, body)
+    said = put_together(await asking.stream(body)) if is_stream else await asking.message(body)
     weather, now = said["tool_calls"]
     assert (weather["id"], weather["type"], weather["function"]["name"]) == ("toolu_01", "function", "weather")
     assert json.loads(weather["function"]["arguments"]) == TOOL_INPUT
@@ -113,7 +106,7 @@ async def test_a_whole_conversation_with_tools_is_taken(asking, claude):
         ],
         "tools": [WEATHER, NOW],
     }
-    await message(asking, body)
+    await asking.message(body)
     asked = claude.asked[0].body
     assert asked["system"] == [{"type": "text", "text": "Be short."}, {"type": "text", "text": "No emoji."}]
     user, assistant, results, begun = asked["messages"]
@@ -129,7 +122,7 @@ async def test_a_whole_conversation_with_tools_is_taken(asking, claude):
 async def test_thoughts_are_told_apart_and_can_be_sent_back_signed(asking, claude, is_stream):
     claude.behaviours = ["thinks"]
     body = question(reasoning_effort="low", max_tokens=100, temperature=0.2)
-    said = put_together(await asking.stream(body)) if is_stream else await message(asking, body)
+    said = put_together(await asking.stream(body)) if is_stream else await asking.message(body)
     assert said["reasoning_content"] == "".join(THOUGHT)
     assert said["content"] == ANSWER
     asked = claude.asked[0].body
@@ -137,7 +130,7 @@ async def test_thoughts_are_told_apart_and_can_be_sent_back_signed(asking, claud
     assert asked["max_tokens"] > 1024
     assert "temperature" not in asked
     again = {"messages": [*body["messages"], {"role": "assistant", **said}, {"role": "user", "content": "more"}]}
-    await message(asking, again)
+    await asking.message(again)
     first = claude.asked[1].body["messages"][1]["content"][0]
     assert first == {"type": "thinking", "thinking": "".join(THOUGHT), "signature": SIGNATURE}
 
@@ -158,7 +151,7 @@ async def test_a_modern_model_is_told_how_hard_to_think_and_no_temperature(claud
 async def test_an_answer_in_a_schema_is_the_content(asking, claude, strict, is_stream):
     claude.behaviour = "in_json_natively" if strict else "in_json"
     body = question(response_format=in_schema(strict=strict))
-    said = put_together(await asking.stream(body)) if is_stream else await message(asking, body)
+    said = put_together(await asking.stream(body)) if is_stream else await asking.message(body)
     assert json.loads(said["content"]) == JSON_ANSWER
     assert said["finish_reason"] == "stop"
     assert "tool_calls" not in said
@@ -166,14 +159,14 @@ async def test_an_answer_in_a_schema_is_the_content(asking, claude, strict, is_s
 
 async def test_a_schema_leaves_the_other_tools_within_reach(asking, claude):
     claude.behaviour = "tools"
-    said = await message(asking, question(response_format=in_schema(), tools=[WEATHER]))
+    said = await asking.message(question(response_format=in_schema(), tools=[WEATHER]))
     assert said["tool_calls"][0]["function"]["name"] == "weather"
     assert claude.asked[0].body["tool_choice"] == {"type": "any"}
 
 
 async def test_settings_are_translated(asking, claude):
     body = question(max_completion_tokens=7, stop="END", temperature=1.7, top_p=0.9, user="u1", seed=4, n=1, store=True)
-    await message(asking, body)
+    await asking.message(body)
     asked = claude.asked[0].body
     assert (asked["max_tokens"], asked["stop_sequences"], asked["temperature"]) == (7, ["END"], 1.0)
     assert asked["metadata"] == {"user_id": "u1"}
@@ -187,7 +180,7 @@ async def test_the_longest_answer_is_the_models_own_where_the_request_does_not_s
 
 
 async def test_a_system_message_alone_is_answered(asking, claude):
-    await message(asking, {"messages": [{"role": "system", "content": "Say hello."}]})
+    await asking.message({"messages": [{"role": "system", "content": "Say hello."}]})
     assert claude.asked[0].body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Say hello."}]}]
 
 
@@ -197,7 +190,7 @@ async def test_a_system_message_alone_is_answered(asking, claude):
 )
 async def test_why_it_stopped_is_told_in_openais_words(asking, claude, behaviour, reason):
     claude.behaviour = behaviour
-    assert (await message(asking, question()))["finish_reason"] == reason
+    assert (await asking.message(question()))["finish_reason"] == reason
     assert put_together(await asking.stream(question()))["finish_reason"] == reason
 
 

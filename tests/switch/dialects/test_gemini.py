@@ -40,13 +40,6 @@ def asking(gemini: GeminiUpstream):
     one.close()
 
 
-async def message(asking: Asking, body: dict) -> dict:
-    status, content = await asking.whole(body)
-    assert status == 200, content
-    [choice] = content["choices"]
-    return choice["message"] | {"finish_reason": choice["finish_reason"], "usage": content["usage"]}
-
-
 async def test_a_plain_answer_has_openais_shape(asking, gemini):
     status, content = await asking.whole(question())
     assert status == 200
@@ -72,7 +65,7 @@ async def test_a_stream_says_the_same(asking, gemini):
 async def test_tools_are_called_with_ids_of_our_own_and_answered_by_name(asking, gemini, is_stream):
     gemini.behaviours = ["two_tools"]
     body = question(tools=[WEATHER, NOW], tool_choice={"type": "function", "function": {"name": "weather"}})
-    said = put_together(await asking.stream(body)) if is_stream else await message(asking, body)
+    said = put_together(await asking.stream(body)) if is_stream else await asking.message(body)
     weather, now = said["tool_calls"]
     assert weather["id"] != now["id"]
     assert (weather["function"]["name"], json.loads(weather["function"]["arguments"])) == ("weather", TOOL_INPUT)
@@ -87,7 +80,7 @@ async def test_tools_are_called_with_ids_of_our_own_and_answered_by_name(asking,
         {"role": "tool", "tool_call_id": now["id"], "content": '{"hour": 12}'},
     ]
     turn = {"role": "assistant", "content": None, "tool_calls": said["tool_calls"]}
-    await message(asking, body | {"messages": [*body["messages"], turn, *results], "tool_choice": "auto"})
+    await asking.message(body | {"messages": [*body["messages"], turn, *results], "tool_choice": "auto"})
     _, called, answered = gemini.asked[1].body["contents"]
     assert called["parts"][0]["thoughtSignature"] == SIGNATURE
     responses = [part["functionResponse"] for part in answered["parts"]]
@@ -100,7 +93,7 @@ async def test_tools_are_called_with_ids_of_our_own_and_answered_by_name(asking,
 async def test_one_call_at_a_time_is_kept_to(asking, gemini):
     gemini.behaviour = "two_tools"
     body = question(tools=[WEATHER, NOW], parallel_tool_calls=False)
-    assert [one["function"]["name"] for one in (await message(asking, body))["tool_calls"]] == ["weather"]
+    assert [one["function"]["name"] for one in (await asking.message(body))["tool_calls"]] == ["weather"]
     assert len(put_together(await asking.stream(body))["tool_calls"]) == 1
 
 
@@ -111,7 +104,7 @@ async def test_a_call_of_another_model_is_marked_as_unsigned_for_gemini_3(gemini
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "toolu_1", "content": "sunny"},
     ]
-    await message(asking, {"messages": [*question()["messages"], *turns], "reasoning_effort": "low"})
+    await asking.message({"messages": [*question()["messages"], *turns], "reasoning_effort": "low"})
     asking.close()
     assert gemini.asked[0].body["contents"][1]["parts"][0]["thoughtSignature"] == "skip_thought_signature_validator"
     assert gemini.asked[0].body["generationConfig"]["thinkingConfig"] == {
@@ -145,7 +138,7 @@ async def test_pictures_sound_and_papers_are_taken_and_neighbours_are_one_turn(a
 async def test_thoughts_are_told_apart(asking, gemini, is_stream):
     gemini.behaviour = "thinks"
     body = question(reasoning_effort="medium")
-    said = put_together(await asking.stream(body)) if is_stream else await message(asking, body)
+    said = put_together(await asking.stream(body)) if is_stream else await asking.message(body)
     assert (said["reasoning_content"], said["content"]) == (THOUGHT, ANSWER)
     thinking = gemini.asked[0].body["generationConfig"]["thinkingConfig"]
     assert thinking == {"thinkingBudget": 8192, "includeThoughts": True}
@@ -153,7 +146,7 @@ async def test_thoughts_are_told_apart(asking, gemini, is_stream):
 
 async def test_an_answer_in_a_schema_is_the_content(asking, gemini):
     gemini.behaviour = "in_json"
-    said = await message(asking, question(response_format=in_schema()))
+    said = await asking.message(question(response_format=in_schema()))
     assert json.loads(said["content"]) == JSON_ANSWER
     assert gemini.asked[0].body["generationConfig"]["responseJsonSchema"] == SCHEMA
 
@@ -177,7 +170,7 @@ async def test_settings_are_translated(asking, gemini):
 @pytest.mark.parametrize("is_stream", [False, True])
 async def test_a_blocked_prompt_is_an_answer_that_was_filtered(asking, gemini, is_stream):
     gemini.behaviour = "blocked"
-    said = put_together(await asking.stream(question())) if is_stream else await message(asking, question())
+    said = put_together(await asking.stream(question())) if is_stream else await asking.message(question())
     assert said["finish_reason"] == "content_filter"
     assert "PROHIBITED_CONTENT" in said["refusal"]
     assert said["usage"]["prompt_tokens"] == 120
@@ -188,13 +181,13 @@ async def test_a_blocked_prompt_is_an_answer_that_was_filtered(asking, gemini, i
 )
 async def test_why_it_stopped_is_told_in_openais_words(asking, gemini, behaviour, reason):
     gemini.behaviour = behaviour
-    assert (await message(asking, question()))["finish_reason"] == reason
+    assert (await asking.message(question()))["finish_reason"] == reason
     assert put_together(await asking.stream(question()))["finish_reason"] == reason
 
 
 async def test_a_picture_in_the_answer_is_passed_on(asking, gemini):
     gemini.behaviour = "draws"
-    [image] = (await message(asking, question()))["images"]
+    [image] = (await asking.message(question()))["images"]
     assert image["image_url"]["url"] == "data:image/png;base64,iVBORw0KGgo="
 
 

@@ -5,22 +5,19 @@ The SDK is imported where it is used: that takes seconds, and every worker colle
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 
 from tests.fakes.anthropic_upstream import ANSWER as CLAUDES_ANSWER
-from tests.fakes.anthropic_upstream import JSON_ANSWER, THOUGHT, TOOL_INPUT, AnthropicUpstream
+from tests.fakes.anthropic_upstream import JSON_ANSWER, THOUGHT, TOOL_INPUT
 from tests.fakes.gemini_upstream import ANSWER as GEMINIS_ANSWER
-from tests.fakes.gemini_upstream import GeminiUpstream
 from tests.fakes.openai_upstream import ANSWER
 from tests.switch.conftest import KEY
 from tests.switch.dialects.asking import NOW, WEATHER
-from tests.switch.three_dialects import CLAUDE, GEMINI, GPT, Router, three_dialects
+from tests.switch.three_dialects import CLAUDE, GEMINI, GPT, Router
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -35,33 +32,6 @@ class Weather(BaseModel):
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Router]:
-    async with three_dialects(migrated, tmp_path_factory.mktemp("router")) as router:
-        yield router
-
-
-@pytest.fixture
-def router(running: Router) -> Router:
-    running.forget()
-    return running
-
-
-@pytest.fixture
-def client(router: Router) -> httpx.AsyncClient:
-    return router.http
-
-
-@pytest.fixture
-def claude(router: Router) -> AnthropicUpstream:
-    return router.claude
-
-
-@pytest.fixture
-def gemini(router: Router) -> GeminiUpstream:
-    return router.gemini
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -6,7 +6,6 @@ The SDK is imported where it is used: that takes seconds, and every worker colle
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.anthropic_upstream import ANSWER as CLAUDES_ANSWER
-from tests.fakes.anthropic_upstream import SIGNATURE, AnthropicUpstream
+from tests.fakes.anthropic_upstream import SIGNATURE
 from tests.fakes.anthropic_upstream import THOUGHT as CLAUDES_THOUGHT
-from tests.fakes.openai_upstream import ANSWER, THOUGHT, OpenAIUpstream
+from tests.fakes.openai_upstream import ANSWER, THOUGHT
 from tests.switch.conftest import KEY
-from tests.switch.three_dialects import CLAUDE, GPT, Router, three_dialects
+from tests.switch.three_dialects import CLAUDE, GPT, Router
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -50,33 +49,6 @@ def anthropic_error(response: httpx.Response, status: int, kind: str) -> dict[st
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Router]:
-    async with three_dialects(migrated, tmp_path_factory.mktemp("router")) as router:
-        yield router
-
-
-@pytest.fixture
-def router(running: Router) -> Router:
-    running.forget()
-    return running
-
-
-@pytest.fixture
-def client(router: Router) -> httpx.AsyncClient:
-    return router.http
-
-
-@pytest.fixture
-def upstream(router: Router) -> OpenAIUpstream:
-    return router.gpt
-
-
-@pytest.fixture
-def claude(router: Router) -> AnthropicUpstream:
-    return router.claude
 
 
 @pytest_asyncio.fixture(loop_scope="module")
