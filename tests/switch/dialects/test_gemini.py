@@ -122,8 +122,8 @@ async def test_pictures_sound_and_papers_are_taken_and_neighbours_are_one_turn(a
         {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0="}},
     ]
     system = [{"role": "system", "content": "Be short."}, {"role": "developer", "content": "No emoji."}]
-    await message(
-        asking, {"messages": [*system, {"role": "user", "content": parts}, {"role": "user", "content": "so?"}]}
+    await asking.message(
+        {"messages": [*system, {"role": "user", "content": parts}, {"role": "user", "content": "so?"}]}
     )
     asked = gemini.asked[0].body
     assert asked["systemInstruction"] == {"parts": [{"text": "Be short."}, {"text": "No emoji."}]}
