@@ -5,7 +5,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from shub.dsp.effects import deesser, dynamics, filters, gates, levels, limiting, multiband, shaping, transient
+from shub.dsp.effects import (
+    deesser,
+    delay,
+    dynamics,
+    filters,
+    gates,
+    levels,
+    limiting,
+    multiband,
+    reverb,
+    saturation,
+    shaping,
+    transient,
+)
 from shub.dsp.effects.keying import Keys
 from shub.dsp.effects.line import Line, Placed
 from shub.dsp.effects.mid_side import MidSide
@@ -30,6 +43,9 @@ PROCESSORS: dict[str, Callable[..., Processor]] = {
     "multiband": multiband.Multiband,
     "transient": transient.Transient,
     "limiter": limiting.Limiter,
+    "saturation": saturation.Saturation,
+    "delay": delay.Delay,
+    "reverb": reverb.Reverb,
     "pan": levels.Pan,
     "width": levels.Width,
     "channels": levels.Channels,

@@ -68,7 +68,7 @@ def _fade(made: Block, first: int, in_frames: int, out_frames: int, frames: int,
 
 @compiled
 def _height(frame: int, frames: int, curve: int) -> float:
-    if frame >= frames:
+    if frames == 0 or frame >= frames:
         return 1.0
     t = max(frame, 0) / frames
     if curve == 1:
