@@ -78,8 +78,10 @@ class Flight:
     @property
     def overhead_ms(self) -> float:
         """Time that went by here rather than with those who were asked, or in a queue, so far."""
-        so_far = self.latency_ms or (time.perf_counter() - self._started) * 1000
-        return max(0.0, so_far - sum(one.duration_ms for one in self.trail.tried))
+        left = self.latency_ms or (time.perf_counter() - self._started) * 1000
+        for one in self.trail.tried:
+            left -= one.duration_ms
+        return max(0.0, left)
 
     def __enter__(self) -> Self:
         return self

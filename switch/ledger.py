@@ -134,7 +134,11 @@ class Ledger:
         error = "" if is_answered else (tried.detail or tried.outcome)[:LONGEST_ERROR].replace("\0", "")
         if tried.outcome not in ("refused", "cancelled"):
             usage = flight.usage if is_answered and flight.usage is not None else NOTHING_USED
-            others_ms = sum(one.duration_ms for one in flight.trail.tried if one is not tried) if is_answered else 0.0
+            others_ms = 0.0
+            if is_answered:
+                for one in flight.trail.tried:
+                    others_ms += one.duration_ms
+                others_ms -= tried.duration_ms
             self._chooser.learn(
                 tried.choice,
                 flight.call.task_type,

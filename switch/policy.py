@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from config.clients.switch import (
     BudgetExceeded,
@@ -39,6 +40,7 @@ class Wanted:
         return self.name is None
 
 
+@lru_cache(maxsize=4096)  # the same few, with every request
 def wanted(name: str) -> Wanted:
     """Read a `model`. Raises UnknownModel for an `auto:` that names no type of task, and for what is no name at all."""
     if not name.isprintable():
@@ -60,7 +62,9 @@ def is_preferred(choice: Choice, text: str) -> bool:
 
 def failure_of(shown: str, status: int, retry_after: str) -> Failure | None:
     """What a status of 400 and more says of the model; None when it says that the request is at fault."""
-    if status in (401, 402, 403):
+    if status == 403:
+        return Failure(FailureKind.FORBIDDEN, f"{shown} may not be asked with our key (403)")
+    if status in (401, 402):
         return Failure(
             FailureKind.KEY_REFUSED, f"{shown} does not accept our key, or its account may not do this ({status})"
         )
@@ -142,6 +146,7 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
     retry = {} if failure.retry_after_seconds is None else {"Retry-After": whole_seconds(failure.retry_after_seconds)}
     kinds: dict[FailureKind, type[FleetError]] = {
         FailureKind.KEY_REFUSED: ProviderRefused,
+        FailureKind.FORBIDDEN: ProviderRefused,
         FailureKind.LIMITED: ProviderLimited,
         FailureKind.SERVER_ERROR: ProviderFailed,
         FailureKind.GARBAGE: ProviderFailed,

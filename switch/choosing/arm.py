@@ -14,6 +14,7 @@ SLACK = 0.1
 ALARM = 2.0
 """Sum of unexpected reward, or of unexpected lack of it, at which a change is believed: some four failures in a row of a model that
 used to answer."""
+NOTHING = (0.0, 0.0)
 TRUSTED_AFTER = 3.0  # outcomes; before them there is no mean to deviate from
 
 _FADED = [FADING**turns for turns in range(1024)]
@@ -54,18 +55,24 @@ class Arm:
         self.total = min(max(self.total + left * (new - old), 0.0), self.count)
 
     def _fade(self, turn: int) -> None:
-        left = faded(max(0, turn - self.turn))
-        self.count, self.total, self.turn = self.count * left, self.total * left, max(turn, self.turn)
+        if turn > self.turn:
+            left = faded(turn - self.turn)
+            self.count, self.total, self.turn = self.count * left, self.total * left, turn
 
     def _test(self, reward: float, weight: float) -> None:
         """CUSUM both ways (Page, 1954), against the mean so far. What came since a sum left zero is what counts after an alarm."""
         surprise = reward - self.total / self.count
-        self._fall = max(0.0, self._fall - surprise - SLACK)
-        self._rise = max(0.0, self._rise + surprise - SLACK)
-        count, total = self._since_fall
-        self._since_fall = (count + weight, total + weight * reward) if self._fall else (0.0, 0.0)
-        count, total = self._since_rise
-        self._since_rise = (count + weight, total + weight * reward) if self._rise else (0.0, 0.0)
+        fall, rise = self._fall - surprise - SLACK, self._rise + surprise - SLACK
+        if fall > 0.0:
+            count, total = self._since_fall
+            self._fall, self._since_fall = fall, (count + weight, total + weight * reward)
+        elif self._fall:
+            self._fall, self._since_fall = 0.0, NOTHING
+        if rise > 0.0:
+            count, total = self._since_rise
+            self._rise, self._since_rise = rise, (count + weight, total + weight * reward)
+        elif self._rise:
+            self._rise, self._since_rise = 0.0, NOTHING
 
     def _start_anew(self, since: tuple[float, float]) -> None:
         if since[0] < self.count:

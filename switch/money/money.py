@@ -76,12 +76,10 @@ class Money:
             if affordable < written:
                 written = most_output = affordable
         needed = 0 if priced is None else _most(call, written, priced, now)
-        block = await self._spend.draw(
-            Wish(
-                call.caller, call.task_type, needed, bounds, choice.name, decision_id, call.may_overspend, most_output
-            ),
-            now,
-        )
+        key = (now.date().isoformat(), call.caller, call.task_type, call.may_overspend)
+        block = self._spend.take(key, needed)
+        if block is None:
+            block = await self._spend.draw(key, Wish(needed, bounds, choice.name, decision_id, most_output))
         return Hold(
             self._spend,
             self._clock,

@@ -78,15 +78,12 @@ class Block:
 
 @dataclass(slots=True)
 class Wish:
-    """What a call needs, and for whom. `is_abandoned` when nobody waits for it any more."""
+    """What a call needs, and for what. `is_abandoned` when nobody waits for it any more."""
 
-    caller: str
-    task_type: str
     needed: int
     budgets: list[Budget]
     model: str
     decision_id: str
-    may_overspend: bool
     most_output: int | None = None
     """Tokens of answer that are reckoned with, where the request does not say."""
     is_abandoned: bool = False
@@ -111,12 +108,17 @@ class Spend:
 
     # --- for every call --------------------------------------------------------------------------------------------
 
-    async def draw(self, wish: Wish, now: datetime) -> Block:
-        """A block that holds what the call may cost, which is held in it from now on. Raises Failure when a budget does not allow it.
+    def take(self, key: Key, needed: int) -> Block | None:
+        """The block of this key, if there is enough in it for the call: that is held in it from now on. None where it has to grow."""
+        block = self._blocks.get(key)
+        if block is None or block.amount - block.held - block.spent < needed:
+            return None
+        block.held += needed
+        block.was_used = True
+        return block
 
-        Does not suspend while there is enough in the block.
-        """
-        key = (now.date().isoformat(), wish.caller, wish.task_type, wish.may_overspend)
+    async def draw(self, key: Key, wish: Wish) -> Block:
+        """The same, growing the block where there is not enough in it. Raises Failure when a budget does not allow that."""
         block = self._blocks.get(key) or self._begun(key)
         if block.left >= wish.needed:
             block.held += wish.needed
@@ -172,20 +174,20 @@ class Spend:
             block.waiting -= wish.needed
 
     async def _set_aside(self, block: Block, wish: Wish) -> Failure | None:
-        day, now = block.key[0], self._clock()
+        (day, caller, task_type, may_overspend), now = block.key, self._clock()
         async with self._db.write(durable=True) as session:
-            committed = await repository.committed(session, day, wish.caller, wish.task_type)
-            found = None if wish.may_overspend else tightest(wish.budgets, committed)
+            committed = await repository.committed(session, day, caller, task_type)
+            found = None if may_overspend else tightest(wish.budgets, committed)
             if found is not None and found[1] < wish.needed - block.left and (lent := self._take_back(day)):
                 for other in lent:
                     await repository.change_block(session, other.id, other.amount, "open", now)
-                committed = await repository.committed(session, day, wish.caller, wish.task_type)
+                committed = await repository.committed(session, day, caller, task_type)
                 found = tightest(wish.budgets, committed)
             short = wish.needed - block.left
             if found is not None and found[1] < short:
                 budget, left = found
                 refusal = over_budget(budget, left + block.left, wish.needed, now, wish.most_output)
-                await self._audit(session, budget, left, wish)
+                await self._audit(session, budget, left, caller, wish)
                 self._remember(block.key, wish, refusal)
             else:
                 refusal = None
@@ -236,8 +238,8 @@ class Spend:
             self._refused.clear()
         self._refused[key] = ((wish.needed, wish.model), time.monotonic() + REFUSAL_SECONDS, refusal)
 
-    async def _audit(self, session: AsyncSession, budget: Budget, left: int, wish: Wish) -> None:
-        now, name = time.monotonic(), (wish.caller, budget.scope)
+    async def _audit(self, session: AsyncSession, budget: Budget, left: int, caller: str, wish: Wish) -> None:
+        now, name = time.monotonic(), (caller, budget.scope)
         if now < self._audited.get(name, 0.0):
             return
         if len(self._audited) >= MOST_REMEMBERED:
@@ -247,7 +249,7 @@ class Spend:
             session,
             "money_refused",
             budget.scope,
-            wish.caller,
+            caller,
             decision_id=wish.decision_id,
             model=wish.model,
             limit_usd=usd(budget.limit_nanousd),

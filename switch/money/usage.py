@@ -28,6 +28,7 @@ TOKENS_PER_SECOND: Final = 50
 providers write 40 to 100."""
 MOST_SEARCHES: Final = 10_000
 LONGEST_TIER: Final = 32
+SUMS: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _USAGE: Final = b'"usage"'
 
 
@@ -65,6 +66,12 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
         return None
     if (all_tokens := _count(said.get("total_tokens"))) is not None and all_tokens - read > written:
         written = all_tokens - read  # thoughts that `completion_tokens` leaves out
+    tier = content.get("service_tier") or said.get("service_tier") or ""
+    tier = tier if isinstance(tier, str) and len(tier) <= LONGEST_TIER else ""
+    if (
+        said.keys() <= SUMS
+    ):  # most servers say no more, and looking for parts takes three times as long as all else here
+        return Usage(read, written, service_tier=tier)
     details, made = _mapping(said.get("prompt_tokens_details")), _mapping(said.get("completion_tokens_details"))
     cached = _part(
         details.get("cached_tokens")
@@ -81,7 +88,6 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
     )
     heard = _part(details.get("audio_tokens"), read)
     searches = said.get("num_search_queries") or _mapping(said.get("server_tool_use")).get("web_search_requests")
-    tier = content.get("service_tier") or said.get("service_tier") or ""
     return Usage(
         input_tokens=read,
         output_tokens=written,
@@ -95,7 +101,7 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
         output_audio_tokens=_part(made.get("audio_tokens"), written),
         reasoning_tokens=_part(made.get("reasoning_tokens") or said.get("reasoning_tokens"), written),
         web_searches=_part(searches, MOST_SEARCHES),
-        service_tier=tier if isinstance(tier, str) and len(tier) <= LONGEST_TIER else "",
+        service_tier=tier,
         stated_nanousd=stated,
     )
 
