@@ -49,7 +49,7 @@ class Delay:
         self._filters = np.concatenate((cut, dulled))
         frames = max(1, round(time_ms / 1000.0 * rate))
         self._partners = _partners(speakers, ping_pong)
-        self._ring = np.zeros((frames, len(speakers)))
+        self.ring = np.zeros((frames, len(speakers)))
         self.state = np.zeros((len(speakers), len(self._filters), 2))
         self._place = 0
         self._tail, self._is_cut = _tail(frames, feedback, wet, rate)
@@ -64,7 +64,7 @@ class Delay:
             return block
         made = np.empty(block.shape, np.float32)
         self._place = _echo(
-            block, made, self._ring, self._filters, self.state, self._partners, self._feedback, self._wet, self._place
+            block, made, self.ring, self._filters, self.state, self._partners, self._feedback, self._wet, self._place
         )
         return made
 
