@@ -22,6 +22,9 @@ SAYS_NOTHING = frozenset(
 OF_ALL_MODELS = frozenset({FailureKind.UNREACHABLE, FailureKind.KEY_REFUSED})
 """Kinds that open the circuit of the whole provider."""
 
+REFUSED = frozenset({FailureKind.KEY_REFUSED, FailureKind.FORBIDDEN})
+"""Kinds that the next request would meet again: they open a circuit at once."""
+
 
 @dataclass(slots=True)
 class Breaker:
@@ -64,7 +67,7 @@ class Breaker:
     def failed(self, failure: Failure, now: float, *, most_failures: int, usual_seconds: float) -> bool:
         """Count a failure; true when this one opens the circuit.
 
-        One that asks for a pause (429, Retry-After) or does not take our key opens it at once, others after `most_failures` in a row.
+        One that asks for a pause (429, Retry-After) or does not let us in opens it at once, others after `most_failures` in a row.
         """
         was_open = bool(self.open_until)
         self.failures += 1
@@ -72,7 +75,7 @@ class Breaker:
         seconds = 0.0
         if failure.kind is FailureKind.LIMITED:
             seconds = min(LONGEST_COOL_DOWN_SECONDS, failure.retry_after_seconds or usual_seconds)
-        elif failure.kind is FailureKind.KEY_REFUSED or was_open or self.failures >= most_failures:
+        elif failure.kind in REFUSED or was_open or self.failures >= most_failures:
             seconds = min(LONGEST_OPEN_SECONDS, usual_seconds * 2.0 ** min(self.trips, 16))
             seconds = max(seconds, min(failure.retry_after_seconds or 0.0, LONGEST_COOL_DOWN_SECONDS))
         if not seconds:

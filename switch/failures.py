@@ -12,6 +12,8 @@ class FailureKind(StrEnum):
     GARBAGE = "garbage"
     """What came is not an answer in OpenAI's shape."""
     KEY_REFUSED = "key_refused"
+    FORBIDDEN = "forbidden"
+    """Our account may not ask this model (403); another of the same provider perhaps."""
     LIMITED = "limited"
     SERVER_ERROR = "server_error"
     NO_SUCH_MODEL = "no_such_model"
@@ -22,7 +24,7 @@ class FailureKind(StrEnum):
     OVER_BUDGET = "over_budget"
     """It may cost more than may still be spent. Nobody was asked."""
     UNSUPPORTED = "unsupported"
-    """Its API has no words for something that the request wants. Nobody was asked."""
+    """It cannot take the request, and another may: its API has no words for something, or it said so."""
     TRIPPED = "tripped"
     """It failed so often lately that it is left alone for now. Nobody was asked."""
 

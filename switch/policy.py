@@ -136,6 +136,9 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
     if is_auto and any(one.failure.kind is FailureKind.OVER_BUDGET for one in failures if one.failure):
         # that this machine has no model, or an API no words, is not what is in the way: money is
         failures = [one for one in failures if one.failure and one.failure.kind not in BESIDE_THE_POINT]
+    if is_auto and all(one.failure.kind in BESIDE_THE_POINT for one in failures if one.failure):
+        # no other time would be better: what those said who could have answered is the answer
+        failures = [one for one in failures if one.failure and one.failure.kind is FailureKind.UNSUPPORTED] or failures
     if is_auto and len({one.failure.kind for one in failures if one.failure}) > 1:
         soonest = [
             one.failure.retry_after_seconds for one in failures if one.failure and one.failure.retry_after_seconds

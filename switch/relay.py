@@ -17,6 +17,7 @@ from switch.dialects import openai_shape
 from switch.events import begins_a_stream, is_error, may_begin_a_stream, says_more_than_a_role, says_something
 from switch.failures import Failure, FailureKind
 from switch.money.usage import unheard
+from switch.refusals import is_of_the_model, words_of
 
 log = structlog.get_logger()
 
@@ -132,6 +133,10 @@ class Relay:
                     if left == 0 or failure.kind not in AGAIN:
                         break
                 else:
+                    if answered.status >= 400 and not is_only and is_of_the_model(answered.status, answered.first):
+                        what = f"{choice.name} does not take this: {words_of(answered.first)}"
+                        self._failed(tried, Failure(FailureKind.UNSUPPORTED, what))
+                        break
                     backend.answered()
                     if answered.exchange is None:
                         self._breakers.succeeded(choice)

@@ -17,6 +17,8 @@ BEHAVIOURS = frozenset(
         "limited",
         "broken",
         "bad_request",
+        "forbidden",
+        "too_long",
         "no_such_model",
         "not_json",
         "not_a_completion",
@@ -112,6 +114,13 @@ class OpenAIUpstream:
     async def _bad_request(self, writer: asyncio.StreamWriter, asked: Asked) -> bool:
         key = asked.headers.get("authorization", "")
         return await self._json(writer, 400, error(f"temperature is too high (asked with {key})", "bad_value"))
+
+    async def _forbidden(self, writer: asyncio.StreamWriter, _asked: Asked) -> bool:
+        return await self._json(writer, 403, error("Project does not have access to this model", "forbidden"))
+
+    async def _too_long(self, writer: asyncio.StreamWriter, _asked: Asked) -> bool:
+        words = "This model's maximum context length is 8 tokens. However, your messages resulted in 9 tokens."
+        return await self._json(writer, 400, error(words, "context_length_exceeded"))
 
     async def _no_such_model(self, writer: asyncio.StreamWriter, _asked: Asked) -> bool:
         return await self._json(writer, 404, error("no such model", "model_not_found"))

@@ -88,6 +88,12 @@ def test_a_key_that_is_not_accepted_opens_at_once(breakers):
     assert breakers.refuses(OTHER) is None
 
 
+def test_a_model_that_our_key_is_not_for_is_left_alone_at_once_and_its_neighbour_is_not(breakers):
+    assert fail(breakers, ONE, FailureKind.FORBIDDEN)
+    assert breakers.refuses(ONE) is not None
+    assert breakers.refuses(OTHER) is None
+
+
 @pytest.mark.parametrize(("said", "seconds"), [(42.0, 42.0), (None, SECONDS), (1e9, LONGEST_COOL_DOWN_SECONDS)])
 def test_who_asks_for_a_pause_gets_it(breakers, clock, said, seconds):
     fail(breakers, ONE, FailureKind.LIMITED, retry_after=said)

@@ -65,6 +65,42 @@ async def test_a_fallback_is_asked_before_anybody_is_asked_twice(
         assert len(upstream.asked) == len(other_upstream.asked) == 1
 
 
+async def test_what_one_model_cannot_take_is_asked_of_the_next(upstream, other_upstream, settings_of, served):
+    upstream.behaviour = "too_long"
+    providers = {"first": provider(upstream, "gpt"), "second": provider(other_upstream, "gpt")}
+    async with served(settings_of(providers=providers, switch_retries=2, switch_breaker_failures=1)) as client:
+        answer = await client.post(PATH, json=chat(model="auto"))
+        assert answer.headers["x-vx11-provider"] == "second"
+        refused, answered, *_ = (await decision_of(client, answer))["candidates"]
+        assert (refused["outcome"], answered["outcome"]) == ("unsupported", "answered")
+        assert "maximum context length is 8 tokens" in refused["detail"]
+        named = await client.post(PATH, json=chat(model="first/gpt"))  # in its own words, and no circuit is open
+        assert (named.status_code, named.json()["error"]["code"]) == (400, "context_length_exceeded")
+        other_upstream.behaviour = "too_long"
+        openai_error(await client.post(PATH, json=chat(model="auto")), 400, "unsupported_by_model")
+        assert len(upstream.asked) == 3
+
+
+async def test_a_request_that_is_at_fault_itself_is_asked_of_nobody_else(upstream, other_upstream, settings_of, served):
+    upstream.behaviour = "bad_request"
+    providers = {"first": provider(upstream, "gpt"), "second": provider(other_upstream, "gpt")}
+    async with served(settings_of(providers=providers)) as client:
+        refused = await client.post(PATH, json=chat(model="auto"))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_value")
+    assert other_upstream.asked == []
+
+
+async def test_a_model_that_our_key_is_not_for_leaves_its_provider_its_others(upstream, settings_of, served):
+    upstream.behaviours = ["forbidden"]
+    async with served(
+        settings_of(providers={"mock": provider(upstream, "dear", "cheap")}, switch_cooling=60)
+    ) as client:
+        for _ in range(2):
+            answer = await client.post(PATH, json=chat(model="auto"))
+            assert answer.status_code == 200, answer.text
+        assert [one.body["model"] for one in upstream.asked] == ["dear", "cheap", "cheap"]
+
+
 async def test_a_model_that_fails_again_and_again_is_left_alone(upstream, other_upstream, settings_of, served):
     upstream.behaviour = "broken"
     providers = {"first": provider(upstream, "gpt"), "second": provider(other_upstream, "gpt")}

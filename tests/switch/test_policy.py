@@ -81,7 +81,7 @@ def test_the_pause_doubles_up_to_a_limit():
     [
         (401, FailureKind.KEY_REFUSED),
         (402, FailureKind.KEY_REFUSED),
-        (403, FailureKind.KEY_REFUSED),
+        (403, FailureKind.FORBIDDEN),
         (404, FailureKind.NO_SUCH_MODEL),
         (408, FailureKind.SERVER_ERROR),
         (429, FailureKind.LIMITED),
