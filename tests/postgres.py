@@ -116,19 +116,36 @@ def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path)
     pytest.fail(f"the Postgres server did not answer within a minute: {log.read_text()}")
 
 
+EMPTIED = """
+DO $$
+DECLARE name text;
+BEGIN
+    SET LOCAL session_replication_role = replica;  -- no trigger refuses, and nothing refers to anything
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL LOOP
+        EXECUTE format('ALTER SEQUENCE %I RESTART', name);
+    END LOOP;
+END $$
+"""
+ALONE = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Name of a migrated, empty database, to be copied."""
+def migrated_postgres(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psycopg.Connection]:
+    """The superuser's connection to a migrated database, which has no rows. A copy of it for each test cost ten times as much as to
+    empty the one."""
     postgres.run(f"CREATE DATABASE migrated OWNER {ADMIN}")
     folder = tmp_path_factory.mktemp("migrated_postgres")
     migrate.upgrade(FleetSettings(state_dir=folder, database_url=postgres.url("migrated"), _env_file=None))
-    return "migrated"
+    with psycopg.connect(postgres.url("migrated", "postgres"), autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture
-def postgres_url(postgres: Server, migrated_postgres: str) -> Iterator[str]:
-    """URL of this test's own database, migrated and empty."""
-    name = f"test_{secrets.token_hex(6)}"
-    postgres.run(f"CREATE DATABASE {name} OWNER {ADMIN} TEMPLATE {migrated_postgres}")
-    yield postgres.url(name)
-    postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_url(postgres: Server, migrated_postgres: psycopg.Connection) -> Iterator[str]:
+    """URL of a database that is migrated and empty. Who changes its schema must change it back."""
+    yield postgres.url(migrated_postgres.info.dbname)
+    migrated_postgres.execute(ALONE)
+    migrated_postgres.execute(EMPTIED)
