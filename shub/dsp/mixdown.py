@@ -1,48 +1,51 @@
-"""Stems to one stereo mix: each staged to its loudness, placed, summed, and the sum brought to its target."""
+"""Stems to one stereo mix: each staged to its loudness, placed, summed over buses, and the sum brought to its target."""
 
-import math
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from shub.dsp.analysis import Progress
-from shub.dsp.compiled import compiled
-from shub.dsp.decode import BLOCK_FRAMES, AudioInfo, AudioReader, Block, Limits, probe
-from shub.dsp.encode import AudioWriter, BitDepth, Format
-from shub.dsp.kweighting import speakers_of
+from shub.dsp.ahead import ahead
+from shub.dsp.analysis import Progress, analyze
+from shub.dsp.console import BusTrack, Feed, factor, summed
+from shub.dsp.decode import Limits, probe
+from shub.dsp.effects.keying import KeyStream
+from shub.dsp.effects.processor import Sound
+from shub.dsp.effects.registry import build
+from shub.dsp.encode import BitDepth, Dither, Format, rate_for
+from shub.dsp.excerpts import Excerpt, Part, loudest_start, part_in
 from shub.dsp.loudness_target import Levelled, Leveller, Write
 from shub.dsp.meter import Loudness, Meter
-from shub.dsp.panning import pan_matrix
-from shub.dsp.refusals import AudioRefused
-from shub.dsp.resampling import resampled
+from shub.dsp.part_writer import FileForm, PartWriter
+from shub.dsp.refusals import EmptyAudio
 from shub.dsp.scratch import Scratch
+from shub.dsp.staging import Effects, Send, StagedStem, Stem, named, stage, through
+from shub.dsp.tracks import STEREO, ScratchTrack, Track, TrackKey
 
-STEREO = ("L", "R")
-LARGEST_STAGING_DB = 48.0
-"""A stem quieter than that below its target is mostly noise; it is raised so far and no further, with a warning."""
+__all__ = ["Bus", "Mix", "MixOrder", "Send", "Stem", "mix_down"]
+
+_EXACT = FileForm("wav", 32)
+_LOSSY = ("mp3", "ogg")
+_MOST_ENCODINGS = 3
+_STAGED, _SUMMED = 0.4, 0.6  # how far the work is by then
 
 
 @dataclass(frozen=True)
-class Stem:
-    """One file of the mix. `target_lufs` is where it is staged to before `gain_db`; both are relative, the sum is levelled after."""
+class Bus:
+    """A sum of stems and sends with a chain of its own."""
 
-    path: Path
-    target_lufs: float
+    name: str
     gain_db: float = 0.0
-    pan: float = 0.0
-    name: str = ""
-    """How the stem is called where it is refused."""
+    chain: Effects = ()
 
 
 @dataclass(frozen=True)
 class MixOrder:
-    """What to make. `rate_hz` None: the highest rate among the stems."""
+    """What to make. `rate_hz` None: the highest rate among the stems (or the highest that the format holds)."""
 
     stems: tuple[Stem, ...]
     target_lufs: float
@@ -50,177 +53,245 @@ class MixOrder:
     container: Format
     bits: BitDepth
     rate_hz: int | None = None
-
-
-@dataclass(frozen=True)
-class StagedStem:
-    """How a stem went into the sum: its own loudness where it stands (None: silence), and the gain it got."""
-
-    info: AudioInfo
-    integrated_lufs: float | None
-    gain_db: float
-    is_clamped: bool
+    dither: Dither = "auto"
+    bitrate_kbps: int | None = None
+    buses: tuple[Bus, ...] = ()
+    chain: Effects = ()
+    """On the sum, before it is levelled."""
+    keys: Mapping[str, int] = field(default_factory=dict)
+    """Who is meant by the names that side-chains call: the number of a stem, or the number of stems and then that of a bus."""
+    turns: tuple[int, ...] = ()
+    """Those numbers, each after all that it listens to or is fed by; as they are counted, where nobody listens to anybody."""
+    excerpt: Excerpt | None = None
+    """Write only this part of it, which sounds as it does in the whole."""
+    with_stems: bool = False
+    """Write every stem that is heard, and every bus, to a file of its own."""
 
 
 @dataclass(frozen=True)
 class Mix:
+    """What came out. `levelled` is of the whole; `loudness` was measured at the output: of the excerpt where there is one, after decoding
+    where coding loses something. `files` are those of stems and buses, by the numbers of `MixOrder.keys`."""
+
     stems: tuple[StagedStem, ...]
     levelled: Levelled
+    loudness: Loudness
     rate_hz: int
     frames: int
+    applied: list[dict[str, Any]]
+    bus_applied: list[list[dict[str, Any]]]
+    part: Part | None
+    files: dict[int, Path]
 
 
 def mix_down(order: MixOrder, target: Path, scratch: Path, progress: Progress, limits: Limits | None = None) -> Mix:
-    """Write the mix to `target`; `scratch` is room for the sum, 12 bytes a frame, gone again when done.
+    """Write the mix to `target`, its stems and buses (`with_stems`) beside it. `scratch` is how the files on the way are called, and more:
+    12 bytes a frame of the sum, 8 of each stereo stem that has a chain; gone again when done.
 
-    Raises AudioRefused, with the stem's name, for a stem that cannot be used, and OSError when the disk is full.
+    The same order gives the same bits, however many threads take part. Raises AudioRefused, with the name of the stem or the bus, for
+    what cannot be used, and OSError when the disk is full.
     """
-    infos = [_probe(stem, limits) for stem in order.stems]
-    rate = order.rate_hz or max(info.sample_rate_hz for info in infos)
-    total = Scratch(scratch, len(STEREO))
-    try:
-        with ThreadPoolExecutor(min(len(infos), os.cpu_count() or 1)) as threads:
-            staged = []
-            for number, one in enumerate(threads.map(lambda stem: _stage(stem, limits), order.stems), start=1):
-                staged.append(one)
-                progress(0.35 * number / len(infos))
-            loudness = _sum(order, staged, rate, total, threads, lambda part: progress(0.35 + 0.25 * part), limits)
-        levelled = _level(order, rate, total, loudness, target, lambda part: progress(0.6 + 0.4 * part))
-    finally:
-        total.remove()
-    return Mix(tuple(staged), levelled, rate, total.frames)
-
-
-def _probe(stem: Stem, limits: Limits | None) -> AudioInfo:
-    with _named(stem):
-        return probe(stem.path, limits)
-
-
-@contextmanager
-def _named(stem: Stem) -> Iterator[None]:
-    """Refusals say which stem they are about."""
-    try:
-        yield
-    except AudioRefused as refusal:
-        raise type(refusal)(f"stem {stem.name!r}: {refusal.detail}") from refusal
-
-
-def _stage(stem: Stem, limits: Limits | None) -> StagedStem:
-    with _named(stem), AudioReader(stem.path, limits) as reader:
-        info = reader.info
-        speakers = _speakers(info)
-        matrix = pan_matrix(speakers, stem.pan)
-        # Measured as it will stand: folded and placed. A mono stem keeps its power at every place, so it is measured as it is.
-        meter = Meter(info.sample_rate_hz, STEREO if len(speakers) > 1 else speakers, peaks=False)
-        for block in reader.blocks():
-            meter.add(_placed(block, matrix) if len(speakers) > 1 else block)
-    loudness = meter.integrated_lufs()
-    wanted = 0.0 if loudness is None else stem.target_lufs - loudness
-    clamped = min(LARGEST_STAGING_DB, max(-LARGEST_STAGING_DB, wanted))
-    return StagedStem(info, loudness, clamped + stem.gain_db, clamped != wanted)
-
-
-def _sum(
-    order: MixOrder,
-    staged: list[StagedStem],
-    rate: int,
-    total: Scratch,
-    threads: ThreadPoolExecutor,
-    progress: Progress,
-    limits: Limits | None,
-) -> Loudness:
-    """Write the sum of the stems into `total`; its reading comes back."""
-    sources = [_Source(stem, one, rate, limits) for stem, one in zip(order.stems, staged, strict=True)]
-    expected = max(source.expected_frames for source in sources)
-    meter = Meter(rate, STEREO)
-    try:
-        while any(not source.is_done for source in sources):
-            parts = list(threads.map(_Source.next_block, sources))
-            block = np.zeros((max(len(part) for part in parts), len(STEREO)))
-            for part in parts:
-                block[: len(part)] += part
-            rounded = block.astype(np.float32)
-            total.write(rounded)
-            meter.add(rounded)
-            progress(min(1.0, meter.frames / expected))
-    finally:
-        for source in sources:
-            source.close()
-    return meter.read()
-
-
-class _Source:
-    """A stem at the mix's rate, placed and at its gain, given out in blocks of BLOCK_FRAMES (less at its end)."""
-
-    def __init__(self, stem: Stem, staged: StagedStem, rate: int, limits: Limits | None) -> None:
-        self._reader = AudioReader(stem.path, limits)
-        info = self._reader.info
-        self.expected_frames = math.ceil(info.frames * rate / info.sample_rate_hz)
-        self._matrix = pan_matrix(_speakers(info), stem.pan) * 10.0 ** (staged.gain_db / 20.0)
-        self._blocks: Iterator[Block] = resampled(self._reader.blocks(), info.sample_rate_hz, rate, info.channels)
-        self._rest = np.empty((0, 2))
-        self.is_done = False
-
-    def next_block(self) -> NDArray[np.float64]:
-        pieces, there = [self._rest], len(self._rest)
-        while there < BLOCK_FRAMES and not self.is_done:
-            block = next(self._blocks, None)
-            if block is None:
-                self.is_done = True
-            else:
-                pieces.append(_placed_exactly(block, self._matrix))
-                there += len(block)
-        joined = np.concatenate(pieces)
-        self._rest = joined[BLOCK_FRAMES:]
-        self.is_done = self.is_done and not len(self._rest)
-        return joined[:BLOCK_FRAMES]
-
-    def close(self) -> None:
-        self._reader.close()
-
-
-def _level(
-    order: MixOrder, rate: int, total: Scratch, loudness: Loudness, target: Path, progress: Progress
-) -> Levelled:
-    """Bring the sum to the order's loudness, into the file `target`."""
-    leveller = Leveller(
-        total,
-        rate,
-        STEREO,
-        loudness,
-        target_lufs=order.target_lufs,
-        ceiling_dbtp=order.ceiling_dbtp,
-        progress=progress,
-    )
     with ExitStack() as stack:
-
-        def start_writing() -> Write:
-            stack.close()  # the file that was not good enough
-            writer = AudioWriter(target, order.container, rate, len(STEREO), order.bits, frames=total.frames)
-            return stack.enter_context(writer).write
-
-        return leveller.render(start_writing)
+        total = Scratch(scratch, len(STEREO))
+        stack.callback(total.remove)
+        threads = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
+        return _Mixing(order, target, total, progress, limits, stack, threads).run()
 
 
-def _speakers(info: AudioInfo) -> tuple[str, ...]:
-    return speakers_of(info.channels, vorbis_order=info.has_vorbis_order)
+class _Mixing:
+    """One mix while it is made."""
+
+    def __init__(
+        self,
+        order: MixOrder,
+        target: Path,
+        total: Scratch,
+        progress: Progress,
+        limits: Limits | None,
+        stack: ExitStack,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._order, self._target, self._total, self._progress, self._limits = order, target, total, progress, limits
+        self._stack, self._threads, self._rooms = stack, threads, count()
+        self._rate = order.rate_hz or rate_for(order.container, max(self._rate_of(stem) for stem in order.stems))
+        self._staged: dict[int, Future[StagedStem]] = {}
+        self._kept: dict[int, Future[Track]] = {}
+        self._buses: dict[int, BusTrack] = {}
+
+    def run(self) -> Mix:
+        order = self._order
+        stems = self._stage()
+        loudness, start_seconds, applied = self._sum()
+        part = part_in(order.excerpt, start_seconds, self._total.frames, self._rate) if order.excerpt else None
+        files = self._write_each(part) if order.with_stems else {}
+        levelled, heard = self._level(loudness, part)
+        self._progress(1.0)
+        buses = [self._buses[number].applied() for number in self._bus_numbers()]
+        frames = part.frames if part else self._total.frames
+        return Mix(tuple(stems), levelled, heard, self._rate, frames, applied, buses, part, files)
+
+    @property
+    def names(self) -> Mapping[str, int]:
+        return self._order.keys
+
+    def _rate_of(self, stem: Stem) -> int:
+        with named("stem", stem.name):
+            return probe(stem.path, self._limits).sample_rate_hz
+
+    def _bus_numbers(self) -> range:
+        stems = len(self._order.stems)
+        return range(stems, stems + len(self._order.buses))
+
+    def _new_room(self, channels: int) -> Scratch:
+        room = Scratch(self._total.path.with_name(f"{self._total.path.name}.{next(self._rooms)}"), channels)
+        self._stack.callback(room.remove)
+        return room
+
+    def _stage(self) -> list[StagedStem]:
+        """Every stem where it stands, and the buses that are heard more than once. Each has its turn in a thread; whom it listens to had
+        one before, so nobody waits for ever."""
+        order, keys, stems = self._order, _KeysOf(self), len(self._order.stems)
+        often = set(self._bus_numbers()) if order.with_stems else set(order.keys.values()) & set(self._bus_numbers())
+        done, of = count(1), stems + len(often)
+
+        def tell(_future: object) -> None:
+            self._progress(_STAGED * next(done) / of)
+
+        for number in order.turns or range(stems + len(order.buses)):
+            if number < stems:
+                staged = self._threads.submit(
+                    stage, order.stems[number], self._rate, keys, self._new_room, self._limits
+                )
+                staged.add_done_callback(tell)
+                self._staged[number] = staged
+            elif number in often:
+                kept = self._threads.submit(self._keep, number)
+                kept.add_done_callback(tell)
+                self._kept[number] = kept
+        found = [self._staged[number].result() for number in range(stems)]
+        for number in self._bus_numbers():
+            if number in self._kept:
+                self._kept[number].result()
+            else:
+                self._buses[number] = self._bus(number)
+        return found
+
+    def _keep(self, number: int) -> Track:
+        self._buses[number] = bus = self._bus(number)
+        room = self._new_room(bus.sound.channels)
+        for block in bus.blocks():
+            room.write(block)
+        return ScratchTrack(room, bus.sound)
+
+    def _bus(self, number: int) -> BusTrack:
+        bus = self._order.buses[number - len(self._order.stems)]
+        feeds = []
+        for stem_number, stem in enumerate(self._order.stems):
+            if not stem.is_muted:
+                feed = self._feed(stem_number)
+                feeds += [feed] if stem.bus == bus.name else []
+                feeds += [feed.at(send.gain_db) for send in stem.sends if send.bus == bus.name]
+        return BusTrack(bus.name, feeds, bus.chain, self._rate, _KeysOf(self))
+
+    def _feed(self, number: int) -> Feed:
+        """A stem or a bus where it stands."""
+        if number < len(self._order.stems):
+            staged = self._staged[number].result()
+            return Feed.of(staged.track, self._order.stems[number].pan, staged.fader_db)
+        bus = self._order.buses[number - len(self._order.stems)]
+        track = self._kept[number].result() if number in self._kept else self._buses[number]
+        return Feed.of(track, 0.0, bus.gain_db)
+
+    def key(self, name: str) -> KeyStream:
+        """What is meant by a name, after its chain and at its level; waits until it is there."""
+        number = self._order.keys[name]
+        if number < len(self._order.stems):
+            staged = self._staged[number].result()
+            return TrackKey(staged.track, factor(staged.fader_db))
+        bus = self._order.buses[number - len(self._order.stems)]
+        return TrackKey(self._kept[number].result(), factor(bus.gain_db))
+
+    def _sum(self) -> tuple[Loudness, float, list[dict[str, Any]]]:
+        """Write the sum after its chain; its reading, where it is loudest (0 where nobody asks), and what the chain did."""
+        stems = self._order.stems
+        direct = [number for number, stem in enumerate(stems) if not stem.is_muted and stem.bus is None]
+        feeds = [self._feed(number) for number in (*self._bus_numbers(), *direct)]  # a bus is the longer work: first
+        expected = max((feed.track.sound.frames or 0 for feed in feeds), default=0)
+        with named("chain", "master"):
+            line = build(Sound(self._rate, STEREO, expected), self._order.chain, _KeysOf(self))
+        meter = Meter(self._rate, STEREO)
+        for block in ahead(through(line, summed(feeds, self._threads))):
+            self._total.write(block)
+            meter.add(block)
+            self._progress(_STAGED + (_SUMMED - _STAGED) * min(1.0, self._total.frames / max(1, expected)))
+        if not self._total.frames:
+            raise EmptyAudio("the mix has not one sample: all that is heard was cut away")
+        asked = self._order.excerpt
+        return meter.read(), loudest_start(meter.series(), asked.duration_seconds) if asked else 0.0, line.told()
+
+    def _write_each(self, part: Part | None) -> dict[int, Path]:
+        """Every stem that is heard and every bus as they stand in the mix, all as long as it is."""
+        heard = [number for number, stem in enumerate(self._order.stems) if not stem.is_muted]
+        numbers = [*heard, *self._bus_numbers()]
+        paths = {number: self._target.with_name(f"{self._target.name}.{number}") for number in numbers}
+
+        def write(number: int) -> None:
+            with PartWriter(paths[number], _EXACT, self._rate, self._total.frames, part) as output:
+                for block in summed([self._feed(number)]):
+                    output.write(block)
+                output.fill_up()
+
+        list(self._threads.map(write, numbers))
+        return paths
+
+    def _level(self, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
+        """Bring the sum to its loudness, into the target. Where an encoder moves peaks over the ceiling, the limiter aims lower."""
+        order, ceiling = self._order, self._order.ceiling_dbtp
+        for _ in range(_MOST_ENCODINGS):
+            levelled, heard = self._level_under(ceiling, loudness, part)
+            if order.container not in _LOSSY:
+                break
+            heard = analyze(self._target, lambda _part: None).loudness
+            if heard.true_peak_dbtp is None or heard.true_peak_dbtp <= order.ceiling_dbtp:
+                break
+            ceiling -= heard.true_peak_dbtp - order.ceiling_dbtp + 0.05
+        return levelled, heard
+
+    def _level_under(self, ceiling_dbtp: float, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
+        leveller = Leveller(
+            self._total,
+            self._rate,
+            STEREO,
+            loudness,
+            target_lufs=self._order.target_lufs,
+            ceiling_dbtp=ceiling_dbtp,
+            progress=lambda done: self._progress(_SUMMED + (1.0 - _SUMMED) * done),
+        )
+        order, outputs = self._order, list[PartWriter]()
+        form = FileForm(order.container, order.bits, order.dither, order.bitrate_kbps)
+        with ExitStack() as stack:
+
+            def start_writing() -> Write:
+                stack.close()  # the file that was not good enough
+                output = PartWriter(self._target, form, self._rate, self._total.frames, part)
+                outputs.append(stack.enter_context(output))
+                return output.write
+
+            levelled = leveller.render(start_writing)
+        return levelled, outputs[-1].read() or levelled.loudness
 
 
-def _placed(block: Block, matrix: NDArray[np.float64]) -> Block:
-    return _placed_exactly(block, matrix).astype(np.float32)
+class _KeysOf(Mapping[str, KeyStream]):
+    """Side-chains of a mix by the names that they are called; each look gives a new stream."""
 
+    def __init__(self, mixing: _Mixing) -> None:
+        self._mixing = mixing
 
-def _placed_exactly(block: Block, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    placed = np.zeros((block.shape[0], 2))
-    _add_placed(block, matrix, placed)
-    return placed
+    def __getitem__(self, name: str) -> KeyStream:
+        return self._mixing.key(name)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mixing.names)
 
-@compiled
-def _add_placed(block: Block, matrix: NDArray[np.float64], placed: NDArray[np.float64]) -> None:
-    """Our own product: a BLAS may sum in another order with another number of threads, and a mix must repeat bit for bit."""
-    for i in range(block.shape[0]):
-        for channel in range(block.shape[1]):
-            value = np.float64(block[i, channel])
-            placed[i, 0] += value * matrix[channel, 0]
-            placed[i, 1] += value * matrix[channel, 1]
+    def __len__(self) -> int:
+        return len(self._mixing.names)

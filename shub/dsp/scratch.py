@@ -13,7 +13,7 @@ class Scratch:
     """Written once with `write`, then read as often as needed. Raises OSError when the disk is full."""
 
     def __init__(self, path: Path, channels: int) -> None:
-        self._path, self._heights_path, self._channels = path, path.with_name(f"{path.name}.heights"), channels
+        self.path, self._heights_path, self._channels = path, path.with_name(f"{path.name}.heights"), channels
         self._file = path.open("wb")
         self.frames = 0
 
@@ -21,10 +21,10 @@ class Scratch:
         self._file.write(block.tobytes())
         self.frames += len(block)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Block]:
         self._file.flush()
-        with self._path.open("rb") as raw:
-            while len(block := np.fromfile(raw, np.float32, self._channels * BLOCK_FRAMES)):
+        with self.path.open("rb") as raw:
+            while len(block := np.fromfile(raw, np.float32, self._channels * frames)):
                 yield block.reshape(-1, self._channels)
 
     def find_heights(self, floor: float) -> Iterator[int]:
@@ -49,5 +49,5 @@ class Scratch:
 
     def remove(self) -> None:
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self._heights_path.unlink(missing_ok=True)
