@@ -43,6 +43,7 @@ from switch.providers.roster import Roster
 from switch.providers.routes import router as providers_router
 from switch.registry import Registry
 from switch.relay import Relay
+from switch.retention import Retention
 from switch.routes import router
 from switch.service import Switch
 from switch.settings import SwitchSettings
@@ -103,12 +104,14 @@ def create_app(settings: SwitchSettings | None = None) -> FastAPI:
         state.roster, state.local, state.clis, state.audio = roster, local, clis, audio
         state.embeddings = Embeddings(embedder, roster, embedding_relay, ledger)
         state.feedback = Feedback(ground.db, chooser, ledger.save)
+        retention = Retention(settings, ground.db)
         cache = AnswerCache(settings.switch_cache_bytes)
         hot[PATH] = ChatCompletions(switch, cache, silence_seconds=silence_seconds)
         hot[MESSAGES] = Messages(switch, silence_seconds=silence_seconds)
         hot[COUNT_TOKENS] = CountTokens()
         tasks = [
-            asyncio.create_task(work) for work in (ledger.run(), _verify(local), local.run(), roster.run(), clis.run())
+            asyncio.create_task(work)
+            for work in (ledger.run(), _verify(local), local.run(), roster.run(), clis.run(), retention.run())
         ]
         if roster.models:
             tasks.append(asyncio.create_task(money.load_prices()))

@@ -105,6 +105,10 @@ class SwitchSettings(FleetSettings):
     switch_prices: dict[str, dict[str, float]] = {}
     """Prices in US dollars for a million tokens where ours are wrong or missing: JSON, `{"mock/gpt": {"input": 1, "output": 2,
     "cached_input": 0.5, "cache_write": 1.25}}`; the last two where they differ from `input`."""
+    switch_keep_days: int = Field(90, ge=0, le=36_500)
+    """Days for which decisions are kept, and how models did since anybody asked them; 0 for ever. What was learned stays."""
+    switch_keep_spend_days: int = Field(400, ge=0, le=36_500)
+    """Days for which it is kept what each call cost; 0 for ever. Days go as a whole, and never today or yesterday, which budgets need."""
     switch_queue_limit: int = Field(1000, ge=0, le=100_000)
     """Requests that may wait for local models. When it is full the newest of the lowest priority is refused."""
     switch_queue_ageing: timedelta = timedelta(seconds=30)
