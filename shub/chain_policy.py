@@ -7,7 +7,6 @@ from config.contracts.common import Wire
 from config.contracts.shub import OutputFormat
 from config.errors import InvalidRequest
 
-_MOVES_TIME = ("trim", "resample")
 _FREQUENCIES = (
     "freq_hz",
     "damping_hz",
@@ -24,15 +23,19 @@ def refuse_impossible_chain(
     effects: Sequence[Wire], *, sample_rate_hz: int, channels: int, place: str = "chain"
 ) -> None:
     """Raises InvalidRequest, naming the effect by its place, for a chain that no sound of this rate and so many channels can take."""
-    rate, count, moved = sample_rate_hz, channels, None
+    rate, count, trims, is_cut_before = sample_rate_hz, channels, False, False
     for number, effect in enumerate(effects):
         values = effect.model_dump()
         kind, here = values["type"], f"{place}.{number} ({values['type']})"
         for name, hertz in _frequencies(values):
             if hertz >= rate / 2:
                 raise InvalidRequest(f"{here}: {name} {hertz:g} Hz is not below half the sample rate ({rate / 2:g} Hz)")
-        if values.get("sidechain") and moved:
-            raise InvalidRequest(f"{here}: a side-chain after {moved} would be out of step; put the effect before it")
+        trims = trims or kind == "trim"
+        is_cut_before = is_cut_before or (kind == "normalize" and trims)
+        if values.get("sidechain") and is_cut_before:
+            raise InvalidRequest(
+                f"{here}: after trim and normalize a side-chain is out of step; put the effect before them"
+            )
         if kind in ("mid_side", "width") and count != 2:
             raise InvalidRequest(f"{here}: it needs two channels, and here there are {count}")
         if kind == "pan" and count > 2:
@@ -46,7 +49,6 @@ def refuse_impossible_chain(
         rate = values["sample_rate_hz"] if kind == "resample" else rate
         if kind == "pan" or kind == "channels":
             count = 1 if values.get("to") == "mono" else 2
-        moved = kind if kind in _MOVES_TIME else moved
 
 
 def refuse_impossible_output(output: OutputFormat) -> None:

@@ -1,4 +1,4 @@
-"""What there is to know of a kind of job that makes one audio file out of others."""
+"""What there is to know of a kind of job that makes audio files out of others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,9 @@ Request = TypeVar("Request", bound=Wire)
 Order = dict[str, Any]
 """A request with everything resolved: a restart, and whoever asks later, needs nothing else. It has the `name` and the `format` of the
 file to be made, and `inputs`: the `asset_id`, `sha256` and `name` of each file that is read."""
+MadeFile = dict[str, Any]
+"""A file that the worker made: its `path`, `name`, `format`, `encoding`, `sha256`, `size_bytes`, `duration_seconds`, `sample_rate_hz` and
+`channels`."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Kind(Generic[Request]):
     """The ids of the files that are read. Raises InvalidRequest for what cannot be, whatever the files are."""
     order_of: Callable[[Request, list[Asset]], Order]
     """The order, without `inputs`: of a request and the files of `inputs_of`, one for each id. Raises InvalidRequest."""
-    result_of: Callable[[Order, dict[str, Any], Asset], Wire]
-    """The job's result: of the order, the worker's answer and the file that was made."""
+    result_of: Callable[[Order, dict[str, Any], list[Asset]], Wire]
+    """The job's result: of the order, the worker's answer and its `files` as they are kept, which may be none (a proposal) or several."""
 
 
 def inputs_in(assets: list[Asset]) -> list[dict[str, str]]:

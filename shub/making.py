@@ -1,4 +1,4 @@
-"""Jobs that make one audio file out of others, whatever their kind.
+"""Jobs that make audio files out of others, whatever their kind.
 
 What a job makes becomes visible in the transaction that ends it.
 """
@@ -15,14 +15,15 @@ from config.contracts.common import Job
 from config.contracts.shub import Asset
 from config.database import Database
 from config.jobs.running import Assignment, Jobs
-from shub import repository
+from shub import policy, repository
+from shub.chaining import CHAIN
 from shub.errors import AssetNotFound
-from shub.kinds import Kind, Order, Request, inputs_in
+from shub.kinds import Kind, MadeFile, Order, Request, inputs_in
 from shub.mixing import MIX
 from shub.store import Store
 from shub.work import Work
 
-KINDS: tuple[Kind[Any], ...] = (MIX,)
+KINDS: tuple[Kind[Any], ...] = (CHAIN, MIX)
 
 
 class Making:
@@ -50,51 +51,59 @@ class Making:
         return await self._jobs.order(kind.name, request.model_dump(mode="json"), caller, key, state=resolve)
 
     async def _make(self, kind: Kind[Any], job: Assignment) -> dict[str, Any]:
-        order, target = job.state, self._store.new_path()
+        target = self._store.new_path()
         try:
-            made = await self._work.make(kind.name, order, target, job.begin, job.progressed)
+            made = await self._work.make(kind.name, job.state, target, job.begin, job.progressed)
             async with self._store.lock:
-                is_new = await self._keep(target, made["sha256"])
-                return await self._finish(kind, job, made, is_new=is_new)
+                new = [await self._keep(file) for file in made["files"]]
+                return await self._finish(kind, job, made, new=[sha256 for sha256 in new if sha256])
         finally:
             self._store.discard(target)
 
-    async def _keep(self, target: Path, sha256: str) -> bool:
-        """Put the finished file among the others; whether its content is new."""
+    async def _keep(self, file: MadeFile) -> str | None:
+        """Put a finished file among the others; its hash, if the content is new."""
+        sha256: str = file["sha256"]
         async with self._db.read() as session:
             is_new = await repository.asset_with(session, sha256) is None
-        await self._store.keep(target, sha256)
-        return is_new
+        await self._store.keep(Path(file["path"]), sha256)
+        return sha256 if is_new else None
 
-    async def _finish(self, kind: Kind[Any], job: Assignment, made: dict[str, Any], *, is_new: bool) -> dict[str, Any]:
-        """The end of the job and the file that it made, in one transaction. Raises JobEnded when it was cancelled before."""
+    async def _finish(
+        self, kind: Kind[Any], job: Assignment, made: dict[str, Any], *, new: list[str]
+    ) -> dict[str, Any]:
+        """The end of the job and the files that it made, in one transaction. Raises JobEnded when it was cancelled before."""
         try:
             async with self._db.write() as session:
-                asset = await repository.asset_with(session, made["sha256"])
-                if asset is None:
-                    asset = _asset_of(kind, job, made)
-                    await repository.add_asset(session, asset, job.job_id)
-                result = kind.result_of(job.state, made, asset).model_dump(mode="json")
+                assets = []
+                for file in made["files"]:
+                    asset = await repository.asset_with(session, file["sha256"])
+                    if asset is None:
+                        asset = _asset_of(kind, job, made, file)
+                        await repository.add_asset(session, asset, job.job_id)
+                    assets.append(asset)
+                result = kind.result_of(job.state, made, assets).model_dump(mode="json")
                 await job.finish(session, result)
         except Exception:
-            if is_new:  # nothing was committed; after a cancellation that may be unclear, and the next start sweeps
-                await self._store.remove(made["sha256"])
+            for (
+                sha256
+            ) in new:  # nothing was committed; after a cancellation that may be unclear, and the next start sweeps
+                await self._store.remove(sha256)
             raise
         return result
 
 
-def _asset_of(kind: Kind[Any], job: Assignment, made: dict[str, Any]) -> Asset:
+def _asset_of(kind: Kind[Any], job: Assignment, made: dict[str, Any], file: MadeFile) -> Asset:
     order = {name: value for name, value in job.state.items() if name not in ("inputs", "subject")}
     return Asset(
         asset_id=new_id("asset"),
-        sha256=made["sha256"],
-        name=order["name"],
-        size_bytes=made["size_bytes"],
-        format=order["format"],
-        encoding=made["encoding"],
-        duration_seconds=made["duration_seconds"],
-        sample_rate_hz=made["sample_rate_hz"],
-        channels=made["channels"],
+        sha256=file["sha256"],
+        name=policy.clean_name(file["name"], fallback=kind.name),
+        size_bytes=file["size_bytes"],
+        format=file["format"],
+        encoding=file["encoding"],
+        duration_seconds=file["duration_seconds"],
+        sample_rate_hz=file["sample_rate_hz"],
+        channels=file["channels"],
         provenance={
             "made_by": kind.name,
             "job_id": job.job_id,

@@ -35,18 +35,26 @@ def _order_of(request: MixRequest, assets: list[Asset]) -> Order:
     }
 
 
-def _result_of(order: Order, mixed: dict[str, Any], asset: Asset) -> MixResult:
+def _result_of(order: Order, mixed: dict[str, Any], assets: list[Asset]) -> MixResult:
     stems = [
-        MixedStem.model_validate({**stem, "integrated_lufs": one["integrated_lufs"], "gain_db": one["gain_db"]})
+        MixedStem.model_validate(
+            {
+                **stem,
+                "level_lufs": stem["target_lufs"],
+                "integrated_lufs": one["integrated_lufs"],
+                "gain_db": one["gain_db"],
+            }
+        )
         for stem, one in zip(order["stems"], mixed["stems"], strict=True)
     ]
     return MixResult.model_validate(
         {
             **order,
             **mixed,
+            **mixed["files"][0],
             **mixed["loudness"],
-            "asset_id": asset.asset_id,
-            "name": asset.name,
+            "asset_id": assets[0].asset_id,
+            "name": assets[0].name,
             "stems": stems,
             "warnings": policy.warnings_of(order, mixed),
         }

@@ -93,11 +93,38 @@ def refuse_false_name(name: str, container: sniff.Container) -> None:
         raise MislabelledAudio(refusal.detail) from refusal
 
 
-def mix_name(request: MixRequest) -> str:
-    """What the mix is called: as asked, with the ending that its format has."""
-    stem = clean_name(request.name or "mix", fallback="mix")
-    ending = f".{request.format}"
+def file_name(asked: str | None, usual: str, format_: str) -> str:
+    """What a made file is called: as asked, else as usual, with the ending that its format has."""
+    stem = clean_name(asked or usual, fallback=usual)
+    ending = f".{format_}"
     return stem if stem.lower().endswith(ending) else stem + ending
+
+
+def renamed(source: str, by: str) -> str:
+    """What is made of a file is called after it: `voice.wav` through `vocal` is `voice vocal`."""
+    stem = PurePath(source).stem
+    return stem if by == "chain" else f"{stem} {by}"
+
+
+def outcome_warnings(made: dict[str, Any]) -> list[AudioWarning]:
+    """What a person should know of what effects did: `made` is the worker's answer, with the `applied` of every effect."""
+    found = []
+    for did in made["applied"]:
+        if did.get("shortfall_lu", 0.0) > 0.0:
+            text = f"it is {did['shortfall_lu']:.1f} LU below its target: its peaks may not exceed the ceiling"
+            found.append(AudioWarning(code="loudness_shortfall", text=text))
+        if did["type"] in ("limiter", "normalize") and did.get("max_reduction_db", 0.0) > HEAVY_LIMITING_DB:
+            text = (
+                f"the limiter takes up to {did['max_reduction_db']:.1f} dB: less gain before it would sound more open"
+            )
+            found.append(AudioWarning(code="heavy_limiting", text=text))
+    peak = made["loudness"]["sample_peak_dbfs"]
+    if peak is not None and peak > 0.0 and made["files"][0]["encoding"] != "FLOAT":
+        text = f"the peaks are {peak:.1f} dB above full scale and were cut off: lower the gain or put a limiter last"
+        found.append(AudioWarning(code="clipped", text=text))
+    if made["loudness"]["integrated_lufs"] is None:
+        found.append(AudioWarning(code="silent", text="what came out is silent or too short to be measured"))
+    return found
 
 
 def refuse_impossible(request: MixRequest) -> None:

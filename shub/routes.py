@@ -9,12 +9,22 @@ from fastapi.responses import FileResponse
 
 from config.auth import CallerDep
 from config.contracts.common import Job, Page
-from config.contracts.shub import Asset, AssetDeleted, MixRequest
+from config.contracts.shub import Asset, AssetDeleted, ChainCheck, ChainRequest, MixRequest, NamedChain
 from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
-from config.errors import BodyTooLarge, FleetHalted, GrantRefused, IdempotencyConflict, StorageFull, documented
+from config.errors import (
+    BodyTooLarge,
+    FleetHalted,
+    GrantRefused,
+    IdempotencyConflict,
+    InvalidRequest,
+    StorageFull,
+    documented,
+)
 from config.idempotency import KeyDep
 from config.pages import PageDep
 from shub.assets import Assets
+from shub.chaining import CHAIN, check
+from shub.chains import CHAINS, ChainNotFound
 from shub.errors import (
     AnalysisTooSlow,
     AssetInUse,
@@ -71,6 +81,7 @@ _UPLOAD = {
 
 
 _KNOWN: Documented = {200: {"model": Asset, "description": "The same content is here already: the file that holds it"}}
+_CHECKED: Documented = {200: {"model": ChainCheck, "description": "What the chain would do (`dry_run`)"}}
 _CONTENT: Documented = {
     200: {"content": {kind: {"schema": _FILE} for kind in MEDIA_TYPES.values()}},
     206: {"description": "The part that Range asked for"},
@@ -156,6 +167,31 @@ async def delete_asset(
 async def analyze(body: AnalyzeRequest, request: Request, assets: AssetsDep) -> AudioAnalysis:
     """To ITU-R BS.1770 and EBU R 128; silence is null."""
     return await _unless_gone(request, assets.analyze(body))
+
+
+@making_router.get("/chains", summary="The chains that come with the house")
+async def list_chains() -> Page[NamedChain]:
+    """Name one in `POST /shub/chain`, or take its effects over and change them."""
+    return Page(items=list(CHAINS))
+
+
+@making_router.post(
+    "/chain",
+    status_code=202,
+    summary="Effects on one file, as a job; with `dry_run`, only a check",
+    responses=_CHECKED | documented(AssetNotFound, ChainNotFound, InvalidRequest, IdempotencyConflict, FleetHalted),
+)
+async def chain(
+    body: ChainRequest, response: Response, caller: CallerDep, making: MakingDep, assets: AssetsDep, key: KeyDep
+) -> Job | ChainCheck:
+    """The file stays as it is; what is made is a new one, whose provenance says from what, by which chain and which versions.
+
+    The same order makes the same bytes. No effects at all is an export into another format.
+    """
+    if body.dry_run:
+        response.status_code = 200
+        return check(body, await assets.asset(body.asset_id))
+    return await making.order(CHAIN, body, caller, key)
 
 
 @making_router.post(

@@ -75,26 +75,22 @@ def _probe(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
 
 def _analyze(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
     from shub.dsp.analysis import analyze
+    from shub.dsp.findings import findings_of
 
     found = analyze(
         Path(task["path"]),
         lambda _part: None,
         layout=task["channel_layout"],
         with_series=task["series"],
+        with_details=task["details"],
         limits=_limits(task),
     )
-    return {
-        **_readable(found.loudness),
-        "duration_seconds": found.duration_seconds,
-        "sample_rate_hz": found.sample_rate_hz,
-        "channels": found.channels,
-        "series": _series(found.series),
-    }
+    return findings_of(found)
 
 
 def _chain(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    from shub.dsp.encode import encoding_of
     from shub.dsp.excerpts import Excerpt
+    from shub.dsp.provenance import versions
     from shub.dsp.rendering import Output, Rendering, render
 
     preview, files = task["preview"], {asset_id: Path(path) for asset_id, path in task["files"].items()}
@@ -106,13 +102,11 @@ def _chain(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
         files,
         Excerpt(**preview) if preview else None,
     )
-    made = render(order, Path(task["target"]), Path(task["scratch"]), _progress(tell), _limits(task))
+    target = Path(task["target"])
+    made = render(order, target, Path(task["scratch"]), _progress(tell), _limits(task))
     return {
-        **_made(Path(task["target"])),
-        "encoding": encoding_of(output.container, output.bits),
-        "sample_rate_hz": made.rate_hz,
-        "channels": made.channels,
-        "duration_seconds": made.frames / made.rate_hz,
+        "files": [_file(target, task["name"], output.container, output.bits, made.rate_hz, made.channels, made.frames)],
+        "versions": versions(),
         "loudness": _readable(made.loudness),
         "applied": [
             {name: value if isinstance(value, str) else round(value, DECIMALS) for name, value in did.items()}
@@ -123,6 +117,7 @@ def _chain(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     from shub.dsp.mixdown import MixOrder, Stem, mix_down
+    from shub.dsp.provenance import versions
 
     stems = tuple(
         Stem(Path(task["files"][stem["asset_id"]]), stem["target_lufs"], stem["gain_db"], stem["pan"], stem["name"])
@@ -134,11 +129,8 @@ def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     target = Path(task["target"])
     mix = mix_down(order, target, Path(task["scratch"]), _progress(tell), _limits(task))
     return {
-        **_made(target),
-        "encoding": "FLOAT" if order.bits == 32 else f"PCM_{order.bits}",
-        "sample_rate_hz": mix.rate_hz,
-        "channels": 2,
-        "duration_seconds": mix.frames / mix.rate_hz,
+        "files": [_file(target, task["name"], order.container, order.bits, mix.rate_hz, 2, mix.frames)],
+        "versions": versions(),
         "loudness": _readable(mix.levelled.loudness),
         "gain_db": round(mix.levelled.gain_db, DECIMALS),
         "limiter_reduction_db": round(mix.levelled.max_reduction_db, DECIMALS),
@@ -166,13 +158,35 @@ def _progress(tell: Tell) -> Callable[[float], None]:
     return progress
 
 
-def _made(target: Path) -> dict[str, Any]:
-    """A file that was made and is whole on the disk, and what made it."""
-    from shub.dsp.provenance import sha256_of, versions
+def _file(path: Path, name: str, container: Any, bits: Any, rate_hz: int, channels: int, frames: int) -> dict[str, Any]:
+    """A file that was made, once it is whole on the disk, as `kinds.MadeFile` has it."""
+    from shub.dsp.encode import encoding_of
+    from shub.dsp.provenance import sha256_of
 
-    with target.open("rb+") as written:
+    with path.open("rb+") as written:
         os.fsync(written.fileno())
-    return {"sha256": sha256_of(target), "size_bytes": target.stat().st_size, "versions": versions()}
+    return {
+        "path": str(path),
+        "name": name,
+        "format": container,
+        "encoding": encoding_of(container, bits),
+        "sha256": sha256_of(path),
+        "size_bytes": path.stat().st_size,
+        "duration_seconds": frames / rate_hz,
+        "sample_rate_hz": rate_hz,
+        "channels": channels,
+    }
+
+
+def _picture(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
+    from shub.dsp.pictures.drawing import draw
+
+    draw(
+        task["kind"],
+        *(Path(task["path"]), task["name"], task["aim"], Path(task["target"]), task["width"], task["height"]),
+        limits=_limits(task),
+    )
+    return {}
 
 
 def _warm(_task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
@@ -184,6 +198,7 @@ def _warm(_task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
 _OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
     "probe": _probe,
     "analyze": _analyze,
+    "picture": _picture,
     "chain": _chain,
     "mix": _mix,
     "warm": _warm,
@@ -192,16 +207,6 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
 
 def _readable(loudness: Any) -> dict[str, float | None]:
     return {name: _rounded(value) for name, value in asdict(loudness).items()}
-
-
-def _series(series: Any) -> dict[str, Any] | None:
-    if series is None:
-        return None
-    return {
-        "step_seconds": series.step_seconds,
-        "momentary_lufs": [_rounded(value) for value in series.momentary_lufs],
-        "short_term_lufs": [_rounded(value) for value in series.short_term_lufs],
-    }
 
 
 def _rounded(value: float | None) -> float | None:

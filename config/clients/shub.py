@@ -6,7 +6,7 @@ from typing import Any
 
 from config.clients.service_client import ServiceClient, segment
 from config.contracts.common import Job, Page, StatusEnum
-from config.contracts.shub import Asset, AssetDeleted, Layout, MixRequest
+from config.contracts.shub import Asset, AssetDeleted, ChainRequest, Layout, MasterRequest, MixRequest, Target
 from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
 from config.errors import FleetError, NotFound
 
@@ -37,11 +37,18 @@ class ShubClient(ServiceClient):
         *,
         channel_layout: Layout | None = None,
         series: bool = False,
+        target: Target = "streaming",
+        details: bool = True,
         idempotency_key: str | None = None,
         timeout_seconds: float = 600.0,
     ) -> AudioAnalysis:
-        """Measurements of a file. Raises AssetNotFound, or an AudioProblem for a file that cannot be measured."""
-        body = AnalyzeRequest(asset_id=asset_id, channel_layout=channel_layout, series=series)
+        """Measurements of a file, judged for `target`; without `details`, loudness and peaks alone.
+
+        Raises AssetNotFound, or an AudioProblem for a file that cannot be measured.
+        """
+        body = AnalyzeRequest(
+            asset_id=asset_id, channel_layout=channel_layout, series=series, target=target, details=details
+        )
         return await self._post(
             "/shub/analyze", body, AudioAnalysis, idempotency_key=idempotency_key, timeout_seconds=timeout_seconds
         )
@@ -52,6 +59,14 @@ class ShubClient(ServiceClient):
         The same key and order give the same job, whatever became of it.
         """
         return await self._post("/shub/mix", order, Job, idempotency_key=idempotency_key)
+
+    async def chain(self, order: ChainRequest, *, idempotency_key: str | None = None) -> Job:
+        """Start a chain of effects on one file; the job's `result` becomes a ChainResult. Raises AssetNotFound."""
+        return await self._post("/shub/chain", order, Job, idempotency_key=idempotency_key)
+
+    async def master(self, order: MasterRequest, *, idempotency_key: str | None = None) -> Job:
+        """Start a master; the job's `result` becomes a MasterResult. Raises AssetNotFound."""
+        return await self._post("/shub/master", order, Job, idempotency_key=idempotency_key)
 
     async def job(self, job_id: str) -> Job:
         """Where a job stands. Raises JobNotFound."""

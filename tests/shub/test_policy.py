@@ -56,8 +56,8 @@ def test_every_role_has_a_level_and_the_voice_is_in_front():
         ("a.wav", "flac", "a.wav.flac"),
     ],
 )
-def test_a_mix_is_called_as_asked_with_the_ending_of_its_format(asked, format_, name):
-    assert policy.mix_name(MixRequest(stems=[{"asset_id": "x"}], format=format_, bit_depth=16, name=asked)) == name
+def test_a_file_is_called_as_asked_with_the_ending_of_its_format(asked, format_, name):
+    assert policy.file_name(asked, "mix", format_) == name
 
 
 def test_flac_has_no_floating_point():
