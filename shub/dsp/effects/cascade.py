@@ -18,8 +18,8 @@ from shub.dsp.effects.sections import NONE, Sections
 
 _TILE: Final = 128
 SILENCE: Final = 1e-20
-"""States below this (-400 dBFS) are put to zero, so that none ever becomes denormal: looked at after every tile, and tiles are counted
-from the start of the sound, so the cut into blocks leaves no trace."""
+"""What is below this (-400 dBFS) is put to zero, so that nothing ever becomes denormal; states after every tile, and tiles are counted from
+the start of the sound, so the cut into blocks leaves no trace."""
 
 
 class Cascade:
@@ -86,8 +86,9 @@ def _run(
                         if abs(state[pair, two, j]) < SILENCE:
                             state[pair, two, j] = 0.0
             for i in range(width):
-                made[start + i, second] = np.float32(room[i, 1])
-                made[start + i, first] = np.float32(room[i, 0])
+                left, right = room[i, 0], room[i, 1]
+                made[start + i, second] = np.float32(right if abs(right) > SILENCE else 0.0)
+                made[start + i, first] = np.float32(left if abs(left) > SILENCE else 0.0)
         start += width
 
 
