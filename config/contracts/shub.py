@@ -192,6 +192,7 @@ class MixStem(Wire):
     """On top of that level."""
     pan: float = Field(0.0, ge=-1.0, le=1.0, allow_inf_nan=False)
     is_muted: bool = False
+    """Not heard, in no bus either; a side-chain may still listen to it."""
     chain: Chain = []
     bus: Key | None = None
     """Where it goes instead of straight to the master."""
@@ -216,8 +217,10 @@ class MixRequest(OutputFormat):
     ceiling_dbtp: Ceiling = -1.0
     auto: MixAuto = MixAuto()
     stems_out: bool = False
-    """Every stem as it stands in the mix as a file of its own; their sum is the mix before its master chain and its limiter."""
+    """Every stem as it stands in the mix, and every bus, as files of their own (WAV, floating point). What goes to the master, stems without
+    a bus and all buses, sums to the mix before its master chain and its limiter."""
     preview: Excerpt | None = None
+    """Levels and limiter are those of the whole: it sounds as it does in the mix."""
     dry_run: bool = False
     """Only listen and propose: the job's result is a MixProposal, whose `mix` can be edited and sent back."""
 
@@ -235,9 +238,23 @@ class MixedStem(Wire):
     """Where it stands in the mix as it was rendered, on the scale of `level_lufs`."""
     gain_db: float
     pan: float
+    is_muted: bool = False
+    bus: str | None = None
     chain: Chain = []
+    applied: list[dict[str, Any]] = []
+    """What each effect did."""
     stem_asset_id: str | None = None
-    """The stem as a file, where `stems_out` asked for it."""
+    """The stem as a file, where `stems_out` asked for it and the stem is heard."""
+
+
+class MixedBus(Wire):
+    """What a bus did, and its sound as a file where `stems_out` asked for it."""
+
+    name: str
+    gain_db: float
+    chain: Chain = []
+    applied: list[dict[str, Any]] = []
+    bus_asset_id: str | None = None
 
 
 class MixReason(Wire):
@@ -277,6 +294,11 @@ class MixResult(Wire):
     format: str
     bit_depth: int
     stems: list[MixedStem]
+    buses: list[MixedBus] = []
+    applied: list[dict[str, Any]] = []
+    """What the effects on the sum did."""
+    preview: Excerpt | None = None
+    """The part that was written; loudness and peaks are of this part then, gain and shortfall of the whole."""
     reasons: list[MixReason] = []
     warnings: list[AudioWarning] = []
 
@@ -289,7 +311,7 @@ class MasterRequest(OutputFormat):
     target_lufs: float | None = Field(None, ge=-40.0, le=-5.0, allow_inf_nan=False)
     ceiling_dbtp: Ceiling | None = None
     reference_asset_id: AssetId | None = None
-    """Its tonal balance, width and loudness are come near to, in this order."""
+    """Its tonal balance and width are come near to, and its loudness where neither `target` nor `target_lufs` is said."""
     match: float = Field(0.7, ge=0.0, le=1.0, allow_inf_nan=False)
     """How far: 0 leaves the sound, 1 goes all the way (within 9 dB)."""
     chain: Chain = []
@@ -304,7 +326,8 @@ class MasterProposal(Wire):
 
     chain: ChainSpec
     target: Target
-    target_lufs: float
+    target_lufs: float | None
+    """Null where only the peak counts (`cd`)."""
     ceiling_dbtp: float
     reasons: list[MixReason]
     warnings: list[AudioWarning] = []
@@ -317,10 +340,14 @@ class MasterResult(Wire):
     name: str
     size_bytes: int
     target: Target
-    target_lufs: float
+    target_lufs: float | None
+    """Null where only the peak counts (`cd`)."""
     ceiling_dbtp: float
     chain: ChainSpec
-    """What was applied, and can be applied again."""
+    """What was applied; `POST /shub/chain` with it and the same format makes the same bytes."""
+    applied: list[dict[str, Any]] = []
+    preview: Excerpt | None = None
+    """The part that was written; `after` is of this part then."""
     before: Loudness
     after: Loudness
     shortfall_lu: float
