@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from config import log as logs
 from config.auth import SAFE_METHODS, Caller
+from config.delay import Delay
 from config.errors import FleetError, Forbidden, MalformedRequest
 from config.outgoing import Connection, Headers
 from config.secrets import FleetSecrets
@@ -22,9 +23,8 @@ from gateway.settings import GatewaySettings
 from gateway.upstream import Neighbour
 
 SMALL_BODY = 64 * 1024  # bytes; up to here a request is read whole before the module is asked, and can be asked again
-WATCH_AFTER_SECONDS = (
-    0.05  # most answers are there by then: only for the others is it worth a task to see the client leave
-)
+WATCH_AFTER = Delay(0.05)
+"""Seconds. Most answers are there by then: only for the others is it worth a task to see the client leave."""
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -110,20 +110,19 @@ class Forwarder:
     async def _exchange(
         self, connection: Connection, scope: Scope, receive: Receive, send: Send, limits: _Limits, request: bytes
     ) -> None:
-        loop = asyncio.get_running_loop()
         watch: asyncio.Task[None] | None = None
 
         def start_watching() -> None:
             nonlocal watch
-            watch = loop.create_task(_watch(connection, receive))
+            watch = asyncio.get_running_loop().create_task(_watch(connection, receive))
 
-        timer = loop.call_later(WATCH_AFTER_SECONDS, start_watching)
+        start = WATCH_AFTER.call(start_watching)
         try:
             connection.start(request, is_head_request=scope["method"] == "HEAD")
             await connection.answered(limits.answer_seconds)
             await self._pass_back(connection, send, limits)
         finally:
-            timer.cancel()
+            WATCH_AFTER.cancel(start)
             if watch is not None:
                 watch.cancel()
             connection.release()

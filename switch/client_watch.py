@@ -6,7 +6,11 @@ from typing import Self
 
 from starlette.types import Message, Receive, Send
 
-WATCH_AFTER_SECONDS = 0.1  # most answers of a fast upstream are there by then, and need nobody who watches the client
+from config.delay import Delay
+
+WATCH_AFTER = Delay(
+    0.1
+)  # seconds; most answers of a fast upstream are there by then, and need nobody who watches the client
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody reads it but the metrics
 
 
@@ -22,13 +26,13 @@ class ClientWatch:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start)
+        self._start_number = WATCH_AFTER.call(self._start)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, _exc: BaseException | None, _trace: TracebackType | None
     ) -> bool:
-        self._timer.cancel()
+        WATCH_AFTER.cancel(self._start_number)
         if self._watcher is not None:
             self._watcher.cancel()
         if self.has_left and kind is not None and issubclass(kind, asyncio.CancelledError):

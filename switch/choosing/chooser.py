@@ -223,17 +223,19 @@ class Chooser:
         quality = expected_quality(choice.facts.parameters) if success else 0.0
         worth = reward(quality, latency_ms=latency_ms, cost_usd=cost_usd)
         memory.turn += 1
-        memory.task(task_type).turn += 1
-        for kept in (task_type, OVERALL):
-            arm, turn = memory.arm(kept, name)
-            arm.take(worth, turn)
-            memory.changed(kept, name)
+        task = memory.task(task_type)
+        task.turn += 1
+        memory.seat(task, name, task_type).arm.take(worth, task.turn)
+        model = memory.model(name)
+        model.arm.take(worth, memory.turn)
+        memory.changed(task_type, name)
+        memory.changed(OVERALL, name)
         tally, now = memory.news.tally(choice.backend.name, choice.model), utc_now()
         tally.asked += 1
         tally.input_tokens += input_tokens
         tally.output_tokens += output_tokens
         if success:
-            memory.model(name).answered(latency_ms, self._clock())
+            model.answered(latency_ms, self._clock())
             tally.answered += 1
             tally.latency_ms_total += latency_ms
             tally.last_answered_at = now
