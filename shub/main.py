@@ -19,6 +19,8 @@ from shub import repository
 from shub.assets import Assets
 from shub.dsp.kernel_cache import cache_dir, is_complete
 from shub.making import Making
+from shub.picture_routes import pictures_router
+from shub.pictures import Pictures
 from shub.routes import assets_router, making_router
 from shub.settings import ShubSettings
 from shub.store import Store
@@ -37,7 +39,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
     settings = settings or ShubSettings()
     folder = settings.state_dir / "shub"
     cache = settings.shub_cache_dir or settings.state_dir / "cache" / "numba"
-    store = Store(folder)
+    store = Store(folder, settings.shub_pictures_limit_bytes)
     pool = WorkerPool(
         job_workers=settings.shub_job_workers,
         quick_workers=settings.shub_quick_workers,
@@ -61,6 +63,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
         state.jobs, state.pool = jobs, pool
         state.making = Making(ground.db, store, work, jobs)
         state.assets = Assets(settings, ground.db, store, work, ground.gate, ground.trail)
+        state.pictures = Pictures(state.assets, store, work)
         warming = asyncio.create_task(_warm(work, cache))
         await jobs.resume()
         try:
@@ -90,7 +93,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
     return create_module_app(
         "shub",
         settings,
-        routers=[assets_router, making_router, jobs_router],
+        routers=[assets_router, pictures_router, making_router, jobs_router],
         lifespan=lifespan,
         checks=checks,
         body_limit_of=body_limit_of,

@@ -22,5 +22,7 @@ class ShubSettings(FleetSettings):
     """How long a process without work is kept; ISO 8601 duration."""
     shub_cache_dir: StatePath | None = None
     """Folder of the compiled sample loops; `<state_dir>/cache/numba` when unset. It must be writable, and nobody else's."""
+    shub_pictures_limit_bytes: int = Field(256 * MIB, ge=0)
+    """How many bytes of drawn pictures are kept; the ones longest not looked at go first."""
     shub_analyze_timeout: timedelta = Field(timedelta(minutes=10), gt=timedelta(0))
     """Longest time for one measurement; ISO 8601 duration."""

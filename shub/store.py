@@ -2,6 +2,7 @@
 
 A file becomes visible in one step (rename) after its bytes are on the disk, and never changes afterwards. Paths follow from the hash, so
 the database holds none. One shub owns the folder; a shared or an object store would stand behind the same five methods.
+Pictures of a content go when it goes.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from config.clock import new_id
 from config.errors import StorageFull
+from config.settings import MIB
+from shub.picture_shelf import PictureShelf
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -34,8 +37,9 @@ class Received:
 class Store:
     """`<folder>/files/ab/<sha256>` for what is kept, `<folder>/unfinished` for the rest."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pictures_limit_bytes: int = 256 * MIB) -> None:
         self._files, self.unfinished = folder / "files", folder / "unfinished"
+        self.pictures = PictureShelf(folder / "pictures", pictures_limit_bytes)
         self.lock = asyncio.Lock()
         """Held while a file and its row change together: putting and deleting the same content must not cross."""
 
@@ -76,6 +80,7 @@ class Store:
     async def remove(self, sha256: str) -> None:
         """Delete a content. Call it with the lock held, after its row is gone for good."""
         await asyncio.to_thread(self.path_of(sha256).unlink, missing_ok=True)
+        await asyncio.to_thread(self.pictures.forget, sha256)
 
     def sweep(self, kept: Iterable[str]) -> int:
         """Remove files that no row speaks of: a kill came between a rename and its row, or a deleted row and its file."""
@@ -84,7 +89,7 @@ class Store:
             if path.name not in known:
                 path.unlink()
                 removed += 1
-        return removed
+        return removed + self.pictures.sweep(known)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self._files).free

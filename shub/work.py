@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from config.contracts.shub import Asset
-from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis, LoudnessSeries
+from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
 from shub.errors import AnalysisTooSlow, AudioWorkerLost
+from shub.picture_names import Picture, paths_of
 from shub.settings import ShubSettings
 from shub.store import Store
+from shub.targets import TARGETS
+from shub.verdicts import verdicts_of
 from shub.workers import WorkerPool
 
 ATTEMPTS = 2
@@ -36,14 +39,38 @@ class Work:
                 "path": str(self._store.path_of(asset.sha256)),
                 "channel_layout": request.channel_layout,
                 "series": request.series,
+                "details": request.details,
             }
         )
-        series = found.pop("series")
-        return AudioAnalysis(
-            asset_id=asset.asset_id,
-            target=request.target,
-            series=LoudnessSeries.model_validate(series) if series else None,
-            **found,
+        measured = AudioAnalysis.model_validate(
+            found
+            | {
+                "asset_id": asset.asset_id,
+                "target": request.target,
+                "pictures": paths_of(asset.asset_id, request.target),
+            }
+        )
+        return measured.model_copy(update={"verdicts": verdicts_of(measured)})
+
+    async def draw(self, asset: Asset, picture: Picture, target: Path) -> None:
+        """Draw a picture of a file, as PNG, at `target`. Raises an AudioProblem, AnalysisTooSlow, AudioWorkerLost or StorageFull."""
+        aim = TARGETS[picture.target]
+        await self._quick(
+            {
+                "op": "picture",
+                "path": str(self._store.path_of(asset.sha256)),
+                "name": asset.name,
+                "target": str(target),
+                "kind": picture.kind,
+                "width": picture.width,
+                "height": picture.height,
+                "aim": {
+                    "name": aim.name,
+                    "target_lufs": aim.target_lufs,
+                    "tolerance_lu": aim.tolerance_lu,
+                    "ceiling_dbtp": aim.ceiling_dbtp,
+                },
+            }
         )
 
     async def make(

@@ -96,8 +96,8 @@ class Meter:
             loudness_range_lu=_range(short_term),
             max_momentary_lufs=_loudest(every_momentary),
             max_short_term_lufs=_loudest(every_short_term),
-            true_peak_dbtp=_decibels(float(true_peak.max())) if self._peaks else None,
-            sample_peak_dbfs=_decibels(float(self._sample_peak.max())) if self._peaks else None,
+            true_peak_dbtp=decibels(float(true_peak.max())) if self._peaks else None,
+            sample_peak_dbfs=decibels(float(self._sample_peak.max())) if self._peaks else None,
         )
 
     def integrated_lufs(self) -> float | None:
@@ -241,5 +241,6 @@ def _lufs_or_none(energy: float) -> float | None:
     return _OFFSET_DB + 10.0 * math.log10(energy) if energy > 0.0 else None
 
 
-def _decibels(magnitude: float) -> float | None:
+def decibels(magnitude: float) -> float | None:
+    """None for silence."""
     return 20.0 * math.log10(magnitude) if magnitude > 0.0 else None

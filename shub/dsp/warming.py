@@ -10,6 +10,7 @@ import soundfile
 from shub.dsp.analysis import analyze
 from shub.dsp.kernel_cache import cache_dir, is_complete, mark_complete
 from shub.dsp.mixdown import MixOrder, Stem, mix_down
+from shub.dsp.pictures.waveform import draw_waveform
 
 
 def warm() -> bool:
@@ -26,7 +27,8 @@ def warm() -> bool:
             noise = np.random.default_rng(0).uniform(-1, 1, (24_000, channels)).astype(np.float32)
             soundfile.write(work / f"{channels}", noise, 48_000, subtype="PCM_16", format="WAV")
             stems.append(Stem(work / f"{channels}", -20.0))
-        analyze(stems[1].path, lambda _part: None)
+        analyze(stems[1].path, lambda _part: None, with_details=True)
+        draw_waveform(stems[1].path, "", work / "picture", 320, 200)  # the drawing library writes its list of fonts
         mix_down(MixOrder(tuple(stems), -10.0, -1.0, "wav", 16), work / "mix", work / "sum", lambda _part: None)
     mark_complete(folder)
     if not was_complete:

@@ -1,0 +1,1 @@
+"""Pictures of sound. Only the worker imports this: matplotlib is large."""
