@@ -14,9 +14,9 @@ from shub.dsp.effects.sections import below_nyquist, linkwitz_riley
 class Multiband:
     """A compressor per band, between crossovers of 24 dB per octave.
 
-    The bands are split off from below, one crossover after the other, and summed in the same order: at every crossover the sum of the
-    bands below takes the all-pass that the bands above went through when they were split. So all bands stay in phase, and bands that are
-    left alone sum to a flat magnitude (not to the same waveform: the phase of the crossovers remains).
+    The bands are split off from below, one crossover after the other, and summed in the same order: what lies below a crossover takes the
+    all-pass that the two bands beside it went through together. So all bands stay in phase, and bands that are left alone sum to a flat
+    magnitude (not to the same waveform: the phase of the crossovers remains).
     """
 
     def __init__(self, sound: Sound, *, crossovers_hz: Sequence[float], bands: Sequence[Mapping[str, float]]) -> None:
@@ -49,10 +49,10 @@ class Multiband:
             rest = high.process(rest)
         bands.append(rest)
         made = [compressor.process(band) for compressor, band in zip(self._compressors, bands, strict=True)]
-        total = made[0] + made[1]
-        for turn, band in zip(self._turns, made[2:], strict=True):
+        total = made[0]
+        for turn, band in zip(self._turns, made[1:-1], strict=True):
             total = turn.process(total) + band
-        return total
+        return total + made[-1]
 
     def flush(self) -> Block:
         return np.empty((0, self.out.channels), np.float32)
