@@ -8,6 +8,8 @@ import numpy as np
 import soundfile
 
 from shub.dsp.analysis import analyze
+from shub.dsp.effects.processor import Sound
+from shub.dsp.effects.registry import build
 from shub.dsp.kernel_cache import cache_dir, is_complete, mark_complete
 from shub.dsp.mixdown import MixOrder, Stem, mix_down
 from shub.dsp.pictures.waveform import draw_waveform
@@ -30,9 +32,29 @@ def warm() -> bool:
         analyze(stems[1].path, lambda _part: None, with_details=True)
         draw_waveform(stems[1].path, "", work / "picture", 320, 200)  # the drawing library writes its list of fonts
         mix_down(MixOrder(tuple(stems), -10.0, -1.0, "wav", 16), work / "mix", work / "sum", lambda _part: None)
+    _run_effects()
     mark_complete(folder)
     if not was_complete:
         for other in folder.parent.glob("shub-*"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
     return not was_complete
+
+
+def _run_effects() -> None:
+    """One effect for every sample loop; where several share one (the expander that of the compressor), one of them."""
+    times = {"attack_ms": 1.0, "release_ms": 50.0}
+    compressor = {"threshold_db": -30.0, "ratio": 4.0, "knee_db": 6.0, "makeup_db": 0.0, "detector": "rms", "mix": 1.0}
+    gate = {"threshold_db": -30.0, "range_db": 40.0, "hold_ms": 10.0, "hysteresis_db": 4.0}
+    unheard = {"lookahead_ms": 0.0, "sidechain": None}
+    line = build(
+        Sound(48_000, ("L", "R")),
+        [
+            {"type": "compressor", "sidechain_highpass_hz": None, **compressor, **times, **unheard},
+            {"type": "gate", **gate, **times, **unheard},
+            {"type": "deesser", "freq_hz": 6_000.0, "threshold_db": -30.0, "max_reduction_db": 6.0, **times},
+            {"type": "transient", "attack_db": 3.0, "sustain_db": 3.0},
+        ],
+    )
+    line.process(np.random.default_rng(0).uniform(-1, 1, (1_000, 2)).astype(np.float32))
+    line.flush()
