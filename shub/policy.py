@@ -7,8 +7,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from config.clients.shub import MislabelledAudio
-from config.contracts.shub import AudioWarning, MixRequest, MixStem, StemRole
-from config.errors import InvalidRequest
+from config.contracts.shub import AudioWarning, StemRole
 from shub.dsp import sniff
 from shub.dsp.refusals import Mislabelled
 
@@ -124,52 +123,4 @@ def outcome_warnings(made: dict[str, Any]) -> list[AudioWarning]:
         found.append(AudioWarning(code="clipped", text=text))
     if made["loudness"]["integrated_lufs"] is None:
         found.append(AudioWarning(code="silent", text="what came out is silent or too short to be measured"))
-    return found
-
-
-def refuse_impossible(request: MixRequest) -> None:
-    """Raises InvalidRequest for what no file can hold."""
-    if request.format == "flac" and request.bit_depth == 32:
-        raise InvalidRequest("bit_depth: FLAC holds 16 or 24 bits; 32 is floating point and needs format wav")
-    plain = MixRequest(stems=[MixStem(asset_id="plain")])
-    later = [
-        name
-        for name in ("buses", "chain", "auto", "stems_out", "preview", "dry_run", "dither", "bitrate_kbps")
-        if getattr(request, name) != getattr(plain, name)
-    ]
-    later += [
-        f"stems.{name}"
-        for name in ("level_lufs", "is_muted", "chain", "bus", "sends")
-        if any(getattr(stem, name) != getattr(plain.stems[0], name) for stem in request.stems)
-    ]
-    if request.format in ("mp3", "ogg"):
-        later.append("format")
-    if later:
-        raise InvalidRequest(f"{', '.join(later)}: a mix cannot do this yet")
-
-
-def warnings_of(order: dict[str, Any], mixed: dict[str, Any]) -> list[AudioWarning]:
-    """What a person should know of a mix: `order` is what was asked for, `mixed` the worker's answer."""
-    found = []
-    for asked, stem in zip(order["stems"], mixed["stems"], strict=True):
-        if stem["integrated_lufs"] is None:
-            found.append(
-                AudioWarning(code="stem_silent", text=f"{asked['name']} is silent or too short to be measured")
-            )
-        elif stem["is_clamped"]:
-            text = f"{asked['name']} is too far from its level: it got {stem['gain_db']:.0f} dB, and no more"
-            found.append(AudioWarning(code="gain_out_of_range", text=text))
-    if mixed["loudness"]["integrated_lufs"] is None:
-        found.append(AudioWarning(code="mix_silent", text="the mix is silent or too short to be measured"))
-    if mixed["shortfall_lu"]:
-        text = (
-            f"the mix is {mixed['shortfall_lu']:.1f} LU below {order['target_lufs']:g} LUFS: "
-            f"its peaks may not exceed {order['ceiling_dbtp']:g} dBTP"
-        )
-        found.append(AudioWarning(code="loudness_shortfall", text=text))
-    if mixed["limiter_reduction_db"] > HEAVY_LIMITING_DB:
-        text = (
-            f"the limiter takes up to {mixed['limiter_reduction_db']:.1f} dB: a lower target_lufs would sound more open"
-        )
-        found.append(AudioWarning(code="heavy_limiting", text=text))
     return found

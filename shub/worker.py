@@ -12,19 +12,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from shub.dsp.refusals import AudioRefused
 from shub.dsp.sniff import refuse_false_name
+from shub.task_answers import made_file, readable, told
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
 """Sound may take long; requests may not."""
 PROGRESS_STEP = 0.005
-DECIMALS = 3
-"""Of a decibel: far finer than any meter's tolerance."""
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -105,45 +103,19 @@ def _chain(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     target = Path(task["target"])
     made = render(order, target, Path(task["scratch"]), _progress(tell), _limits(task))
     return {
-        "files": [_file(target, task["name"], output.container, output.bits, made.rate_hz, made.channels, made.frames)],
-        "versions": versions(),
-        "loudness": _readable(made.loudness),
-        "applied": [
-            {name: value if isinstance(value, str) else round(value, DECIMALS) for name, value in did.items()}
-            for did in made.applied
+        "files": [
+            made_file(target, task["name"], output.container, output.bits, made.rate_hz, made.channels, made.frames)
         ],
+        "versions": versions(),
+        "loudness": readable(made.loudness),
+        "applied": told(made.applied),
     }
 
 
 def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    from shub.dsp.mixdown import MixOrder, Stem, mix_down
-    from shub.dsp.provenance import versions
+    from shub.mix_task import run
 
-    stems = tuple(
-        Stem(Path(task["files"][stem["asset_id"]]), stem["target_lufs"], stem["gain_db"], stem["pan"], stem["name"])
-        for stem in task["stems"]
-    )
-    order = MixOrder(
-        stems, task["target_lufs"], task["ceiling_dbtp"], task["format"], task["bit_depth"], task["sample_rate_hz"]
-    )
-    target = Path(task["target"])
-    mix = mix_down(order, target, Path(task["scratch"]), _progress(tell), _limits(task))
-    return {
-        "files": [_file(target, task["name"], order.container, order.bits, mix.rate_hz, 2, mix.frames)],
-        "versions": versions(),
-        "loudness": _readable(mix.levelled.loudness),
-        "gain_db": round(mix.levelled.gain_db, DECIMALS),
-        "limiter_reduction_db": round(mix.levelled.max_reduction_db, DECIMALS),
-        "shortfall_lu": round(mix.levelled.shortfall_lu, DECIMALS),
-        "stems": [
-            {
-                "integrated_lufs": _rounded(stem.integrated_lufs),
-                "gain_db": round(stem.gain_db, DECIMALS),
-                "is_clamped": stem.is_clamped,
-            }
-            for stem in mix.stems
-        ],
-    }
+    return run(task, _progress(tell), _limits(task))
 
 
 def _progress(tell: Tell) -> Callable[[float], None]:
@@ -156,26 +128,6 @@ def _progress(tell: Tell) -> Callable[[float], None]:
             tell({"progress": part * 0.98})  # the rest is for hashing and keeping the file
 
     return progress
-
-
-def _file(path: Path, name: str, container: Any, bits: Any, rate_hz: int, channels: int, frames: int) -> dict[str, Any]:
-    """A file that was made, once it is whole on the disk, as `kinds.MadeFile` has it."""
-    from shub.dsp.encode import encoding_of
-    from shub.dsp.provenance import sha256_of
-
-    with path.open("rb+") as written:
-        os.fsync(written.fileno())
-    return {
-        "path": str(path),
-        "name": name,
-        "format": container,
-        "encoding": encoding_of(container, bits),
-        "sha256": sha256_of(path),
-        "size_bytes": path.stat().st_size,
-        "duration_seconds": frames / rate_hz,
-        "sample_rate_hz": rate_hz,
-        "channels": channels,
-    }
 
 
 def _picture(task: dict[str, Any], _tell: Tell) -> dict[str, Any]:
@@ -203,14 +155,6 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
     "mix": _mix,
     "warm": _warm,
 }
-
-
-def _readable(loudness: Any) -> dict[str, float | None]:
-    return {name: _rounded(value) for name, value in asdict(loudness).items()}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
 
 
 def _limits(task: dict[str, Any]) -> Any:

@@ -217,7 +217,7 @@ class MixRequest(OutputFormat):
     ceiling_dbtp: Ceiling = -1.0
     auto: MixAuto = MixAuto()
     stems_out: bool = False
-    """Every stem as it stands in the mix, and every bus, as files of their own (WAV, floating point). What goes to the master, stems without
+    """Every stem as it stands in the mix, and every bus, as WAV files of their own (floating point). What goes to the master, stems without
     a bus and all buses, sums to the mix before its master chain and its limiter."""
     preview: Excerpt | None = None
     """Levels and limiter are those of the whole: it sounds as it does in the mix."""

@@ -176,7 +176,7 @@ async def test_jobs_are_listed_by_status(shub, stems):
         ({"target_lufs": 3}, "target_lufs"),
         ({"target_lufs": "loud"}, "target_lufs"),
         ({"ceiling_dbtp": 1}, "ceiling_dbtp"),
-        ({"format": "mp3"}, "format"),
+        ({"format": "mp4"}, "format"),
         ({"bit_depth": 20}, "bit_depth"),
         ({"format": "flac", "bit_depth": 32}, "bit_depth"),
         ({"sample_rate_hz": 1_000}, "sample_rate_hz"),
@@ -184,7 +184,9 @@ async def test_jobs_are_listed_by_status(shub, stems):
         ({"stems": [{"asset_id": "x", "pan": 2}]}, "pan"),
         ({"stems": [{"asset_id": "x", "gain_db": 100}]}, "gain_db"),
         ({"stems": [{"asset_id": "x", "role": "tuba solo"}]}, "role"),
-        ({"stems": [{"asset_id": "x", "chain": [{"type": "reverb"}]}]}, "chain"),
+        ({"stems": [{"asset_id": "x", "chain": [{"type": "sparkle"}]}]}, "chain"),
+        ({"chain": [{"type": "normalize", "target_lufs": -14}]}, "chain.0 (normalize)"),
+        ({"stems": [{"asset_id": "x", "is_muted": True}]}, "stems"),
     ],
 )
 async def test_an_impossible_order_names_the_field(shub, change, field):

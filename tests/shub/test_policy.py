@@ -5,6 +5,7 @@ import pytest
 from config.contracts.shub import MixRequest, StemRole
 from config.errors import InvalidRequest
 from shub import policy
+from shub.mix_policy import refuse_impossible_mix, warnings_of_mix
 
 
 @pytest.mark.parametrize(
@@ -62,24 +63,24 @@ def test_a_file_is_called_as_asked_with_the_ending_of_its_format(asked, format_,
 
 def test_flac_has_no_floating_point():
     with pytest.raises(InvalidRequest, match="bit_depth"):
-        policy.refuse_impossible(MixRequest(stems=[{"asset_id": "x"}], format="flac", bit_depth=32))
+        refuse_impossible_mix(MixRequest(stems=[{"asset_id": "x"}], format="flac", bit_depth=32))
 
 
 def test_a_clean_mix_warns_of_nothing_and_an_unclean_one_of_each_thing():
     order = {"stems": [{"name": "a"}, {"name": "b"}], "target_lufs": -14.0, "ceiling_dbtp": -1.0}
-    stem = {"integrated_lufs": -20.0, "gain_db": 1.0, "is_clamped": False}
+    stem = {"integrated_lufs": -20.0, "mixed_lufs": -20.0, "gain_db": 1.0, "is_clamped": False}
     fine = {
         "stems": [stem, stem],
         "loudness": {"integrated_lufs": -14.0},
         "shortfall_lu": 0.0,
         "limiter_reduction_db": 2.0,
     }
-    assert policy.warnings_of(order, fine) == []
+    assert warnings_of_mix(order, fine) == []
     unclean = fine | {
         "stems": [stem | {"integrated_lufs": None}, stem | {"gain_db": 48.0, "is_clamped": True}],
         "shortfall_lu": 2.5,
         "limiter_reduction_db": 9.0,
     }
-    found = {warning.code: warning.text for warning in policy.warnings_of(order, unclean)}
+    found = {warning.code: warning.text for warning in warnings_of_mix(order, unclean)}
     assert list(found) == ["stem_silent", "gain_out_of_range", "loudness_shortfall", "heavy_limiting"]
     assert "2.5 LU below -14 LUFS" in found["loudness_shortfall"]

@@ -1,0 +1,112 @@
+"""Verdicts on mixes: what cannot be, and what a person should know. No I/O."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from config.contracts.common import Wire
+from config.contracts.shub import Asset, AudioWarning, MixRequest
+from config.errors import InvalidRequest
+from shub.chain_policy import refuse_impossible_chain, refuse_impossible_output
+from shub.language.warnings import warnings_of_effects, warnings_of_output
+from shub.policy import HEAVY_LIMITING_DB
+
+_INSTEAD = {
+    "normalize": "a stem is brought to its level_lufs, and the mix to its target_lufs",
+    "resample": "a mix has one rate; say it with sample_rate_hz",
+    "dither": "only the finished file is rounded; say it with dither",
+}
+"""Effects that a mix does by itself."""
+
+
+def refuse_impossible_mix(request: MixRequest) -> None:
+    """Raises InvalidRequest for what cannot be, whatever the stems are."""
+    refuse_impossible_output(request)
+    for place, chain in _chains(request):
+        for number, effect in enumerate(chain):
+            kind = effect.model_dump()["type"]
+            if kind in _INSTEAD:
+                raise InvalidRequest(f"{place}.{number} ({kind}): {_INSTEAD[kind]}")
+    for number, effect in enumerate(request.chain):
+        if effect.type == "channels":
+            raise InvalidRequest(f"chain.{number} (channels): a mix is stereo; width 0 makes both sides the same")
+    if all(stem.is_muted for stem in request.stems):
+        raise InvalidRequest("stems: all of them are muted: nothing would be heard")
+
+
+def refuse_impossible_chains(request: MixRequest, assets: Sequence[Asset], sample_rate_hz: int) -> None:
+    """Raises InvalidRequest, naming the effect by its place, for a chain that cannot be had on its stem or bus."""
+    for number, (stem, asset) in enumerate(zip(request.stems, assets, strict=True)):
+        refuse_impossible_chain(
+            stem.chain,
+            sample_rate_hz=sample_rate_hz,
+            channels=min(2, asset.channels),  # what has more is folded down first
+            place=f"stems.{number}.chain",
+        )
+    for number, bus in enumerate(request.buses):
+        place = f"buses.{number}.chain"
+        refuse_impossible_chain(bus.chain, sample_rate_hz=sample_rate_hz, channels=2, place=place)
+    refuse_impossible_chain(request.chain, sample_rate_hz=sample_rate_hz, channels=2)
+
+
+def warnings_of_request(
+    request: MixRequest, stems: Sequence[dict[str, Any]], sample_rate_hz: int
+) -> list[AudioWarning]:
+    """What is possible and hardly ever meant; `stems` are those of the order, with their names and roles."""
+    found: list[AudioWarning] = []
+    for asked, stem in zip(request.stems, stems, strict=True):
+        effects = [*_dumped(asked.chain), {"type": "pan", "pan": asked.pan}]
+        told = warnings_of_effects(effects, sample_rate_hz=sample_rate_hz, target_role=stem["role"])
+        found += [AudioWarning(code=one.code, text=f"{stem['name']}: {one.text}") for one in told]
+    for bus in request.buses:
+        told = warnings_of_effects(_dumped(bus.chain), sample_rate_hz=sample_rate_hz, target_role="bus")
+        found += [AudioWarning(code=one.code, text=f"{bus.name}: {one.text}") for one in told]
+    found += warnings_of_effects(_dumped(request.chain), sample_rate_hz=sample_rate_hz)
+    output = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "dither", "sample_rate_hz")
+    params = {name: getattr(request, name) for name in output if getattr(request, name) is not None}
+    if request.format in ("mp3", "ogg"):
+        del params["bit_depth"]
+    return [*found, *warnings_of_output(params)]
+
+
+def warnings_of_mix(order: dict[str, Any], mixed: dict[str, Any]) -> list[AudioWarning]:
+    """What a person should know of a mix: `order` is what was asked for, `mixed` the worker's answer."""
+    found = []
+    for asked, stem in zip(order["stems"], mixed["stems"], strict=True):
+        if stem["integrated_lufs"] is None:
+            found.append(
+                AudioWarning(code="stem_silent", text=f"{asked['name']} is silent or too short to be measured")
+            )
+        elif stem["is_clamped"]:
+            text = f"{asked['name']} is too far from its level: it got {stem['gain_db']:.0f} dB, and no more"
+            found.append(AudioWarning(code="gain_out_of_range", text=text))
+        elif stem["mixed_lufs"] is None and not asked.get("is_muted"):
+            text = f"{asked['name']} is silent behind its chain"
+            found.append(AudioWarning(code="stem_silent", text=text))
+    if mixed["loudness"]["integrated_lufs"] is None:
+        found.append(AudioWarning(code="mix_silent", text="the mix is silent or too short to be measured"))
+    if mixed["shortfall_lu"]:
+        text = (
+            f"the mix is {mixed['shortfall_lu']:.1f} LU below {order['target_lufs']:g} LUFS: "
+            f"its peaks may not exceed {order['ceiling_dbtp']:g} dBTP"
+        )
+        found.append(AudioWarning(code="loudness_shortfall", text=text))
+    if mixed["limiter_reduction_db"] > HEAVY_LIMITING_DB:
+        text = (
+            f"the limiter takes up to {mixed['limiter_reduction_db']:.1f} dB: a lower target_lufs would sound more open"
+        )
+        found.append(AudioWarning(code="heavy_limiting", text=text))
+    if mixed.get("preview"):
+        start, length = mixed["preview"]["start_seconds"], mixed["preview"]["duration_seconds"]
+        text = f"only {length:g} s from {start:.1f} s on, as they sound in the whole mix; loudness and peaks are of this part"
+        found.append(AudioWarning(code="preview", text=text))
+    return found
+
+
+def _chains(request: MixRequest) -> Iterator[tuple[str, Sequence[Wire]]]:
+    yield from ((f"stems.{number}.chain", stem.chain) for number, stem in enumerate(request.stems))
+    yield from ((f"buses.{number}.chain", bus.chain) for number, bus in enumerate(request.buses))
+    yield "chain", request.chain
+
+
+def _dumped(effects: Sequence[Wire]) -> list[dict[str, Any]]:
+    return [effect.model_dump() for effect in effects]
