@@ -47,6 +47,7 @@ def _run_effects() -> None:
     compressor = {"threshold_db": -30.0, "ratio": 4.0, "knee_db": 6.0, "makeup_db": 0.0, "detector": "rms", "mix": 1.0}
     gate = {"threshold_db": -30.0, "range_db": 40.0, "hold_ms": 10.0, "hysteresis_db": 4.0}
     unheard = {"lookahead_ms": 0.0, "sidechain": None}
+    filters, room = {"highpass_hz": 100.0, "lowpass_hz": None}, {"damping_hz": 6_000.0, "lowcut_hz": 150.0}
     line = build(
         Sound(48_000, ("L", "R")),
         [
@@ -54,6 +55,12 @@ def _run_effects() -> None:
             {"type": "gate", **gate, **times, **unheard},
             {"type": "deesser", "freq_hz": 6_000.0, "threshold_db": -30.0, "max_reduction_db": 6.0, **times},
             {"type": "transient", "attack_db": 3.0, "sustain_db": 3.0},
+            {"type": "highpass", "freq_hz": 80.0, "slope_db_oct": 12},
+            {"type": "saturation", "kind": "tape", "drive_db": 6.0, "mix": 1.0},
+            {"type": "delay", "time_ms": 5.0, "feedback": 0.1, "wet": 0.2, "ping_pong": False, **filters},
+            {"type": "reverb", "kind": "room", "decay_s": 0.1, "predelay_ms": 0.0, "wet": 0.2, **room},
+            {"type": "pan", "pan": 0.5},
+            {"type": "fade", "in_seconds": 0.001, "out_seconds": 0.001, "curve": "linear"},
         ],
     )
     line.process(np.random.default_rng(0).uniform(-1, 1, (1_000, 2)).astype(np.float32))

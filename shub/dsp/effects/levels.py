@@ -110,6 +110,12 @@ def matrixed(block: Block, gains: NDArray[np.float64]) -> Block:
 
 @compiled
 def _matrix(block: Block, gains: NDArray[np.float64], made: Block) -> None:
+    if gains.shape == (2, 2):  # by far the most common, and four times as fast without loops inside
+        for i in range(block.shape[0]):
+            left, right = np.float64(block[i, 0]), np.float64(block[i, 1])
+            made[i, 0] = np.float32(left * gains[0, 0] + right * gains[1, 0])
+            made[i, 1] = np.float32(left * gains[0, 1] + right * gains[1, 1])
+        return
     for i in range(block.shape[0]):
         for out in range(gains.shape[1]):
             total = 0.0
