@@ -9,6 +9,7 @@ from shub.chain_policy import sidechains_of
 from shub.kinds import Kind, Order
 from shub.mix_graph import Node
 from shub.mix_policy import refuse_impossible_chains, refuse_impossible_mix, warnings_of_mix, warnings_of_request
+from shub.roles import role_of
 
 
 def _inputs_of(request: MixRequest) -> list[str]:
@@ -34,9 +35,9 @@ def _order_of(request: MixRequest, assets: list[Asset]) -> Order:
 def _stem_of(stem: MixStem, asset: Asset) -> dict[str, Any]:
     """The stem with its name, its role and its level, and whether the request says where it stands."""
     name = stem.name or asset.name
-    role, source = policy.role_of(stem.role, name)
+    role, source = role_of(stem.role, name)
     if source == "unknown":
-        role, source = policy.role_of(None, asset.name)
+        role, source = role_of(None, asset.name)
     return {
         **stem.model_dump(mode="json"),
         "sha256": asset.sha256,

@@ -7,6 +7,7 @@ from config.contracts.shub import Asset
 from config.db_schema import AudioAssetRow, AudioJobRow
 from config.jobs.table import JobTable
 from config.pages import PageQuery
+from shub.roles import role_of
 
 
 async def asset(session: AsyncSession, asset_id: str) -> Asset | None:
@@ -38,7 +39,7 @@ async def all_hashes(session: AsyncSession) -> list[str]:
 
 
 async def add_asset(session: AsyncSession, asset_: Asset, caller: str) -> None:
-    values = asset_.model_dump(exclude={"asset_id"})
+    values = asset_.model_dump(exclude={"asset_id", "role"})
     session.add(AudioAssetRow(id=asset_.asset_id, caller=caller, **values))
     await session.flush()
 
@@ -54,5 +55,6 @@ async def jobs_using(session: AsyncSession, asset_id: str) -> list[str]:
 
 
 def _asset(row: AudioAssetRow) -> Asset:
-    values = {name: getattr(row, name) for name in Asset.model_fields if name != "asset_id"}
-    return Asset(asset_id=row.id, **values)
+    values = {name: getattr(row, name) for name in Asset.model_fields if name not in ("asset_id", "role")}
+    role, source = role_of(None, row.name)
+    return Asset(asset_id=row.id, role=role if source == "name" else None, **values)

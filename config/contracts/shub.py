@@ -56,6 +56,8 @@ class Asset(Wire):
     duration_seconds: float
     sample_rate_hz: int
     channels: int
+    role: StemRole | None = None
+    """What its name says that it is in the music, where it says so."""
     provenance: dict[str, Any] | None = None
     created_at: datetime
 

@@ -4,7 +4,7 @@ import pytest
 
 from config.contracts.shub import MixRequest, StemRole
 from config.errors import InvalidRequest
-from shub import policy
+from shub import policy, roles
 from shub.mix_policy import refuse_impossible_mix, warnings_of_mix
 
 
@@ -35,17 +35,17 @@ from shub.mix_policy import refuse_impossible_mix, warnings_of_mix
     ],
 )
 def test_a_name_speaks_of_its_role(name, role):
-    assert policy.role_of(None, name) == (StemRole(role), "unknown" if role == "other" else "name")
+    assert roles.role_of(None, name) == (StemRole(role), "unknown" if role == "other" else "name")
 
 
 def test_what_was_asked_for_wins_over_the_name():
-    assert policy.role_of(StemRole.FX, "voz.wav") == (StemRole.FX, "request")
+    assert roles.role_of(StemRole.FX, "voz.wav") == (StemRole.FX, "request")
 
 
 def test_every_role_has_a_level_and_the_voice_is_in_front():
     assert set(policy.ROLE_LOUDNESS_LUFS) == set(StemRole)
     assert max(policy.ROLE_LOUDNESS_LUFS, key=policy.ROLE_LOUDNESS_LUFS.__getitem__) is StemRole.VOCAL
-    assert set(policy.ROLE_WORDS) == set(StemRole) - {StemRole.OTHER}
+    assert set(roles.ROLE_WORDS) == set(StemRole) - {StemRole.OTHER}
 
 
 @pytest.mark.parametrize(
