@@ -19,11 +19,12 @@ from shub import policy, repository
 from shub.chaining import CHAIN
 from shub.errors import AssetNotFound
 from shub.kinds import Kind, MadeFile, Order, Request, inputs_in
+from shub.mastering import MASTER
 from shub.mixing import MIX
 from shub.store import Store
 from shub.work import Work
 
-KINDS: tuple[Kind[Any], ...] = (CHAIN, MIX)
+KINDS: tuple[Kind[Any], ...] = (CHAIN, MIX, MASTER)
 
 
 class Making:

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 
 from config.auth import CallerDep
 from config.contracts.common import Job, Page
-from config.contracts.shub import Asset, AssetDeleted, ChainCheck, ChainRequest, MixRequest, NamedChain
+from config.contracts.shub import Asset, AssetDeleted, ChainCheck, ChainRequest, MasterRequest, MixRequest, NamedChain
 from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
 from config.errors import (
     BodyTooLarge,
@@ -37,6 +37,7 @@ from shub.errors import (
     UploadMissing,
 )
 from shub.making import Making
+from shub.mastering import MASTER
 from shub.mixing import MIX
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
@@ -198,11 +199,29 @@ async def chain(
     "/mix",
     status_code=202,
     summary="Mix stems, as a job",
-    responses=documented(AssetNotFound, IdempotencyConflict, FleetHalted),
+    responses=documented(AssetNotFound, InvalidRequest, IdempotencyConflict, FleetHalted),
 )
 async def mix(body: MixRequest, caller: CallerDep, making: MakingDep, key: KeyDep) -> Job:
-    """Each stem is staged to the loudness of its role, placed and summed; the sum is brought to `target_lufs` under `ceiling_dbtp`."""
+    """Each stem is staged to its level (or that of its role), goes through its chain, stands at its level again, is placed and summed, over
+    buses or not; the sum goes through the chain of the mix and is brought to `target_lufs` under `ceiling_dbtp`.
+
+    `auto` finds places and room for the stems; with `dry_run` the result is only what it would do, as an order that can be edited and sent.
+    """
     return await making.order(MIX, body, caller, key)
+
+
+@making_router.post(
+    "/master",
+    status_code=202,
+    summary="Bring a file to a target or near to a reference, as a job",
+    responses=documented(AssetNotFound, InvalidRequest, IdempotencyConflict, FleetHalted),
+)
+async def master(body: MasterRequest, caller: CallerDep, making: MakingDep, key: KeyDep) -> Job:
+    """The result says the chain that was applied, which `POST /shub/chain` can apply again; with `dry_run` it is only proposed.
+
+    The ceiling wins over the loudness; what is missing then is told.
+    """
+    return await making.order(MASTER, body, caller, key)
 
 
 async def _unless_gone(request: Request, work: Awaitable[Reply]) -> Reply:

@@ -118,6 +118,12 @@ def _mix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     return run(task, _progress(tell), _limits(task))
 
 
+def _master(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    from shub.master_task import run
+
+    return run(task, _progress(tell), _limits(task))
+
+
 def _progress(tell: Tell) -> Callable[[float], None]:
     told = 0.0
 
@@ -153,6 +159,7 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any], Tell], dict[str, Any]]] = {
     "picture": _picture,
     "chain": _chain,
     "mix": _mix,
+    "master": _master,
     "warm": _warm,
 }
 

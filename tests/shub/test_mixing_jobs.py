@@ -90,7 +90,7 @@ async def test_the_shortfall_is_told_where_the_ceiling_wins(shub, tmp_path):
     result = await result_of(shub, {"stems": [{"asset_id": asset["asset_id"]}], "target_lufs": -5, "ceiling_dbtp": -3})
     assert result.true_peak_dbtp <= -3.0
     assert result.shortfall_lu > 3.0
-    assert {"loudness_shortfall", "heavy_limiting"} == {warning.code for warning in result.warnings}
+    assert {"loudness_target_implausible", "loudness_shortfall", "heavy_limiting"} == {warning.code for warning in result.warnings}
 
 
 async def test_silence_is_mixed_with_a_word(shub, tmp_path):
