@@ -103,7 +103,7 @@ class Pitches:
         """The steps gathered into the twelve half tones that lie `offset` steps from those of 440 Hz."""
         semitone = STEPS // 12
         nearest = np.round((np.arange(STEPS) - offset) / semitone).astype(int) % 12
-        return np.bincount(nearest, self._steps, 12)
+        return np.asarray(np.bincount(nearest, self._steps, 12), np.float64)
 
 
 def _likeness(chroma: NDArray[np.float64], profile: NDArray[np.float64]) -> float:

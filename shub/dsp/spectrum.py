@@ -93,7 +93,7 @@ class Spectrum:
         return self._take(self._framing.flush())
 
     def _take(self, frames: NDArray[np.float32]) -> Spectra:
-        spectra = np.fft.rfft(frames * self._window, axis=2)
+        spectra: Spectra = np.fft.rfft(frames * self._window, axis=2).astype(np.complex64, copy=False)
         self._power += (spectra.real.astype(np.float64) ** 2 + spectra.imag.astype(np.float64) ** 2).sum(axis=(0, 1))
         if self._pair is not None:
             low = slice(1, int(LOW_END_HZ * self.size / self._rate) + 1)

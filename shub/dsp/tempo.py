@@ -119,4 +119,4 @@ def _comb(likeness: NDArray[np.float64], periods: NDArray[np.float64], multiples
     """Mean likeness at the first multiples of each period, of those that are in reach."""
     lags = periods[:, None] * np.arange(1, multiples + 1)
     reached = lags <= likeness.size - 1
-    return np.where(reached, _at(likeness, lags), 0.0).sum(axis=1) / np.maximum(1, reached.sum(axis=1))
+    return np.asarray(np.where(reached, _at(likeness, lags), 0.0).sum(axis=1) / np.maximum(1, reached.sum(axis=1)))

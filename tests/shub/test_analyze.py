@@ -9,6 +9,7 @@ import soundfile
 from config.contracts.shub_analysis import AudioAnalysis
 from tests.shub.conftest import problem
 from tests.shub.files import BAD_INSIDE, GOOD, RATE, good, tone
+from tests.shub.music import song
 from tests.shub.signals import Reading, steps, stereo, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,11 +34,38 @@ async def test_it_reads_what_libebur128_reads(shub, tmp_path, kind):
     assert found.duration_seconds == pytest.approx(soundfile.info(path).duration, abs=0.001)
 
 
+async def test_everything_is_found_in_one_answer(shub, tmp_path):
+    path = write(tmp_path / "song.wav", song(), RATE, "PCM_24")
+    found = await measured(shub, path, target="apple_music")
+    assert found.key is not None
+    assert found.tempo is not None
+    assert (found.key.name, round(found.tempo.bpm or 0)) == ("A minor", 120)
+    assert found.peak_to_loudness_lu == pytest.approx(found.true_peak_dbtp - found.integrated_lufs, abs=0.002)
+    assert found.stereo is not None
+    assert found.stereo.correlation == 1.0
+    assert len(found.octaves or []) == 10
+    assert len(found.dc_offset or []) == 2
+    said = {one.measure: one for one in found.verdicts}
+    assert "Apple Music" in said["integrated_lufs"].text
+    assert said["key"].text_es.startswith("La menor")
+    assert {"clipping", "silences", "stereo", "tempo", "tonal_balance"} <= set(said)
+
+
+async def test_without_details_there_is_loudness_alone_and_it_is_the_same(shub, tmp_path):
+    path = write(tmp_path / "song.wav", song(), RATE, "PCM_24")
+    whole, quick = await measured(shub, path), await measured(shub, path, details=False)
+    assert (quick.clipping, quick.key, quick.octaves, quick.stereo) == (None, None, None, None)
+    assert (quick.integrated_lufs, quick.true_peak_dbtp) == (whole.integrated_lufs, whole.true_peak_dbtp)
+    assert {one.measure for one in quick.verdicts} < {one.measure for one in whole.verdicts}
+
+
 async def test_silence_is_null(shub, tmp_path):
     path = write(tmp_path / "x.wav", np.zeros((RATE, 2)), RATE, "PCM_16")
     found = (await measured(shub, path, series=True)).model_dump()
-    levels = {name: value for name, value in found.items() if name.endswith(("lufs", "lu", "dbtp", "dbfs"))}
+    levels = {name: value for name, value in found.items() if name.endswith(("lufs", "lu", "dbtp", "dbfs", "_db"))}
     assert set(levels.values()) == {None}
+    assert {band["level_db"] for band in found["third_octaves"]} == {None}
+    assert {one["measure"]: one["verdict"] for one in found["verdicts"]}["silences"] == "problem"
     assert set(found["series"]["momentary_lufs"]) == {None}
 
 
