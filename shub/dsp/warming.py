@@ -60,6 +60,7 @@ def _run_effects() -> None:
             {"type": "delay", "time_ms": 5.0, "feedback": 0.1, "wet": 0.2, "ping_pong": False, **filters},
             {"type": "reverb", "kind": "room", "decay_s": 0.1, "predelay_ms": 0.0, "wet": 0.2, **room},
             {"type": "pan", "pan": 0.5},
+            {"type": "limiter", "ceiling_dbtp": -6.0, "drive_db": 6.0, "release_ms": 50.0, "lookahead_ms": 1.0},
             {"type": "fade", "in_seconds": 0.001, "out_seconds": 0.001, "curve": "linear"},
         ],
     )
