@@ -23,6 +23,7 @@ Counters = NDArray[np.int64]
 
 LONGEST_HOLD_SECONDS = 0.0105
 """Half a period of 50 Hz, and a little more."""
+LONGEST_MEAN_SECONDS = 0.005
 _BELOW_KNEE_DB = 0.0005
 """So far below the start of the knee a level surely asks for a gain of exactly 0 dB."""
 _ARRIVED_DB: Final = 1e-6
@@ -63,12 +64,12 @@ class Ballistics:
 
     @classmethod
     def after_power(cls, rate_hz: int, louder_seconds: float, softer_seconds: float, mean_frames: int) -> Self:
-        """The same, where the level is the root of the mean power of the last `mean_frames`.
+        """The same, where the level is the root of a mean of means of the power, each of `mean_frames`.
 
-        That level (in dB) is late by about a quarter of the mean's length on its way up and three quarters on its way down.
+        That level (in dB) is late by about 0.65 of these frames on its way up and 1.3 of them on its way down (of 15 dB).
         """
         late = mean_frames / rate_hz
-        return cls(one_pole(rate_hz, louder_seconds - late / 4), one_pole(rate_hz, softer_seconds - late * 0.75), 1)
+        return cls(one_pole(rate_hz, louder_seconds - late * 0.65), one_pole(rate_hz, softer_seconds - late * 1.3), 1)
 
     def reversed(self) -> Self:
         """For a gain that rises with the level."""
@@ -77,6 +78,10 @@ class Ballistics:
 
 def hold_frames(rate_hz: int, softer_seconds: float) -> int:
     return max(1, round(rate_hz * min(LONGEST_HOLD_SECONDS, softer_seconds / 4)))
+
+
+def mean_frames(rate_hz: int, softer_seconds: float) -> int:
+    return max(1, round(rate_hz * min(LONGEST_MEAN_SECONDS, softer_seconds / 6)))
 
 
 def one_pole(rate_hz: int, seconds: float) -> float:
