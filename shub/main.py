@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI
 
+from config.clients.switch import SwitchClient
 from config.contracts.common import Check, HealthState
 from config.db_schema import AudioJobRow
 from config.errors import FleetError
@@ -18,6 +19,8 @@ from config.settings import MIB
 from shub import repository
 from shub.assets import Assets
 from shub.dsp.kernel_cache import cache_dir, is_complete
+from shub.language.interpreting import Interpreter
+from shub.language.routes import language_router
 from shub.making import Making
 from shub.picture_routes import pictures_router
 from shub.pictures import Pictures
@@ -64,6 +67,8 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
         state.making = Making(ground.db, store, work, jobs)
         state.assets = Assets(settings, ground.db, store, work, ground.gate, ground.trail)
         state.pictures = Pictures(state.assets, store, work)
+        switch = SwitchClient(settings, ground.secrets, "shub")
+        state.interpreter = Interpreter(switch)
         warming = asyncio.create_task(_warm(work, cache))
         await jobs.resume()
         try:
@@ -73,6 +78,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
             await asyncio.gather(warming, return_exceptions=True)
             await jobs.close()
             await pool.close()
+            await switch.close()
 
     async def checks() -> dict[str, Check]:
         free = await asyncio.to_thread(store.free_bytes)
@@ -93,7 +99,7 @@ def create_app(settings: ShubSettings | None = None) -> FastAPI:
     return create_module_app(
         "shub",
         settings,
-        routers=[assets_router, pictures_router, making_router, jobs_router],
+        routers=[assets_router, pictures_router, making_router, language_router, jobs_router],
         lifespan=lifespan,
         checks=checks,
         body_limit_of=body_limit_of,

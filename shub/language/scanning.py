@@ -1,0 +1,295 @@
+"""What of a command stands for what: every known phrase with all that it may mean, every quantity, and where the parts of it end."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from shub.language import vocabulary as known
+from shub.language.descriptors import DESCRIPTORS
+from shub.language.quantities import Quantity, quantities
+from shub.language.words import Token, singular, tokens_of
+
+Tags = Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Item:
+    """Words that are known: `tags` by kind (`verb`, `target`, `effect`, `word`, `band`, `param`, …). A quantity has no tags."""
+
+    at: int
+    """Number of its first token."""
+    until: int
+    text: str
+    tags: dict[str, str] = field(default_factory=dict)
+    quantity: Quantity | None = None
+    before: str = ""
+    """The word right before it."""
+    label: str = ""
+    """Of a quantity: the parameter whose name stands by it."""
+
+    def __getitem__(self, kind: str) -> str:
+        return self.tags.get(kind, "")
+
+    def is_a(self, kind: str, *values: str) -> bool:
+        found = self.tags.get(kind)
+        return found is not None and (not values or found in values)
+
+
+@dataclass(slots=True)
+class Scan:
+    """A command taken apart: its parts (what stands between two separators) and the words that nothing is known of."""
+
+    parts: list[list[Item]]
+    unknown: list[str]
+    tokens: list[Token]
+    is_question: bool
+    openers: list[str] = field(default_factory=list)
+    """The separator before each part."""
+
+    @property
+    def is_question_of_knowledge(self) -> bool:
+        """ "¿qué es un compresor?", "how do I delete a file?": it asks to be told, not that something be done."""
+        first = next((item for part in self.parts for item in part), None)
+        return first is not None and first.is_a("special", "question") and first.at <= 2
+
+
+_SEPARATING_WORDS = frozenset(
+    "y e and luego then despues pero but ademas tambien also plus mientras while afterwards finally finalmente primero first "
+    "segundo tercero once & asi sino aunque entonces".split()
+)
+_SEPARATING_MARKS = frozenset(',;.?!()\n:—¿¡"')
+_JOINED = (("m", "s"), ("mid", "side"), ("drum", "bass"), ("radio", "tv"))
+STOP = frozenset(
+    "a al ante con de del desde el ella ello en es esa ese eso esas esos esta este esto estas estos estos ha han hasta la las le les lo "
+    "los me mi mis muy nos o os para pa por porfa porfavor favor que quedo se si sobre su sus te tu tus un una uno unas unos va van ve ya yo "
+    "hay he habia como cuando donde cual cada mismo misma tambien asi aqui ahi alli ahora luego hoy oye mira bueno vale venga anda pues "
+    "por gracias the a an of to in on at for with by as is are was were be been it its it's this that these those my your his her our "
+    "their them they he she we you i i'm i'd me us so if then than please pls thanks thank okay ok hey well right now just can could would "
+    "should will shall let's lets let and or but do does did have has had get got go going gonna there here which who what how when where "
+    "why too also really quite very up out off into onto from about over under again while until still yet kind sort thing things stuff "
+    "feel feels seems seem look looks sounds sound going bit lot whole every each both little maybe perhaps think know esten este sea "
+    "sean fuera ser estar esta estan estaba parece parecen creo pienso siento tiene tienen tengo hemos puedes podrias podes puede podria "
+    "quieres quieras favor hola tio colega bro man dude mate nomas tantito momento rato segundo vez veces rollo tipo forma manera modo "
+    "plan cosa cosas algo alguna algun alguno toda parte lado final principio inicio medio hacia entre contra segun durante mediante "
+    "esto aquello lista listo ready done finish finished start starting over everything nothing ahi tal cual aun todavia siempre nunca "
+    "otra otro otros otras demas cuanto cuanta tanto tanta poco e y u ni oh ah eh uy ay we're you're they're that's there's don't i've "
+    "i'll you'd he's she's what's who's isn't aren't haven't one ones version final bonito bonita queda quede queden quedar quedo acaba deberia "
+    "debe deben tendria tendrian hacen haciendo hecho vamos voy vas iba somos son soy eres era eran fue resto bien mal guay mas mucho ultimo ultima ultimos ultimas last cambio cambios change changes primer primera primeros primeras first "
+    "my gotta wanna needs need like would'nt anywhere somewhere somehow any some enough keep leave feeling real actually basically "
+    "literally obviously probablemente quiza quizas acaso talvez entonces entra entrar entre salga sale salir ir viene venga cuidado "
+    "vez ojo hora tema".split()
+)
+
+
+@lru_cache(maxsize=1)
+def _index() -> dict[str, list[tuple[tuple[str, ...], dict[str, str]]]]:
+    """Phrases by their first word, longest first, each with everything that it may mean."""
+    tables: list[tuple[str, Iterable[tuple[str, str]]]] = [
+        ("target", known.TARGETS.items()),
+        ("effect", known.EFFECTS.items()),
+        ("band", ((name, band[0]) for name, band in known.BANDS.items())),
+        ("word", ((word.term, word.words) for word in DESCRIPTORS)),
+        ("param", known.PARAMS.items()),
+        ("place", known.PLACES.items()),
+        ("platform", known.PLATFORMS.items()),
+        ("format", known.FORMATS.items()),
+        ("file", known.FILES.items()),
+        ("picture", known.PICTURES.items()),
+        ("measure", known.MEASURES.items()),
+        ("special", known.SPECIAL.items()),
+        ("beat", known.BEATS.items()),
+    ]
+    meanings: dict[tuple[str, ...], dict[str, str]] = {}
+    for kind, rows in tables:
+        for value, phrases in rows:
+            for phrase in known.expanded(phrases):
+                meanings.setdefault(known.key_of(phrase), {}).setdefault(kind, value)
+    by_first: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {}
+    for key, tags in meanings.items():
+        if key:
+            by_first.setdefault(key[0], []).append((key, tags))
+    for rows_of in by_first.values():
+        rows_of.sort(key=lambda row: -len(row[0]))
+    return by_first
+
+
+def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
+    """The parts of a folded command. `stems` are names of stems with the words that they consist of."""
+    tokens = tokens_of(said)
+    named = _stem_names(tokens, stems)
+    for at, (_, until) in named.items():
+        for index in range(at, until):  # a number in a name is no quantity
+            token = tokens[index]
+            tokens[index] = Token(
+                "word", token.text if token.kind == "word" else "#", token.start, token.end, token.glued
+            )
+    found, owner = quantities(tokens)
+    texts = [singular(token.text) if token.kind == "word" else token.text for token in tokens]
+    parts: list[list[Item]] = [[]]
+    openers, unknown = [""], list[str]()
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        if at in named:
+            name, until = named[at]
+            parts[-1].append(Item(at, until, token.text, {"target": name, "stem": name}, before=_before(tokens, at)))
+        elif owner[at] >= 0:
+            until = at
+            while until < len(tokens) and owner[until] == owner[at]:
+                until += 1
+            quantity = found[owner[at]]
+            beat = known.BEATS_BY_TEXT.get(said[quantity.start : quantity.end])
+            tags = {"beat": beat} if beat else {}
+            parts[-1].append(Item(at, until, said[quantity.start : quantity.end], tags, quantity, _before(tokens, at)))
+        elif (match := _phrase(texts, tokens, owner, at)) is not None:
+            tags, until = match
+            text = " ".join(one.text for one in tokens[at:until])
+            parts[-1].append(Item(at, until, text, tags, before=_before(tokens, at)))
+        elif _separates(tokens, owner, at):
+            if parts[-1]:
+                parts.append([])
+                openers.append(token.text)
+            elif token.text not in _SEPARATING_MARKS:
+                openers[-1] = token.text
+            until = at + 1
+        else:
+            if token.kind == "word" and token.text not in STOP and len(token.text) > 2:
+                unknown.append(token.text)
+            until = at + 1
+        at = until
+    if not parts[-1]:
+        parts.pop()
+        openers.pop()
+    is_question = "?" in said or "¿" in said
+    return Scan(parts, unknown, tokens, is_question, openers)
+
+
+def _before(tokens: list[Token], at: int) -> str:
+    return tokens[at - 1].text if at else ""
+
+
+def _separates(tokens: list[Token], owner: list[int], at: int) -> bool:
+    token = tokens[at]
+    if token.kind == "mark":
+        return token.text in _SEPARATING_MARKS or (token.text == "&")
+    if token.text not in _SEPARATING_WORDS:
+        return False
+    before, after = (tokens[at - 1].text if at else ""), (tokens[at + 1].text if at + 1 < len(tokens) else "")
+    if (before, after) in _JOINED:
+        return False
+    if token.text in ("y", "and", "e") and at and owner[at - 1] >= 0 and at + 1 < len(tokens) and owner[at + 1] >= 0:
+        return True
+    return True
+
+
+def _stem_names(tokens: list[Token], stems: Sequence[tuple[str, tuple[str, ...]]]) -> dict[int, tuple[str, int]]:
+    """Where a stem's own name is said: first token to name and the token after; the longer name wins."""
+    found: dict[int, tuple[str, int]] = {}
+    taken: set[int] = set()
+    said = [(index, token.text) for index, token in enumerate(tokens) if token.text not in "_-."]
+    for name, words in sorted(stems, key=lambda stem: -len(stem[1])):
+        size = len(words)
+        for start in range(len(said) - size + 1):
+            span = said[start : start + size]
+            if tuple(text for _, text in span) != words:
+                continue
+            first, last = span[0][0], span[-1][0]
+            if taken.isdisjoint(range(first, last + 1)):
+                found[first] = (name, last + 1)
+                taken.update(range(first, last + 1))
+    return found
+
+
+def _phrase(texts: list[str], tokens: list[Token], owner: list[int], at: int) -> tuple[dict[str, str], int] | None:
+    """The longest known phrase that begins here, with its meanings; a single word may be a verb as well."""
+    word = texts[at]
+    if tokens[at].kind != "word":
+        return None
+    for key, tags in _index().get(word, ()):
+        until = _matches(texts, owner, at, key)
+        if until:
+            verb = known.verb_of(tokens[at].text) if len(key) == 1 else None
+            return ({**tags, "verb": verb} if verb else dict(tags)), until
+    verb = known.verb_of(tokens[at].text)
+    if verb:
+        return {"verb": verb}, at + 1
+    other = corrected(tokens[at].text)
+    if other is None:
+        return None
+    for key, tags in _index().get(singular(other), ()):
+        if len(key) == 1:
+            verb = known.verb_of(other)
+            return ({**tags, "verb": verb} if verb else dict(tags)), at + 1
+    verb = known.verb_of(other)
+    return ({"verb": verb}, at + 1) if verb else None
+
+
+def _matches(texts: list[str], owner: list[int], at: int, key: tuple[str, ...]) -> int:
+    """The token after a phrase that stands here, hyphens and slashes aside; 0 where it does not."""
+    index = at
+    for number, word in enumerate(key):
+        if number:
+            while index < len(texts) and texts[index] in ("-", "/", "_", "&"):
+                index += 1
+        if index >= len(texts) or texts[index] != word:
+            return 0
+        if owner[index] >= 0 and not word.isdecimal():
+            return 0
+        index += 1
+    return index
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@lru_cache(maxsize=1)
+def _correctable() -> frozenset[str]:
+    """Words that a misspelt one may stand for: single words of six letters and more."""
+    words = {key[0] for rows in _index().values() for key, tags in rows if len(key) == 1 and set(tags) & _CORRECTED}
+    verbs = (
+        "master masteriza masterizar normaliza normalizar normalize comprime comprimir compress analiza analizar analyze exporta exportar "
+        "export mezcla mezclar quita elimina silencia ensancha satura limita ecualiza raise lower boost turn aumenta anade agrega reduce "
+        "remove mute widen narrow panea deshaz undo bounce renderiza convierte centra sube baja dale ponle quitale"
+    )
+    return frozenset({word for word in words if len(word) >= 5} | set(verbs.split()))
+
+
+_CORRECTED = {"target", "effect", "word", "band", "param", "place", "platform", "picture", "measure"}
+
+
+@lru_cache(maxsize=4096)
+def corrected(word: str) -> str | None:
+    """The known word that this one is a slip of the keys away from: two letters swapped, one left out, one too many, one other."""
+    if not 4 <= len(word) <= 16 or word in STOP or word in NOT_MISSPELT or not word.isascii():
+        return None
+    good = _correctable()
+    if (one := singular(word)) in good:
+        return one
+    for index in range(len(word) - 1):
+        swapped = word[:index] + word[index + 1] + word[index] + word[index + 2 :]
+        if swapped in good or singular(swapped) in good:
+            return swapped
+    if len(word) < 6:
+        return None
+    for index in range(len(word)):
+        left_out = word[:index] + word[index + 1 :]
+        if left_out in good:
+            return left_out
+        for letter in _LETTERS:
+            for other in (word[:index] + letter + word[index + 1 :], word[:index] + letter + word[index:]):
+                if other in good:
+                    return other
+    for letter in _LETTERS:
+        if word + letter in good:
+            return word + letter
+    return None
+
+
+NOT_MISSPELT = frozenset(
+    "local clave clase plane plazo planta carta casa cosas costa punta punto cuenta prueba primer primero servidor browser server docker "
+    "version people person correo mundo mercado trabajo tiempo tempo luces puerto puertos parto place planes plants salsa mesa masa pollo "
+    "tomate cocina receta libro libros texto codigo python script branch commit email mail weather tomorrow manana noche viernes lunes "
+    "medico coche water coffee music ready report banana brand bread breath cuadro cuarta miedo bomba carpa playa campo medir "
+    "stage start state status story store paper power poder panel pared plant broken bring frame phase place press price prize "
+    "letter better butter matter water center canter poster faster mister muster minter verdad verano verbo verse".split()
+)  # fmt: skip
