@@ -155,7 +155,8 @@ def _parse(body: bytes) -> dict[str, Any]:
         raise InvalidRequest("messages must be a list of at least one message", param="messages")
     if not isinstance(model, str) or not 0 < len(model) <= MOST_MODEL_NAME:
         raise InvalidRequest(f"model must be a name of 1 to {MOST_MODEL_NAME} characters", param="model")
-    if not isinstance(parsed.get("stream", False), bool | None):
+    stream = parsed.get("stream")
+    if stream is not None and not isinstance(stream, bool):
         raise InvalidRequest("stream must be true or false", param="stream")
     return parsed
 

@@ -134,7 +134,10 @@ class News:
             self.tally(*key).add(tally)
 
     def tally(self, provider: str, model: str) -> Tally:
-        return self.tallies.setdefault((provider, model), Tally())
+        found = self.tallies.get((provider, model))
+        if found is None:
+            found = self.tallies[provider, model] = Tally()
+        return found
 
 
 class Memory:

@@ -272,7 +272,9 @@ def _most(call: Call, written: int, priced: Priced, now: datetime) -> int:
     """The most that the call may cost, in nano-dollars, if every answer has at most `written` tokens."""
     needs, body = call.needs, call.body
     answers = body.get("n")
-    many = int(answers) if isinstance(answers, int | float) and answers > 1 else 1
+    many = 1
+    if answers is not None and isinstance(answers, int | float) and answers > 1:
+        many = int(answers)
     read, is_audio = most_read(needs), "audio" in needs.modalities or "audio" in body
     most = priced.rates(now).most_nanousd(read, written * many, is_audio=is_audio)
     tier = body.get("service_tier")
