@@ -185,12 +185,12 @@ class _Mixing:
 
     def _bus(self, number: int) -> BusTrack:
         bus = self._order.buses[number - len(self._order.stems)]
-        feeds = []
+        feeds: list[Feed] = []
         for stem_number, stem in enumerate(self._order.stems):
-            if not stem.is_muted:
-                feed = self._feed(stem_number)
-                feeds += [feed] if stem.bus == bus.name else []
-                feeds += [feed.at(send.gain_db) for send in stem.sends if send.bus == bus.name]
+            gains = [0.0] if stem.bus == bus.name else []
+            gains += [send.gain_db for send in stem.sends if send.bus == bus.name]
+            if gains and not stem.is_muted:  # whoever does not feed it may still be waiting for it
+                feeds += [self._feed(stem_number).at(gain_db) for gain_db in gains]
         return BusTrack(bus.name, feeds, bus.chain, self._rate, _KeysOf(self))
 
     def _feed(self, number: int) -> Feed:
