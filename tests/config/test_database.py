@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import sqlite3
+from datetime import timedelta, timezone
 from typing import cast
 
 import pytest
@@ -376,6 +377,35 @@ async def test_times_and_json_come_back_as_they_went_in(open_as):
     assert (found.updated_at, found.value) == (now, {"ñ": [1, None, 1.5]})
     assert found.updated_at.utcoffset().total_seconds() == 0
     assert specialty.related_fields == ["ñ", "💽", "a'b"]
+
+
+async def test_a_statement_that_is_built_once_writes_what_a_session_would(open_as):
+    db, now = open_as("madre"), utc_now()
+    given = {
+        "plain": ({"ñ": ["💽", None, 1.5, True], "1": {}}, now),
+        "elsewhere": ([], now.astimezone(timezone(timedelta(hours=5)))),
+        "whole_seconds": ("text", now.replace(microsecond=0)),
+        "nothing": (None, now),
+    }
+    if db.is_sqlite:  # Postgres takes no half of a surrogate pair
+        given["half"] = ({"name": "\ud800"}, now)
+    async with db.write() as session:
+        rows = [{"scope": "once", "key": key, "value": value, "updated_at": at} for key, (value, at) in given.items()]
+        await (await connection_of(session)).execute(ADD_CONTEXT, rows)
+        for key, (value, at) in given.items():
+            session.add(ContextRow(scope="session", key=key, value=value, updated_at=at))
+    async with db.read() as session:
+        for key, (value, at) in given.items():
+            once, usual = [await session.get_one(ContextRow, (scope, key)) for scope in ("once", "session")]
+            assert (once.value, once.updated_at) == (usual.value, usual.updated_at) == (value, at)
+        if db.is_sqlite:
+            texts = await session.execute(text("SELECT key, updated_at FROM context GROUP BY key, updated_at"))
+            assert len(texts.all()) == len(given)  # times are looked for as text: both ways write the same
+    with pytest.raises((KeyError, SQLAlchemyError)):
+        async with db.write() as session:
+            await (await connection_of(session)).execute(
+                ADD_CONTEXT, [rows[0] | {"key": "a"}, {"scope": "once", "key": "b"}]
+            )
 
 
 async def test_an_error_does_not_tell_the_values_of_its_statement(open_as):
