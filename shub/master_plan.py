@@ -125,8 +125,10 @@ def _normalize(target: float | None, ceiling: float) -> dict[str, Any]:
     }
 
 
-def lowered(effects: tuple[dict[str, Any], ...], by_db: float) -> tuple[dict[str, Any], ...]:
-    """The same with the level at its end so much further from the ceiling."""
+def corrected(effects: tuple[dict[str, Any], ...], lower_db: float, louder_lu: float) -> tuple[dict[str, Any], ...]:
+    """The same with the level at its end so much further from the ceiling, and so much louder."""
     last = effects[-1]
-    name = "peak_dbtp" if last["target_lufs"] is None else "ceiling_dbtp"
-    return (*effects[:-1], last | {name: round(last[name] - by_db, 2)})
+    if last["target_lufs"] is None:
+        return (*effects[:-1], last | {"peak_dbtp": round(last["peak_dbtp"] - lower_db, 2)})
+    target, ceiling = round(last["target_lufs"] + louder_lu, 2), round(last["ceiling_dbtp"] - lower_db, 2)
+    return (*effects[:-1], last | {"target_lufs": target, "ceiling_dbtp": ceiling})

@@ -7,19 +7,18 @@ from typing import Any
 from shub.dsp.decode import Limits, probe
 from shub.dsp.encode import rate_for
 from shub.dsp.excerpts import Excerpt, part_of
+from shub.dsp.lossy import LOSSY, MOST_ENCODINGS, Correction
 from shub.dsp.matching import matching_bands
 from shub.dsp.meter import Loudness
 from shub.dsp.profiling import Profile, profile_of
 from shub.dsp.provenance import versions
 from shub.dsp.rendering import Output, Rendered, Rendering, render
-from shub.master_plan import Aim, Plan, Sound, lowered, plan
+from shub.master_plan import Aim, Plan, Sound, corrected, plan
 from shub.task_answers import made_file, readable, told
 
 Task = dict[str, Any]
 Progress = Callable[[float], None]
 Effects = tuple[Mapping[str, Any], ...]
-_LOSSY = ("mp3", "ogg")
-_MOST_ENCODINGS = 3
 _LISTENED = 0.3  # how far the work is when it begins to render
 
 
@@ -51,15 +50,20 @@ def run(task: Task, progress: Progress, limits: Limits) -> dict[str, Any]:
         answer["preview"] = {"start_seconds": start, "duration_seconds": length}
     else:
         made = heard = rendered(chain)
-        for _ in range(_MOST_ENCODINGS - 1):
-            over = _over(made.loudness, task)
-            if task["format"] not in _LOSSY or over <= 0.0:
+        aim, plain = Correction(), chain
+        for _ in range(MOST_ENCODINGS - 1):
+            if task["format"] not in LOSSY:
                 break
-            chain = lowered(chain, over + 0.05)
+            is_short = made.applied[-1].get("shortfall_lu", 0.0) > 0.0
+            target_lufs = None if is_short else planned.target_lufs
+            better = aim.after(made.loudness, ceiling_dbtp=task["aim_dbtp"], target_lufs=target_lufs)
+            if better == aim:
+                break
+            aim, chain = better, corrected(plain, better.lower_db, better.louder_lu)
             made = heard = rendered(chain)
-        if chain[-1] != planned.effects[-1]:
-            text = f"{task['format']} moves peaks: the level before it is held lower, so that what is decoded stays under the ceiling"
-            reasons.append({"stem": "master", "code": "lossy_overshoot", "text": text})
+        if chain != plain:
+            text = f"{task['format']} moves peaks and takes highs: it is given what comes out of it as it was asked for"
+            reasons.append({"stem": "master", "code": "lossy_correction", "text": text})
     normalized = made.applied[-1]
     return answer | {
         "files": [
@@ -122,10 +126,6 @@ def _excerpt_of(
     finally:
         whole.unlink(missing_ok=True)
     return made, heard, start
-
-
-def _over(after: Loudness, task: Task) -> float:
-    return -1.0 if after.true_peak_dbtp is None else after.true_peak_dbtp - task["aim_dbtp"]
 
 
 def _sound(profile: Profile) -> Sound:

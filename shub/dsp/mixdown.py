@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from shub.dsp.effects.processor import Sound
 from shub.dsp.effects.registry import build
 from shub.dsp.encode import BitDepth, Dither, Format, rate_for
 from shub.dsp.excerpts import Excerpt, Part, loudest_start, part_in
+from shub.dsp.lossy import LOSSY, MOST_ENCODINGS, Correction
 from shub.dsp.loudness_target import Levelled, Leveller, Write
 from shub.dsp.meter import Loudness, Meter
 from shub.dsp.part_writer import FileForm, PartWriter
@@ -29,8 +30,6 @@ from shub.dsp.tracks import STEREO, ScratchTrack, Track, TrackKey
 __all__ = ["Bus", "Mix", "MixOrder", "Send", "Stem", "mix_down"]
 
 _EXACT = FileForm("wav", 32)
-_LOSSY = ("mp3", "ogg")
-_MOST_ENCODINGS = 3
 _STAGED, _SUMMED = 0.4, 0.6  # how far the work is by then
 
 
@@ -245,30 +244,39 @@ class _Mixing:
         return paths
 
     def _level(self, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
-        """Bring the sum to its loudness, into the target. Where an encoder moves peaks over the ceiling, the limiter aims lower."""
-        order, ceiling = self._order, self._order.ceiling_dbtp
-        for _ in range(_MOST_ENCODINGS):
-            levelled, heard = self._level_under(ceiling, loudness, part)
-            if order.container not in _LOSSY:
+        """Bring the sum to its loudness, into the target. An encoder that loses something moves peaks and takes highs: it is given what
+        comes out of it as it was asked for."""
+        order, aim = self._order, Correction()
+        for _ in range(MOST_ENCODINGS):
+            levelled, heard = self._level_to(aim, loudness, part)
+            if order.container not in LOSSY:
                 break
             heard = analyze(self._target, lambda _part: None).loudness
-            if heard.true_peak_dbtp is None or heard.true_peak_dbtp <= order.ceiling_dbtp:
+            better = aim.after(
+                heard,
+                ceiling_dbtp=order.ceiling_dbtp,
+                target_lufs=None if part or levelled.shortfall_lu else order.target_lufs,
+            )
+            if better == aim:
                 break
-            ceiling -= heard.true_peak_dbtp - order.ceiling_dbtp + 0.05
+            aim = better
+        if aim.louder_lu and heard.integrated_lufs is not None:
+            missing = order.target_lufs - heard.integrated_lufs
+            levelled = replace(levelled, shortfall_lu=missing if missing > 0.1 else 0.0)
         return levelled, heard
 
-    def _level_under(self, ceiling_dbtp: float, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
+    def _level_to(self, aim: Correction, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
+        order, outputs = self._order, list[PartWriter]()
+        form = FileForm(order.container, order.bits, order.dither, order.bitrate_kbps)
         leveller = Leveller(
             self._total,
             self._rate,
             STEREO,
             loudness,
-            target_lufs=self._order.target_lufs,
-            ceiling_dbtp=ceiling_dbtp,
+            target_lufs=order.target_lufs + aim.louder_lu,
+            ceiling_dbtp=order.ceiling_dbtp - aim.lower_db,
             progress=lambda done: self._progress(_SUMMED + (1.0 - _SUMMED) * done),
         )
-        order, outputs = self._order, list[PartWriter]()
-        form = FileForm(order.container, order.bits, order.dither, order.bitrate_kbps)
         with ExitStack() as stack:
 
             def start_writing() -> Write:
