@@ -219,6 +219,12 @@ def _find(
 
 
 @compiled
+def _wrapped(place: int, size: int) -> int:
+    """A place of a ring, where `place` is less than once around: a division takes longer than all the rest of a frame."""
+    return place - size if place >= size else place
+
+
+@compiled
 def _ride(
     samples: Block,
     heights: Heights,
@@ -261,13 +267,14 @@ def _ride(
             counters[5] = 0 if asked < 1.0 else counters[5] + 1
             # The lowest gain of the last `hold` frames: a queue of falling ages and rising gains.
             head, length = counters[1], counters[2]
-            while length > 0 and queue_gain[(head + length - 1) % capacity] >= asked:
+            while length > 0 and queue_gain[_wrapped(head + length - 1, capacity)] >= asked:
                 length -= 1
-            queue_gain[(head + length) % capacity] = asked
-            queue_at[(head + length) % capacity] = now
+            last = _wrapped(head + length, capacity)
+            queue_gain[last] = asked
+            queue_at[last] = now
             length += 1
             while queue_at[head] <= now - hold:
-                head = (head + 1) % capacity
+                head = _wrapped(head + 1, capacity)
                 length -= 1
             counters[1], counters[2] = head, length
             lowest = queue_gain[head]
@@ -286,7 +293,7 @@ def _ride(
                 place = counters[3 + stage]
                 sums[stage] += value - rings[stage, place]
                 rings[stage, place] = value
-                counters[3 + stage] = (place + 1) % averages[stage]
+                counters[3 + stage] = _wrapped(place + 1, averages[stage])
                 value = sums[stage]
             applied = np.float64(value) * scale
             gains[1] = min(gains[1], applied / drive)
