@@ -21,7 +21,7 @@ from config.forensics import Trail
 from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
 from config.sse import Event
-from madre.core import controls, planner, policy, processes, words
+from madre.core import audio_plans, controls, planner, policy, processes, words
 from madre.core import db as repository
 from madre.core.delegation import Delegation
 from madre.core.draft import Known
@@ -48,6 +48,8 @@ from madre.core.models import (
 )
 from madre.core.parser import Outcome, Parser, Question, ask
 from madre.core.runner import JOBS, Runner, scope_of, starting_events
+from madre.core.studio import CONTEXT_KEY as STUDIO
+from madre.core.studio import Studio
 from madre.errors import (
     ConfirmationRefused,
     PlanNotCancellable,
@@ -133,6 +135,7 @@ class Madre:
             await forget_old(session, self._db.service)
             await repository.forget_older(session, "question", utc_now() - self._settings.madre_question_ttl)
             await repository.forget_older(session, "last_asset", utc_now() - LAST_ASSET_KEPT)
+            await repository.forget_older(session, STUDIO, utc_now() - LAST_ASSET_KEPT)
             await repository.forget_older(session, LISTED, utc_now() - LAST_ASSET_KEPT)
         await self._runner.forget(utc_now() - FINISHED_WORKFLOWS_KEPT)
 
@@ -235,7 +238,8 @@ class Madre:
                 return Reading(_with_params(intent, waiting["params"] | request.params), question.message, files)
             message = question.message if answer.outcome is Outcome.CHOSEN else request.message
             return Reading(_with_params(chosen, waiting["params"] | request.params), message, files)
-        intent = await self._parser.read(request.message, len(request.files))
+        asks_switch = request.mode is not ModeEnum.AUDIO_ENGINEER  # the engineer is asked first
+        intent = await self._parser.read(request.message, len(request.files), ask_switch=asks_switch)
         return Reading(_with_params(intent, request.params), request.message, list(request.files))
 
     async def _said_more(self, request: ChatRequest, waiting: dict[str, Any]) -> Reading | None:
@@ -313,13 +317,17 @@ class Madre:
         self, reading: Reading, caller: Caller, intent_id: str, session_id: str, *, mode: ModeEnum | None, dry_run: bool
     ) -> ChatResponse:
         """Policy, plan, save, start."""
-        intent = reading.intent
         scope = scope_of(caller.id, session_id)
-        if intent.name is IntentName.UNCLEAR:
+        reading, command = await self._heard_by_engineer(reading, scope, mode)
+        intent = reading.intent
+        if command is None and intent.name is IntentName.UNCLEAR:
             question = ask(intent, reading.message)
             remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
             return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
-        draft = planner.plan(intent, reading.message, reading.files, await self._known(intent, caller, scope))
+        if command is not None:
+            draft = audio_plans.plan(command)
+        else:
+            draft = planner.plan(intent, reading.message, reading.files, await self._known(intent, caller, scope))
         if draft.question is not None:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
@@ -380,6 +388,44 @@ class Madre:
         if is_starting:
             await self._runner.start(plan.plan_id, plan)
         return _reply(plan, confirmation=confirmation)
+
+    async def _heard_by_engineer(
+        self, reading: Reading, scope: str, mode: ModeEnum | None
+    ) -> tuple[Reading, audio_plans.Command | None]:
+        """An order to the audio engineer as shub reads it, on this session's table; None for what is no such order.
+
+        Where shub cannot be asked, the message stays as madre read it. A reading that deletes is planned like every other deletion.
+        """
+        intent = reading.intent
+        async with self._db.read() as session:
+            studio = Studio.model_validate(await repository.get_context(session, scope, STUDIO) or {})
+        is_on_table = intent.name is IntentName.UNCLEAR and bool(studio.takes)
+        if intent.source == "structured" or "stems" in intent.params:
+            return reading, None
+        if intent.name not in planner.AUDIO and mode is not ModeEnum.AUDIO_ENGINEER and not is_on_table:
+            return reading, None
+        files = await self._delegation.audio_files(reading.files)
+        if files is None:
+            return await self._read_again(reading, mode), None
+        heard = await self._delegation.interpret(reading.message, audio_plans.context_of(studio.now, files))
+        if heard is None:
+            return await self._read_again(reading, mode), None
+        if not audio_plans.is_for_studio(heard):
+            if heard.needs_clarification and (intent.name in planner.AUDIO or intent.name is IntentName.UNCLEAR):
+                return reading, audio_plans.Command(heard, studio, files)
+            return await self._read_again(reading, mode), None
+        intent = audio_plans.intent_of(heard)
+        if intent.name is IntentName.DELETE_RESOURCE:
+            named = reading.files or audio_plans.named_in(heard, studio.now)
+            return Reading(intent, reading.message, named), None
+        return Reading(intent, reading.message, reading.files), audio_plans.Command(heard, studio, files)
+
+    async def _read_again(self, reading: Reading, mode: ModeEnum | None) -> Reading:
+        """What was kept for the audio engineer and is none of his business: read by switch where our own rules are unsure."""
+        if mode is not ModeEnum.AUDIO_ENGINEER or reading.intent.name is not IntentName.UNCLEAR:
+            return reading
+        intent = await self._parser.read(reading.message, len(reading.files))
+        return Reading(_with_params(intent, reading.intent.params), reading.message, reading.files)
 
     async def _known(self, intent: IntentV2, caller: Caller, scope: str) -> Known:
         """What the planner needs to know besides the message; spawner is asked only where it matters which jobs there are."""

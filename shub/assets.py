@@ -18,6 +18,7 @@ from config.idempotency import Idempotency
 from config.pages import PageQuery, page_of
 from shub import policy, repository
 from shub.errors import AssetInUse, AssetLost, AssetNotFound
+from shub.roles import role_named
 from shub.settings import ShubSettings
 from shub.store import Received, Store
 from shub.upload import Upload
@@ -57,6 +58,7 @@ class Assets:
                 sha256=received.sha256,
                 name=called,
                 size_bytes=received.size_bytes,
+                role=role_named(called),
                 created_at=utc_now(),
                 **found,
             )

@@ -7,7 +7,7 @@ from config.contracts.shub import Asset
 from config.db_schema import AudioAssetRow, AudioJobRow
 from config.jobs.table import JobTable
 from config.pages import PageQuery
-from shub.roles import role_of
+from shub.roles import role_named
 
 
 async def asset(session: AsyncSession, asset_id: str) -> Asset | None:
@@ -56,5 +56,4 @@ async def jobs_using(session: AsyncSession, asset_id: str) -> list[str]:
 
 def _asset(row: AudioAssetRow) -> Asset:
     values = {name: getattr(row, name) for name in Asset.model_fields if name not in ("asset_id", "role")}
-    role, source = role_of(None, row.name)
-    return Asset(asset_id=row.id, role=role if source == "name" else None, **values)
+    return Asset(asset_id=row.id, role=role_named(row.name), **values)

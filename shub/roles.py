@@ -41,3 +41,9 @@ def role_of(asked: StemRole | None, name: str) -> tuple[StemRole, RoleSource]:
     pairs = ["".join(pair) for pair in pairwise(words)]  # "hi-hat", "bass drum"
     found = [_ROLE_OF_WORD[word] for word in words + pairs if word in _ROLE_OF_WORD]
     return (min(found, key=_RANK.__getitem__), "name") if found else (StemRole.OTHER, "unknown")
+
+
+def role_named(name: str) -> StemRole | None:
+    """The role that a file's name speaks of, if it speaks of one."""
+    role, source = role_of(None, name)
+    return role if source == "name" else None

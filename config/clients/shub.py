@@ -8,6 +8,7 @@ from config.clients.service_client import ServiceClient, segment
 from config.contracts.common import Job, Page, StatusEnum
 from config.contracts.shub import Asset, AssetDeleted, ChainRequest, Layout, MasterRequest, MixRequest, Target
 from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
+from config.contracts.shub_language import Interpretation, InterpretRequest
 from config.errors import FleetError, NotFound
 
 
@@ -59,6 +60,10 @@ class ShubClient(ServiceClient):
         The same key and order give the same job, whatever became of it.
         """
         return await self._post("/shub/mix", order, Job, idempotency_key=idempotency_key)
+
+    async def interpret(self, request: InterpretRequest, *, timeout_seconds: float = 10.0) -> Interpretation:
+        """A command to the audio engineer as actions with units; nothing is done."""
+        return await self._post("/shub/interpret", request, Interpretation, timeout_seconds=timeout_seconds)
 
     async def chain(self, order: ChainRequest, *, idempotency_key: str | None = None) -> Job:
         """Start a chain of effects on one file; the job's `result` becomes a ChainResult. Raises AssetNotFound."""

@@ -22,9 +22,10 @@ from config.contracts.common import Check, HealthState, Job, StatusEnum
 from config.contracts.hermes import DownloadRequest, SearchRequest, SearchResult, Upkeep
 from config.contracts.hermes_db import Model
 from config.contracts.madre import Artifact
-from config.contracts.shub import MixRequest
+from config.contracts.shub import Asset, ChainRequest, MasterRequest, MixRequest
+from config.contracts.shub_language import CommandContext, Interpretation, InterpretRequest
 from config.contracts.spawner import SpawnSummary
-from config.errors import Conflict, FleetError, UpstreamContractError, UpstreamUnavailable
+from config.errors import Conflict, FleetError, NotFound, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
 from madre.settings import MadreSettings
 
@@ -35,6 +36,8 @@ POLL_SECONDS = 0.1
 SLOWEST_POLL_SECONDS = 1.0
 OPEN = [StatusEnum.PENDING, StatusEnum.RUNNING]
 MOST_OPEN_JOBS, MOST_JOBS_TOLD = 200, 10
+LISTENING_SECONDS = 10.0
+"""How long shub may take to read a command, with a model where its rules are unsure; then it is read as every other message."""
 SEARCH_SECONDS = 45.0
 """How long a search may take: somebody waits for what comes of it."""
 
@@ -91,6 +94,8 @@ class Delegation:
         self._operations: dict[str, Callable[[Order], Awaitable[dict[str, Any]]]] = {
             "shub:inspect": self._inspect,
             "shub:mix": self._mix,
+            "shub:chain": self._chain,
+            "shub:master": self._master,
             "shub:measure": self._analyze,
             "shub:analyze": self._analyze,
             "shub:delete": self._delete,
@@ -171,6 +176,31 @@ class Delegation:
             if (cursor := page.next_cursor) is None:
                 return found
 
+    async def audio_files(self, asset_ids: list[str]) -> list[Asset] | None:
+        """What shub knows of these files; None where it cannot say. One that is not there is left out: the step that needs it tells."""
+        try:
+            async with asyncio.timeout(LISTENING_SECONDS):
+                found = await asyncio.gather(*(self._audio_file(asset_id) for asset_id in asset_ids))
+        except (FleetError, TimeoutError) as exc:
+            log.warning("audio_files_unknown", error=str(exc))
+            return None
+        return [asset for asset in found if asset is not None]
+
+    async def _audio_file(self, asset_id: str) -> Asset | None:
+        try:
+            return await self._shub.asset(asset_id)
+        except NotFound:
+            return None
+
+    async def interpret(self, command: str, context: CommandContext) -> Interpretation | None:
+        """A message as the audio engineer reads it; None where shub cannot say."""
+        request = InterpretRequest(command=command, context=context)
+        try:
+            return await self._shub.interpret(request, timeout_seconds=LISTENING_SECONDS)
+        except FleetError as exc:
+            log.warning("command_not_interpreted", error=str(exc))
+            return None
+
     async def wake_spawner(self) -> str | None:
         """Tell spawner that a daughter waits; returns what is wrong where it does not hear: it looks by itself when it is back."""
         try:
@@ -231,11 +261,23 @@ class Delegation:
 
     async def _mix(self, order: Order) -> dict[str, Any]:
         request = MixRequest.model_validate(order.params)
-        result = await self._job(order, self._shub, self._shub.mix(request, idempotency_key=order.key))
+        return await self._made(order, self._shub.mix(request, idempotency_key=order.key))
+
+    async def _chain(self, order: Order) -> dict[str, Any]:
+        request = ChainRequest.model_validate(order.params)
+        return await self._made(order, self._shub.chain(request, idempotency_key=order.key))
+
+    async def _master(self, order: Order) -> dict[str, Any]:
+        request = MasterRequest.model_validate(order.params)
+        return await self._made(order, self._shub.master(request, idempotency_key=order.key))
+
+    async def _made(self, order: Order, asking: Coroutine[Any, Any, Job]) -> dict[str, Any]:
+        """The result of a job that makes a file."""
+        result = await self._job(order, self._shub, asking)
         try:
             Artifact.model_validate(result)
         except ValidationError as exc:
-            raise UpstreamContractError("the result of the mix names no file") from exc
+            raise UpstreamContractError("the result of the job names no file") from exc
         return result
 
     async def _job(self, order: Order, client: HasJobs, asking: Coroutine[Any, Any, Job]) -> dict[str, Any]:
@@ -255,7 +297,11 @@ class Delegation:
 
     async def _analyze(self, order: Order) -> dict[str, Any]:
         timeout_seconds = self._settings.madre_step_timeout.total_seconds()
-        found = await self._shub.analyze(order.params["asset_id"], timeout_seconds=timeout_seconds)
+        target = order.params.get("target", "streaming")
+        is_whole = order.operation == "shub:analyze"
+        found = await self._shub.analyze(
+            order.params["asset_id"], target=target, details=is_whole, timeout_seconds=timeout_seconds
+        )
         return found.model_dump(mode="json")
 
     async def _delete(self, order: Order) -> dict[str, Any]:

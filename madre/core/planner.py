@@ -26,7 +26,7 @@ AUDIO = frozenset(
 )
 TAKES_FILES = AUDIO | {IntentName.DELETE_RESOURCE}
 ROLES = frozenset(role.value for role in StemRole)
-MIX_FORMATS = ("wav", "flac")
+MIX_FORMATS = ("wav", "flac", "mp3", "ogg")
 MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "sample_rate_hz")
 
 

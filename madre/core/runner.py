@@ -35,6 +35,8 @@ from madre.core import db as repository
 from madre.core.daughters import DaughterFailed
 from madre.core.delegation import Delegation, Order
 from madre.core.models import IntentName, PlanV2, StatusEnum, StepType, StepV2
+from madre.core.studio import CONTEXT_KEY as STUDIO
+from madre.core.studio import Studio, Take
 from madre.engine import Engine
 from madre.settings import MadreSettings
 
@@ -287,7 +289,7 @@ class Runner:
     ) -> dict[str, Any]:
         params = resolved(step.params, results)
         if own := OWN_STEPS.get(step.operation):
-            return await own(self, plan)
+            return await own(self, plan, params)
         told = 0.0
 
         async def progress(share: float) -> None:
@@ -569,11 +571,11 @@ class Runner:
 
     # --- steps that madre does herself ------------------------------------------------------------------------------
 
-    async def _own_health(self, _plan: PlanV2) -> dict[str, Any]:
+    async def _own_health(self, _plan: PlanV2, _params: dict[str, Any]) -> dict[str, Any]:
         checks = await self._delegation.check_dependencies()
         return {"checks": {name: check.model_dump(mode="json") for name, check in checks.items()}}
 
-    async def _own_plans(self, plan: PlanV2) -> dict[str, Any]:
+    async def _own_plans(self, plan: PlanV2, _params: dict[str, Any]) -> dict[str, Any]:
         page, found = PageQuery(limit=20, cursor=None), []
         async with self._db.read() as session:
             for status in (StatusEnum.RUNNING, StatusEnum.PENDING, StatusEnum.WAITING):
@@ -583,17 +585,38 @@ class Runner:
         items = [item.model_dump(mode="json") for item in found if item.plan_id != plan.plan_id]
         return Page[dict[str, Any]](items=items).model_dump(mode="json")
 
-    async def _own_help(self, _plan: PlanV2) -> dict[str, Any]:
+    async def _own_help(self, _plan: PlanV2, _params: dict[str, Any]) -> dict[str, Any]:
         return {"intents": [name.value for name in IntentName]}
 
+    async def _own_take(self, plan: PlanV2, params: dict[str, Any]) -> dict[str, Any]:
+        """What was made in the studio becomes what the session's next command builds on."""
+        heard = {name: params[name] for name in ("current", "unmastered")}
+        take = Take.model_validate({**params["take"], **heard, "plan_id": plan.plan_id})
+        scope = scope_of(plan.caller, plan.session_id)
+        async with self._db.write() as session:
+            kept = Studio.model_validate(await repository.get_context(session, scope, STUDIO) or {}).with_take(take)
+            await repository.set_context(session, scope, STUDIO, kept.model_dump(mode="json"))
+        return {"takes": len(kept.takes)}
 
-OWN_STEPS: dict[str, Callable[[Runner, PlanV2], Awaitable[dict[str, Any]]]] = {
+    async def _own_undo(self, plan: PlanV2, params: dict[str, Any]) -> dict[str, Any]:
+        scope = scope_of(plan.caller, plan.session_id)
+        async with self._db.write() as session:
+            studio = Studio.model_validate(await repository.get_context(session, scope, STUDIO) or {})
+            kept, steps = studio.back(int(params["steps"]), plan.plan_id)
+            await repository.set_context(session, scope, STUDIO, kept.model_dump(mode="json"))
+        return {"steps": steps, "asset_id": kept.now.current}
+
+
+OWN_STEPS: dict[str, Callable[[Runner, PlanV2, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
     "madre:health": Runner._own_health,
     "madre:plans": Runner._own_plans,
     "madre:help": Runner._own_help,
+    "madre:take": Runner._own_take,
+    "madre:undo": Runner._own_undo,
 }
 MIX = "shub:mix"
-JOBS = frozenset({MIX, "hermes:download"})
+MAKING = frozenset({MIX, "shub:chain", "shub:master"})
+JOBS = MAKING | {"hermes:download"}
 ATTEMPTS = {"switch:route": 2, "spawner:status": 2, "hermes:search": 1}
 """Operations that are given up earlier: a person waits for the answer."""
 
@@ -630,12 +653,12 @@ def artifacts_of(steps: list[StepV2]) -> list[dict[str, Any]]:
     """The files that steps which make one have made."""
     made = []
     for step in steps:
-        if step.operation == MIX and step.result:
+        if step.operation in MAKING and step.result:
             asset = step.result
             made.append(
                 {
                     "asset_id": asset["asset_id"],
-                    "name": asset.get("name", "mix"),
+                    "name": asset.get("name", step.operation.partition(":")[2]),
                     "size_bytes": asset.get("size_bytes", 0),
                 }
             )

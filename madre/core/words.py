@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from madre.core import job_words, model_words
+from madre.core import audio_words, job_words, model_words
 from madre.core.models import IntentName, IntentV2, RiskLevel, StepV2
 
 SAYINGS: dict[str, tuple[str, str]] = {
@@ -257,6 +257,8 @@ def halted(key: str, language: str, *, by: str | None, reason: str | None) -> st
 
 def report(intent: IntentV2, steps: list[StepV2]) -> str:
     """What was done, out of the results of the finished steps."""
+    if any(step.operation in ("madre:take", "madre:undo", "shub:chain", "shub:master") for step in steps):
+        return audio_words.report(intent.language, steps)
     teller = _REPORTS.get(intent.name)
     results = [step.result or {} for step in steps]
     return str(teller(intent.language, results)) if teller else ""

@@ -25,8 +25,9 @@ from config.contracts.hermes import (
     VersionState,
 )
 from config.contracts.hermes_db import Cli, Model
-from config.contracts.shub import Asset, AssetDeleted, MixRequest
+from config.contracts.shub import Asset, AssetDeleted, ChainRequest, MasterRequest, MixRequest
 from config.contracts.shub_analysis import AudioAnalysis
+from config.contracts.shub_language import Interpretation, InterpretRequest
 from config.contracts.switch import RouteReply, RouteRequest
 
 Fault = Exception | httpx.Response | None
@@ -73,7 +74,7 @@ def problem(code: str, status: int, detail: str = "no") -> httpx.Response:
 
 @dataclass
 class FakeShub(Fake):
-    """Assets, mixes as jobs that end when `finish` is set, and deletes that are counted."""
+    """Assets, jobs that end when `finish` is set, deletes that are counted, and commands that mean what `meanings` says they do."""
 
     assets: dict[str, Asset] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -83,6 +84,10 @@ class FakeShub(Fake):
     deleted: list[str] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
     analyses: int = 0
+    meanings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """The actions of a command, by its text; another one is not interpreted here."""
+    ordered: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Every job that was ordered: its kind and its request."""
 
     def __post_init__(self) -> None:
         self.finish.set()
@@ -111,18 +116,25 @@ class FakeShub(Fake):
             asset_id = json.loads(request.content)["asset_id"]
             return answer(
                 AudioAnalysis(
-                    asset_id=asset_id, integrated_lufs=-14.0, loudness_range_lu=3.0, true_peak_dbtp=-1.2, sample_peak_dbfs=-1.3,
+                    asset_id=asset_id, target="streaming",
+                    integrated_lufs=-14.0, loudness_range_lu=3.0, true_peak_dbtp=-1.2, sample_peak_dbfs=-1.3,
                     max_momentary_lufs=-12.0, max_short_term_lufs=-13.0, duration_seconds=1.0, sample_rate_hz=48_000, channels=2,
                 )
             )  # fmt: skip
-        if path == "/shub/mix":
-            MixRequest.model_validate_json(request.content)
+        if path == "/shub/interpret":
+            return self.interpret(InterpretRequest.model_validate_json(request.content))
+        if path in ("/shub/mix", "/shub/chain", "/shub/master"):
+            kind = parts[1]
+            order: Any = {"mix": MixRequest, "chain": ChainRequest, "master": MasterRequest}[kind]
+            asked = order.model_validate_json(request.content).model_dump(mode="json")
             key = request.headers["idempotency-key"]
             if key not in self.keys:
                 job_id = f"job_{len(self.jobs)}"
                 self.keys[key] = job_id
-                self.jobs[job_id] = Job(job_id=job_id, kind="mix", status=StatusEnum.RUNNING, created_at=utc_now())
-            self.mix_asked.set()
+                self.jobs[job_id] = Job(job_id=job_id, kind=kind, status=StatusEnum.RUNNING, created_at=utc_now())
+                self.ordered.append((kind, asked))
+            if kind == "mix":
+                self.mix_asked.set()
             return answer(self.jobs[self.keys[key]], 202)
         if path == "/shub/jobs":
             wanted = request.url.params.get_list("status")
@@ -132,16 +144,32 @@ class FakeShub(Fake):
         if parts[-1] == "cancel":
             job = job.model_copy(update={"status": StatusEnum.CANCELLED})
         elif self.finish.is_set() and not job.status.is_final:
-            made = self.add(f"mix_{job.job_id}")
+            made = self.add(f"{job.kind}_{job.job_id}")
             job = job.model_copy(
                 update={
                     "status": StatusEnum.DONE,
                     "progress": 1.0,
-                    "result": {"asset_id": made, "name": "mix.wav", "size_bytes": 10},
+                    "result": {"asset_id": made, "name": f"{job.kind}.wav", "size_bytes": 10, "integrated_lufs": -14.0},
                 }
             )
         self.jobs[job.job_id] = job
         return answer(job)
+
+    def interpret(self, request: InterpretRequest) -> httpx.Response:
+        if request.command not in self.meanings:
+            return problem("not_found", 404, "no such route")
+        actions = self.meanings[request.command]
+        return answer(
+            Interpretation.model_validate(
+                {
+                    "actions": actions,
+                    "confidence": 0.9 if actions else 0.2,
+                    "language": "es",
+                    "needs_clarification": not actions,
+                    "questions": [] if actions else ["¿Qué quieres decir?"],
+                }
+            )
+        )
 
 
 SWITCH_STATUS: dict[str, Any] = {

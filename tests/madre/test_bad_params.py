@@ -108,7 +108,7 @@ async def test_half_a_character_is_refused(madre):
         {"target_lufs": "loud"},
         {"target_lufs": 12},
         {"bit_depth": 7},
-        {"format": "mp3"},
+        {"format": "aiff"},
         {"asset_ids": {"a": 1}, "stems": [{}]},
     ],
 )

@@ -156,10 +156,10 @@ async def test_an_unknown_asset_ends_the_plan_with_its_name(madre):
 
 async def test_a_format_that_cannot_be_written_is_said_and_the_mix_is_made(madre, shub):
     body = (
-        await madre.post("/madre/chat", json=MIX | {"message": "mix these stems to mp3", "files": stems(shub)})
+        await madre.post("/madre/chat", json=MIX | {"message": "mix these stems to aiff", "files": stems(shub)})
     ).json()
     assert body["status"] == "DONE", body
-    assert "mp3" in body["warnings"][0]
+    assert "aiff" in body["warnings"][0]
 
 
 async def test_a_question_waits_no_longer_than_the_setting_says(start_madre, shub):

@@ -91,7 +91,7 @@ async def test_a_neighbour_that_comes_back_is_asked_again(madre, shub):
     shub.fault = httpx.ConnectError("down")
     asked = (await madre.post("/madre/chat", json=MIX | {"files": stems(shub)})).json()
     async with asyncio.timeout(60):
-        while not shub.asked:
+        while len(shub.asked) <= 3:  # what is asked about the three files while planning, and then the first step
             await asyncio.sleep(0.01)
     shub.fault = None
     plan = await finished(madre, asked["plan_id"])

@@ -1,0 +1,218 @@
+"""From a command to the audio engineer to steps: what the session holds, what shub made of the words, and what follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from config.contracts.shub import MOST_STEMS, Asset, ChainRequest, MasterRequest, MixRequest
+from config.contracts.shub_language import CommandAction, CommandContext, Interpretation, KnownStem
+from madre.core import audio_words
+from madre.core.draft import Draft, checked, step
+from madre.core.models import IntentName, IntentV2, StepType, StepV2
+from madre.core.studio import CHANGES, OUTPUT_PARAMS, Studio, Take, Track, Unclear, applied, with_files
+
+LEAST_CONFIDENCE = 0.6
+INTENT_OF_ACTION: dict[str, IntentName] = {
+    "mix": IntentName.AUDIO_MIX,
+    "set_mix": IntentName.AUDIO_EFFECTS,
+    "apply_effects": IntentName.AUDIO_EFFECTS,
+    "normalize": IntentName.AUDIO_EFFECTS,
+    "master": IntentName.AUDIO_MASTER,
+    "match_reference": IntentName.AUDIO_MASTER,
+    "analyze": IntentName.AUDIO_ANALYZE,
+    "visualize": IntentName.AUDIO_ANALYZE,
+    "export": IntentName.AUDIO_EXPORT,
+    "undo": IntentName.AUDIO_UNDO,
+    "delete": IntentName.DELETE_RESOURCE,
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A message as shub reads it, on a session's table."""
+
+    interpretation: Interpretation
+    studio: Studio
+    files: Sequence[Asset]
+    """Those that came with the message."""
+
+
+def context_of(take: Take, files: Sequence[Asset]) -> CommandContext:
+    """What is on the table, as shub wants to know it."""
+    known = [KnownStem(name=track.title, role=track.role, asset_id=track.asset_id) for track in take.tracks]
+    new = [KnownStem(name=PurePath(one.name).stem, role=one.role, asset_id=one.asset_id) for one in files]
+    return CommandContext(stems=list({stem.asset_id: stem for stem in (*known, *new)}.values())[:MOST_STEMS])
+
+
+def named_in(interpretation: Interpretation, take: Take) -> list[str]:
+    """The files on the table that a command speaks of."""
+    targets = [target for action in interpretation.actions for target in action.targets]
+    return [track.asset_id for track in take.tracks if any(track.is_called(target) for target in targets)]
+
+
+def is_for_studio(interpretation: Interpretation) -> bool:
+    """Whether shub knows something to do."""
+    return bool(interpretation.actions) and all(action.action in INTENT_OF_ACTION for action in interpretation.actions)
+
+
+def intent_of(interpretation: Interpretation) -> IntentV2:
+    """The intent that a plan carries: that of the last action that changes something, else of the first."""
+    actions = interpretation.actions
+    chief = next((action for action in reversed(actions) if action.action in CHANGES), actions[0])
+    return IntentV2(
+        name=INTENT_OF_ACTION[chief.action],
+        domain="audio",
+        action=chief.action,
+        target=", ".join(chief.targets) or None,
+        params={"actions": [action.model_dump(mode="json") for action in actions]},
+        language=interpretation.language,
+        confidence=interpretation.confidence,
+        source="rules" if interpretation.source == "rules" else "switch",
+        alternatives=[],
+    )
+
+
+def plan(command: Command) -> Draft:
+    """The steps that do what was said, or a question. Raises InvalidRequest for values that shub would refuse."""
+    heard = command.interpretation
+    warnings = [warning.text for warning in heard.warnings]
+    if heard.needs_clarification or heard.confidence < LEAST_CONFIDENCE:
+        asked = " ".join(heard.questions) or audio_words.say("say_more", heard.language)
+        return Draft(question=asked, missing="command", warnings=warnings)
+    try:
+        steps = _Session(command).steps()
+    except Unclear as unclear:
+        missing = "files" if unclear.key in ("which_stems", "which_file", "which_reference") else "command"
+        return Draft(question=audio_words.say(unclear.key, heard.language, **unclear.values), missing=missing)
+    return Draft(steps, warnings=warnings)
+
+
+@dataclass
+class _Session:
+    """Plans one command: every action changes the take, and what is asked to be heard, seen or written is made of it."""
+
+    command: Command
+    made: list[StepV2] = field(default_factory=list)
+
+    def steps(self) -> list[StepV2]:
+        heard, studio = self.command.interpretation, self.command.studio
+        if any(action.action == "undo" for action in heard.actions):
+            return self._undo(next(action for action in heard.actions if action.action == "undo"))
+        take = before = self._table(heard.actions)
+        asked = [action for action in heard.actions if action.action not in CHANGES]
+        for action in heard.actions:
+            if action.action in CHANGES:
+                take = applied(take, self._with_reference(action, take))
+        current, unmastered = self._render(before, take)
+        for action in asked:
+            if action.action == "export":
+                self._export(action, take, current)
+            elif action.action in ("analyze", "visualize"):
+                self._analyze(action, take, current)
+        if take != studio.now:
+            self._keep(take, current, unmastered)
+        return self.made
+
+    def _table(self, actions: Sequence[CommandAction]) -> Take:
+        """The take that the command begins with: files that came with it are laid on the table, unless they are only looked at there."""
+        now, files, names = self.command.studio.now, self.command.files, {action.action for action in actions}
+        if not files or "match_reference" in names:
+            return now
+        if now.mix is None or "mix" in names:
+            return with_files(now, files)
+        return with_files(Take(), files) if names & CHANGES else now
+
+    def _undo(self, action: CommandAction) -> list[StepV2]:
+        steps = action.params.get("steps", 1)
+        count = (
+            len(self.command.studio.takes) if steps == "all" else int(steps) if isinstance(steps, int | float) else 1
+        )
+        self._add(StepType.NOOP, "madre:undo", {"steps": max(1, count)})
+        return self.made
+
+    def _with_reference(self, action: CommandAction, take: Take) -> CommandAction:
+        """A file that came with the message, or is called by its name, is what the master shall sound like."""
+        if action.action != "match_reference":
+            return action
+        named = [track for target in action.targets for track in take.tracks if track.is_called(target)]
+        came = [asset.asset_id for asset in self.command.files]
+        reference = action.params.get("reference_asset_id") or next(iter(came), None)
+        reference = reference or next((track.asset_id for track in named), None)
+        if reference is None:
+            raise Unclear("which_reference")
+        return action.model_copy(update={"params": {**action.params, "reference_asset_id": reference}})
+
+    def _render(self, before: Take, take: Take) -> tuple[Any, Any]:
+        """The steps that make what the take describes: what is heard, and what that is before mastering, by asset or as pointers."""
+        unmastered: Any = take.unmastered
+        is_changed = (take.tracks, take.mix, take.bus, take.focus) != (
+            before.tracks,
+            before.mix,
+            before.bus,
+            before.focus,
+        )
+        if is_changed or (take.mix is not None and unmastered is None):
+            unmastered = self._mix(take) if take.mix is not None else self._chain(take.focused)
+        if take.master is None:
+            return unmastered, unmastered
+        if is_changed or take.master != before.master or take.current is None:
+            source = unmastered or (take.focused.asset_id if take.focused else take.current)
+            checked(MasterRequest, {"asset_id": "later", **take.master})
+            return self._add(StepType.CALL_SHUB, "shub:master", {"asset_id": source, **take.master}), source
+        return take.current, unmastered
+
+    def _mix(self, take: Take) -> Any:
+        order = take.mix_order()
+        checked(MixRequest, order)
+        self._add(StepType.CALL_SHUB, "shub:inspect", {"asset_ids": [track.asset_id for track in take.tracks]})
+        return self._add(StepType.CALL_SHUB, "shub:mix", order)
+
+    def _chain(self, track: Track | None) -> Any:
+        if track is None:
+            return None
+        effects = [*track.chain]
+        if track.gain_db:
+            effects.append({"type": "gain", "gain_db": track.gain_db})
+        if track.pan:
+            effects.append({"type": "pan", "pan": track.pan})
+        if not effects:
+            return track.asset_id
+        order = {"asset_id": track.asset_id, "chain": {"name": "session", "effects": effects}}
+        checked(ChainRequest, order)
+        return self._add(StepType.CALL_SHUB, "shub:chain", order)
+
+    def _export(self, action: CommandAction, take: Take, current: Any) -> None:
+        if self.command.files and not self.made:  # the file that came with it, as it is
+            current = self.command.files[0].asset_id
+        source = current or (take.focused.asset_id if take.focused else None)
+        if source is None and len(take.tracks) == 1:
+            source = take.tracks[0].asset_id
+        if source is None:
+            raise Unclear("which_file")
+        wanted = {name: action.params[name] for name in OUTPUT_PARAMS if action.params.get(name) is not None}
+        order = {"chain": {"name": "chain", "effects": list(action.effects)}, **wanted}
+        checked(ChainRequest, {"asset_id": "later", **order})
+        self._add(StepType.CALL_SHUB, "shub:chain", {"asset_id": source, **order})
+
+    def _analyze(self, action: CommandAction, take: Take, current: Any) -> None:
+        wanted: list[Any] = [
+            track.asset_id for target in action.targets for track in take.tracks if track.is_called(target)
+        ]
+        wanted = wanted or [asset.asset_id for asset in self.command.files]
+        wanted = wanted or ([current] if current is not None else [track.asset_id for track in take.tracks])
+        if not wanted:
+            raise Unclear("which_file")
+        target = action.params.get("target") or action.params.get("platform")
+        for one in wanted:
+            params = {"asset_id": one} | ({"target": target} if target else {})
+            self._add(StepType.CALL_SHUB, "shub:analyze", params)
+
+    def _keep(self, take: Take, current: Any, unmastered: Any) -> None:
+        kept = take.model_dump(mode="json", exclude={"current", "unmastered"})
+        self._add(StepType.NOOP, "madre:take", {"take": kept, "current": current, "unmastered": unmastered})
+
+    def _add(self, kind: StepType, operation: str, params: dict[str, Any]) -> dict[str, str]:
+        """One more step; a pointer to the file that it makes."""
+        self.made.append(step(len(self.made) + 1, kind, operation, params))
+        return {"from": self.made[-1].step_id, "key": "asset_id"}

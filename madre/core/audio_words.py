@@ -1,0 +1,121 @@
+"""What madre says about work on sound, in Spanish and English."""
+
+from typing import Any
+
+from madre.core.models import StepV2
+
+SAYINGS: dict[str, tuple[str, str]] = {
+    "which_stems": (
+        "¿Qué archivos mezclo? Súbelos con POST /shub/assets y envía sus asset_id en `files`.",
+        "Which files shall I mix? Upload them with POST /shub/assets and send their asset_ids in `files`.",
+    ),
+    "which_file": (
+        "¿Con qué archivo? Súbelo con POST /shub/assets y envía su asset_id en `files`.",
+        "With which file? Upload it with POST /shub/assets and send its asset_id in `files`.",
+    ),
+    "which_reference": (
+        "¿A qué debe sonar? Sube la referencia con POST /shub/assets y envía su asset_id en `files`.",
+        "What shall it sound like? Upload the reference with POST /shub/assets and send its asset_id in `files`.",
+    ),
+    "which_effect": ("¿Qué le hago exactamente?", "What exactly shall I do to it?"),
+    "which_track": ("¿A cuál? Están: {tracks}.", "To which one? There are: {tracks}."),
+    "no_such_track": (
+        "No encuentro «{name}» entre lo que hay: {tracks}. ¿A cuál te refieres?",
+        'I find no "{name}" among what is there: {tracks}. Which one do you mean?',
+    ),
+    "mix_first": (
+        "Eso afecta a varias pistas ({tracks}), y todavía no hay mezcla. ¿Las mezclo primero? Di «mezcla».",
+        'That is about several tracks ({tracks}), and there is no mix yet. Shall I mix them first? Say "mix".',
+    ),
+    "say_more": ("No me queda claro. ¿Qué hago, y con qué?", "That is not clear to me. What shall I do, and to what?"),
+    "undone": (
+        "Hecho: he vuelto {steps} {times} atrás. Lo que suena ahora: {what}.",
+        "Done: I went {steps} {times} back. What is heard now: {what}.",
+    ),
+    "nothing_to_undo": (
+        "No hay nada que deshacer en esta sesión.",
+        "There is nothing to undo in this session.",
+    ),
+    "nothing_made": ("los archivos como llegaron", "the files as they came"),
+}
+
+
+def say(key: str, language: str, **values: Any) -> str:
+    es, en = SAYINGS[key]
+    return (es if language == "es" else en).format(**values)
+
+
+def report(language: str, steps: list[StepV2]) -> str:
+    """What was done, out of the results of the finished steps, a line for each that a person cares about."""
+    lines = [
+        teller(language, step.result) for step in steps if step.result and (teller := _TELLERS.get(step.operation))
+    ]
+    return "\n".join(lines)
+
+
+def undone(language: str, result: dict[str, Any]) -> str:
+    if not result["steps"]:
+        return say("nothing_to_undo", language)
+    is_one = result["steps"] == 1
+    times = ("paso" if is_one else "pasos") if language == "es" else ("step" if is_one else "steps")
+    what = f"GET /shub/assets/{result['asset_id']}/content" if result.get("asset_id") else say("nothing_made", language)
+    return say("undone", language, steps=result["steps"], times=times, what=what)
+
+
+def _made(es: str, en: str) -> Any:
+    def tell(language: str, made: dict[str, Any]) -> str:
+        lufs, peak, asset = number(made.get("integrated_lufs")), number(made.get("true_peak_dbtp")), made["asset_id"]
+        what = es if language == "es" else en
+        told = _where(language, f"{what}: {lufs} LUFS, {_peak(language, peak)}.", asset)
+        return "\n".join([told, *(f"- {one['text']}" for one in made.get("warnings", ()))])
+
+    return tell
+
+
+def _mastered(language: str, made: dict[str, Any]) -> str:
+    after = made.get("after", {})
+    lufs, peak = number(after.get("integrated_lufs")), number(after.get("true_peak_dbtp"))
+    what = "Máster listo" if language == "es" else "The master is ready"
+    told = _where(language, f"{what}: {lufs} LUFS, {_peak(language, peak)}.", made["asset_id"])
+    return "\n".join([told, *(f"- {one['text']}" for one in made.get("warnings", ()))])
+
+
+def _analyzed(language: str, found: dict[str, Any]) -> str:
+    lufs, lra, peak = (number(found.get(key)) for key in ("integrated_lufs", "loudness_range_lu", "true_peak_dbtp"))
+    seconds, rate, channels = found.get("duration_seconds", 0), found.get("sample_rate_hz"), found.get("channels")
+    if language == "es":
+        head = f"{lufs} LUFS integrados, rango {lra} LU, pico real {peak} dBTP; {seconds:.1f} s, {rate} Hz, {channels} canales."
+    else:
+        head = f"{lufs} LUFS integrated, range {lra} LU, true peak {peak} dBTP; {seconds:.1f} s, {rate} Hz, {channels} channels."
+    text = "text_es" if language == "es" else "text"
+    notable = [f"- {one[text]}" for one in found.get("verdicts", ()) if one.get("verdict") != "good"]
+    shown = [f"GET {path}" for path in found.get("pictures", {}).values()]
+    if shown:
+        notable.append(("- Imágenes: " if language == "es" else "- Pictures: ") + ", ".join(shown))
+    return "\n".join([head, *notable])
+
+
+def _undone(language: str, result: dict[str, Any]) -> str:
+    return undone(language, result)
+
+
+def _peak(language: str, peak: str) -> str:
+    return f"pico real {peak} dBTP" if language == "es" else f"true peak {peak} dBTP"
+
+
+def _where(language: str, text: str, asset_id: str) -> str:
+    verb = "Descárgalo en" if language == "es" else "Download it at"
+    return f"{text} {verb} GET /shub/assets/{asset_id}/content."
+
+
+def number(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "–"
+
+
+_TELLERS = {
+    "shub:mix": _made("Mezcla lista", "The mix is ready"),
+    "shub:chain": _made("Hecho", "Done"),
+    "shub:master": _mastered,
+    "shub:analyze": _analyzed,
+    "madre:undo": _undone,
+}

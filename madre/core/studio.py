@@ -1,0 +1,294 @@
+"""A session in the studio: what is on the table, what was made of it so far, and what a command makes of that. Values in, values out.
+
+Every change makes a new take, which says from the files on how to make what is heard; nothing that was made is changed or deleted, so
+going back is only taking an earlier take.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from config.contracts.common import Wire
+from config.contracts.shub import Asset, StemRole
+from config.contracts.shub_language import CommandAction
+
+MOST_TAKES = 50
+CONTEXT_KEY = "studio"
+MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "sample_rate_hz", "dither", "bitrate_kbps")
+OUTPUT_PARAMS = MIX_PARAMS[2:]
+MASTER_PARAMS = ("target", "target_lufs", "ceiling_dbtp", "reference_asset_id", "match", *OUTPUT_PARAMS)
+ALL, MASTER = "*", "master"
+
+
+class Track(Wire):
+    """A file on the table and what is done to it."""
+
+    asset_id: str
+    name: str
+    role: StemRole | None = None
+    gain_db: float = 0.0
+    pan: float = 0.0
+    is_muted: bool = False
+    chain: list[dict[str, Any]] = []
+
+    @property
+    def title(self) -> str:
+        return PurePath(self.name).stem
+
+    def is_called(self, target: str) -> bool:
+        """Whether a command's target is this track: its role, or its name with or without its ending."""
+        wanted = target.casefold()
+        return wanted in (self.name.casefold(), self.title.casefold()) or (
+            self.role is not None and wanted == self.role
+        )
+
+
+class Take(Wire):
+    """How what is heard is made, and what was made."""
+
+    tracks: list[Track] = []
+    mix: dict[str, Any] | None = None
+    """Parameters of the mix; None while single files are worked on."""
+    bus: list[dict[str, Any]] = []
+    """Effects on the sum."""
+    focus: str | None = None
+    """The track that is worked on while nothing is mixed, by its asset."""
+    master: dict[str, Any] | None = None
+    unmastered: str | None = None
+    """The asset that the master was made of."""
+    current: str | None = None
+    """The asset that is heard now."""
+    plan_id: str | None = None
+    """The plan that made it."""
+
+    @property
+    def focused(self) -> Track | None:
+        return next((track for track in self.tracks if track.asset_id == self.focus), None)
+
+    def mix_order(self) -> dict[str, Any]:
+        """The mix as shub takes it."""
+        stems = [track.model_dump(mode="json", exclude_none=True) for track in self.tracks]
+        return {"stems": stems, "chain": self.bus, "auto": {"pan": True, "masking": True}, **(self.mix or {})}
+
+
+class Studio(Wire):
+    """The takes of a session, newest last."""
+
+    takes: list[Take] = []
+    undone_by: str | None = None
+    """The plan that went back last: asked again after a kill, it goes back once."""
+    undone_steps: int = 0
+
+    @property
+    def now(self) -> Take:
+        return self.takes[-1] if self.takes else Take()
+
+    def with_take(self, take: Take) -> "Studio":
+        """With one more take; before the first change stand the files as they came."""
+        if self.takes and self.takes[-1].plan_id == take.plan_id:
+            return self
+        before = self.takes or [] if _is_plain(take) else self.takes or [_plain(take)]
+        return self.model_copy(update={"takes": [*before, take][-MOST_TAKES:]})
+
+    def back(self, steps: int, plan_id: str) -> tuple["Studio", int]:
+        """As it stood so many changes ago, or at the first take; and how many steps that were."""
+        if self.undone_by == plan_id:
+            return self, self.undone_steps
+        left = max(1, len(self.takes) - steps)
+        gone = max(0, len(self.takes) - left)
+        return Studio(takes=self.takes[:left], undone_by=plan_id, undone_steps=gone), gone
+
+
+class Unclear(Exception):
+    """The command cannot be carried out before something is said; `key` names the question, `values` what it tells."""
+
+    def __init__(self, key: str, **values: Any) -> None:
+        self.key, self.values = key, values
+        super().__init__(key)
+
+
+def with_files(take: Take, files: Sequence[Asset]) -> Take:
+    """The take with these files on the table; one that comes alone is what is spoken of from now on."""
+    known = {track.asset_id for track in take.tracks}
+    new = [
+        Track(asset_id=asset.asset_id, name=asset.name, role=asset.role)
+        for asset in files
+        if asset.asset_id not in known
+    ]
+    changed = take.model_copy(update={"tracks": [*take.tracks, *new]})
+    if take.mix is None and len(files) == 1:
+        one = files[0].asset_id
+        alone: dict[str, Any] = {"focus": one, "current": one, "unmastered": one, "master": None, "bus": []}
+        changed = changed.model_copy(update=alone)
+    return changed
+
+
+def _plain(take: Take) -> Take:
+    tracks = [Track(asset_id=track.asset_id, name=track.name, role=track.role) for track in take.tracks]
+    only = tracks[0].asset_id if len(tracks) == 1 else take.focus
+    return Take(tracks=tracks, focus=only, current=only, unmastered=only)
+
+
+def _is_plain(take: Take) -> bool:
+    return (
+        take.mix is None
+        and take.master is None
+        and not any(track != one for track, one in zip(take.tracks, _plain(take).tracks, strict=True))
+    )
+
+
+def applied(take: Take, action: CommandAction) -> Take:
+    """The take after one action that changes the sound. Raises Unclear."""
+    return _CHANGES[action.action](take, action)
+
+
+def _mixed(take: Take, action: CommandAction) -> Take:
+    if not take.tracks:
+        raise Unclear("which_stems")
+    said = {name: action.params[name] for name in MIX_PARAMS if action.params.get(name) is not None}
+    mix = {**(take.mix or {}), **said}
+    changed = take.model_copy(update={"mix": mix, "focus": None})
+    return _with_effects(changed, action) if action.effects else changed
+
+
+def _set_mix(take: Take, action: CommandAction) -> Take:
+    """Faders and places: relative gains, absolute places."""
+    if not take.tracks:
+        raise Unclear("which_file")
+    if action.targets in ([], [MASTER]) or (action.targets == [ALL] and take.mix is not None):
+        return _with_effects(take, action, extra=_as_effects(action.params))
+    chosen = _chosen(take, action.targets)
+    gain, pan, effects = _fader(action)
+    tracks = []
+    for track in take.tracks:
+        if track.asset_id in chosen:
+            changes: dict[str, Any] = {
+                "gain_db": min(24.0, max(-60.0, track.gain_db + gain)),
+                "chain": [*track.chain, *effects],
+            }
+            if pan is not None:
+                changes["pan"] = pan
+            if (muted := action.params.get("mute", action.params.get("is_muted"))) is not None:
+                changes["is_muted"] = bool(muted)
+            track = track.model_copy(update=changes)
+        elif action.params.get("solo"):
+            track = track.model_copy(update={"is_muted": True})
+        tracks.append(track)
+    return _focusing(take.model_copy(update={"tracks": tracks}), chosen)
+
+
+def _with_effects(take: Take, action: CommandAction, extra: Sequence[dict[str, Any]] = ()) -> Take:
+    effects = [*action.effects, *extra]
+    if not effects:
+        raise Unclear("which_effect")
+    if not take.tracks:
+        raise Unclear("which_file")
+    is_all = not action.targets or any(target in (ALL, MASTER) for target in action.targets)
+    if is_all and take.mix is not None:
+        return take.model_copy(update={"bus": _joined(take.bus, effects)})
+    chosen = _focus_of(take) if is_all else _chosen(take, action.targets)
+    tracks = [
+        track.model_copy(update={"chain": _joined(track.chain, effects)}) if track.asset_id in chosen else track
+        for track in take.tracks
+    ]
+    return _focusing(take.model_copy(update={"tracks": tracks}), chosen)
+
+
+def _normalized(take: Take, action: CommandAction) -> Take:
+    said = {name: action.params[name] for name in MIX_PARAMS if action.params.get(name) is not None}
+    peak = action.params.get("peak_dbtp")
+    effects = [dict(effect) for effect in action.effects if effect.get("type") == "normalize"]
+    if effects:
+        said = {**{name: value for name, value in effects[0].items() if name in MIX_PARAMS}, **said}
+        peak = effects[0].get("peak_dbtp", peak)
+    if take.mix is not None and peak is None and set(action.targets) <= {ALL, MASTER}:
+        return take.model_copy(update={"mix": {**take.mix, **{"target_lufs": -14.0, **said}}})
+    if peak is not None:
+        effect = {"type": "normalize", "peak_dbtp": peak}
+    else:
+        effect = {"type": "normalize", "target_lufs": said.get("target_lufs", -14.0)}
+        effect |= {"ceiling_dbtp": said["ceiling_dbtp"]} if "ceiling_dbtp" in said else {}
+    return _with_effects(take, action.model_copy(update={"effects": [effect]}))
+
+
+def _mastered(take: Take, action: CommandAction) -> Take:
+    if take.current is None and take.mix is None and not take.tracks:
+        raise Unclear("which_file")
+    said = {name: action.params[name] for name in MASTER_PARAMS if action.params.get(name) is not None}
+    if (platform := action.params.get("platform")) is not None:
+        said.setdefault("target", platform)
+    chain = {"chain": list(action.effects)} if action.effects else {}
+    changed = take.model_copy(update={"master": {**(take.master or {}), **said, **chain}})
+    if take.mix is None and take.focus is None:
+        changed = _focusing(changed, _focus_of(take))
+    return changed
+
+
+_CHANGES = {
+    "mix": _mixed,
+    "set_mix": _set_mix,
+    "apply_effects": _with_effects,
+    "normalize": _normalized,
+    "master": _mastered,
+    "match_reference": _mastered,
+}
+CHANGES = frozenset(_CHANGES)
+
+
+def _fader(action: CommandAction) -> tuple[float, float | None, list[dict[str, Any]]]:
+    """Gain and place that an action gives to tracks, and the effects that are neither."""
+    gain = float(action.params.get("gain_db") or 0.0)
+    pan = action.params.get("pan")
+    effects = []
+    for effect in action.effects:
+        if effect.get("type") == "gain":
+            gain += float(effect.get("gain_db") or 0.0)
+        elif effect.get("type") == "pan":
+            pan = effect.get("pan", pan)
+        else:
+            effects.append(effect)
+    return gain, None if pan is None else min(1.0, max(-1.0, float(pan))), effects
+
+
+def _as_effects(params: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if params.get("gain_db") is not None:
+        found.append({"type": "gain", "gain_db": params["gain_db"]})
+    if params.get("pan") is not None:
+        found.append({"type": "pan", "pan": params["pan"]})
+    return found
+
+
+def _joined(chain: list[dict[str, Any]], effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The chain with more effects; of normalizing only the last word counts, and it stays last."""
+    said = [*chain, *effects]
+    levels = [effect for effect in said if effect.get("type") == "normalize"]
+    return [*(effect for effect in said if effect.get("type") != "normalize"), *levels[-1:]]
+
+
+def _chosen(take: Take, targets: Sequence[str]) -> set[str]:
+    """The assets of the tracks that are meant. Raises Unclear for one that is not on the table."""
+    chosen: set[str] = set()
+    for target in targets:
+        found = {track.asset_id for track in take.tracks if target == ALL or track.is_called(target)}
+        if not found:
+            raise Unclear("no_such_track", name=target, tracks=", ".join(track.title for track in take.tracks))
+        chosen |= found
+    return chosen
+
+
+def _focus_of(take: Take) -> set[str]:
+    """The one track that is worked on. Raises Unclear when there are several and none was spoken of."""
+    if take.focus is not None:
+        return {take.focus}
+    if len(take.tracks) == 1:
+        return {take.tracks[0].asset_id}
+    raise Unclear("which_track", tracks=", ".join(track.title for track in take.tracks))
+
+
+def _focusing(take: Take, chosen: set[str]) -> Take:
+    if take.mix is not None:
+        return take
+    if len(chosen) != 1:
+        raise Unclear("mix_first", tracks=", ".join(track.title for track in take.tracks if track.asset_id in chosen))
+    return take.model_copy(update={"focus": next(iter(chosen))})

@@ -1,0 +1,180 @@
+"""A session in the studio: every command builds on what was made before, and nothing that was made is lost."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+VOICE, BASS = "voz", "bajo"
+
+
+def meant(action: str, *targets: str, **more: Any) -> dict[str, Any]:
+    return {"action": action, "targets": list(targets), **more}
+
+
+BRIGHT = {"type": "eq_high_shelf", "freq_hz": 8000.0, "gain_db": 2.0}
+MEANINGS = {
+    "analiza": [meant("analyze")],
+    "mezcla": [meant("mix", params={"target_lufs": -16})],
+    "más brillo en la voz": [meant("apply_effects", "vocal", effects=[BRIGHT])],
+    "sube el bajo 2 dB": [meant("set_mix", "bass", params={"gain_db": 2})],
+    "deshaz": [meant("undo")],
+    "deshaz dos": [meant("undo", params={"steps": 2})],
+    "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
+    "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
+    "más brillo": [meant("apply_effects", effects=[BRIGHT])],
+    "más brillo en el piano": [meant("apply_effects", "piano", effects=[BRIGHT])],
+    "que suene como esta": [meant("match_reference")],
+    "mezcla, masteriza y exporta": [meant("mix"), meant("master"), meant("export", params={"format": "mp3"})],
+    "arréglalo": [],
+}
+
+
+class Session:
+    """One conversation, and what it ordered of shub."""
+
+    def __init__(self, madre: httpx.AsyncClient, shub: Any) -> None:
+        self.madre, self.shub = madre, shub
+        shub.meanings = MEANINGS
+
+    async def say(self, message: str, *files: str, **more: Any) -> dict[str, Any]:
+        body = {"message": message, "files": list(files), "session_id": "studio", "wait_seconds": 20} | more
+        reply = await self.madre.post("/madre/chat", json=body | {"mode": "AUDIO_ENGINEER"})
+        assert reply.status_code in (200, 202), reply.text
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    def stem(self, number: int, role: str) -> dict[str, Any]:
+        """The stem of that role in the mix that was ordered as number so many."""
+        mixes = [asked for kind, asked in self.shub.ordered if kind == "mix"]
+        stem: dict[str, Any] = next(one for one in mixes[number]["stems"] if one["role"] == role)
+        return stem
+
+
+@pytest.fixture
+def session(madre: httpx.AsyncClient, shub: Any) -> Session:
+    return Session(madre, shub)
+
+
+@pytest.fixture
+def files(shub: Any) -> list[str]:
+    found = []
+    for name, role in ((VOICE, "vocal"), (BASS, "bass")):
+        asset = shub.add(name)
+        shub.assets[asset] = shub.assets[asset].model_copy(update={"role": role})
+        found.append(asset)
+    return found
+
+
+async def test_a_whole_session_builds_each_step_on_the_last(session, shub, files):
+    assert (await session.say("analiza", *files))["status"] == "DONE"
+    assert (await session.say("mezcla"))["status"] == "DONE"  # the files are on the table
+    assert shub.ordered[-1][1]["target_lufs"] == -16
+    assert {stem["asset_id"] for stem in shub.ordered[-1][1]["stems"]} == set(files)
+
+    await session.say("más brillo en la voz")
+    assert [effect["type"] for effect in session.stem(-1, "vocal")["chain"]] == ["eq_high_shelf"]
+    await session.say("sube el bajo 2 dB")
+    assert session.stem(-1, "bass")["gain_db"] == 2
+    assert session.stem(-1, "vocal")["chain"]  # still there
+
+    undone = await session.say("deshaz")
+    assert "1 paso atrás" in undone["response"]
+    mastered = await session.say("masteriza para Spotify")
+    kind, order = shub.ordered[-1]
+    assert (kind, order["target"]) == ("master", "spotify")
+    second_mix = [job for job in shub.jobs.values() if job.kind == "mix"][1]
+    assert order["asset_id"] == second_mix.result["asset_id"]  # the mix before the bass was raised
+    assert mastered["artifacts"][0]["name"] == "master.wav"
+
+    exported = await session.say("exporta en FLAC 24")
+    kind, order = shub.ordered[-1]
+    assert (kind, order["format"], order["bit_depth"]) == ("chain", "flac", 24)
+    assert order["asset_id"] == mastered["artifacts"][0]["asset_id"]
+    assert exported["artifacts"]
+
+
+async def test_what_changes_a_mastered_mix_is_mastered_again(session, shub, files):
+    await session.say("mezcla", *files)
+    await session.say("masteriza para Spotify")
+    await session.say("más brillo en la voz")
+    assert [kind for kind, _ in shub.ordered] == ["mix", "master", "mix", "master"]
+    assert shub.ordered[-1][1]["target"] == "spotify"
+
+
+async def test_several_orders_in_one_message_are_one_plan(session, shub, files):
+    answer = await session.say("mezcla, masteriza y exporta", *files)
+    operations = [step["operation"] for step in answer["plan"]["steps"]]
+    assert operations == ["shub:inspect", "shub:mix", "shub:master", "shub:chain", "madre:take"]
+    assert [kind for kind, _ in shub.ordered] == ["mix", "master", "chain"]
+    assert shub.ordered[2][1]["format"] == "mp3"
+
+
+async def test_effects_on_one_file_grow_into_one_chain_on_the_file_as_it_came(session, shub, files):
+    await session.say("más brillo", files[0])
+    await session.say("más brillo")
+    (_, first), (_, second) = shub.ordered
+    assert first["asset_id"] == second["asset_id"] == files[0]
+    assert [len(one["chain"]["effects"]) for one in (first, second)] == [1, 2]
+    await session.say("deshaz")
+    await session.say("más brillo")
+    assert len(shub.ordered[-1][1]["chain"]["effects"]) == 2
+
+
+async def test_going_back_further_than_the_beginning_stops_at_the_files_as_they_came(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("deshaz dos")
+    assert "1 paso atrás" in answer["response"]
+    assert "como llegaron" in answer["response"]
+    assert "No hay nada que deshacer" in (await session.say("deshaz"))["response"]
+    await session.say("mezcla")
+    assert len(shub.ordered[-1][1]["stems"]) == 2
+
+
+async def test_a_track_that_is_not_there_is_asked_about_by_the_names_there_are(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("más brillo en el piano")
+    assert answer["status"] == "WAITING"
+    assert "voz" in answer["question"]
+    assert len(shub.ordered) == 1
+    assert (await session.say("más brillo en la voz"))["status"] == "DONE"
+
+
+async def test_a_reference_is_no_track_of_the_mix(session, shub, files):
+    await session.say("mezcla", *files)
+    reference = shub.add("reference")
+    asked = await session.say("que suene como esta")
+    assert asked["status"] == "WAITING"
+    await session.say("que suene como esta", reference)
+    kind, order = shub.ordered[-1]
+    assert (kind, order["reference_asset_id"]) == ("master", reference)
+    assert len([kind for kind, _ in shub.ordered if kind == "mix"]) == 1
+
+
+async def test_what_is_not_clear_is_asked_in_the_words_of_the_engineer(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("arréglalo")
+    assert answer["status"] == "WAITING"
+    assert answer["question"] == "¿Qué quieres decir?"
+
+
+async def test_a_session_outlives_a_restart(start_madre, shub, files):
+    async with start_madre() as madre:
+        await Session(madre, shub).say("mezcla", *files)
+    async with start_madre() as madre:
+        await Session(madre, shub).say("más brillo en la voz")
+    assert [kind for kind, _ in shub.ordered] == ["mix", "mix"]
+    assert Session(madre, shub).stem(-1, "vocal")["chain"]
+
+
+async def test_a_dry_run_shows_the_steps_and_leaves_the_table_as_it_is(session, shub, files):
+    answer = await session.say("mezcla", *files, dry_run=True)
+    assert "shub:mix" in [step["operation"] for step in answer["plan"]["steps"]]
+    assert not shub.ordered
+    assert (await session.say("más brillo"))["status"] == "WAITING"
+
+
+async def test_sessions_do_not_hear_each_other(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("masteriza para Spotify", session_id="another")
+    assert answer["status"] == "WAITING"
