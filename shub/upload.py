@@ -9,6 +9,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from config.errors import BodyTooLarge
+from shub.dsp.foreign import refusal_of
 from shub.dsp.sniff import HEAD_BYTES, could_be_audio
 from shub.errors import UnsupportedAudio, UploadBroken, UploadMissing
 
@@ -54,7 +55,7 @@ class Upload:
             drained += len(chunk)
             if drained > DRAINED_BYTES:
                 break
-        raise UnsupportedAudio("the bytes are none of WAV, FLAC, MP3 and Ogg (Vorbis, Opus, FLAC)")
+        raise UnsupportedAudio(refusal_of(head))
 
     async def _body(self) -> AsyncIterator[bytes]:
         """What is left of the body. Not `request.stream()`: that cannot be taken up again to drain the rest."""

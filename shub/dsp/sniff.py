@@ -3,6 +3,7 @@
 from pathlib import PurePath
 from typing import BinaryIO, Literal
 
+from shub.dsp.foreign import refusal_of
 from shub.dsp.refusals import Mislabelled, NotAudio
 
 Container = Literal["wav", "flac", "mp3", "ogg"]
@@ -53,7 +54,7 @@ def container_of(file: BinaryIO) -> Container:
         following = file.read(4)
         if len(following) < 4 or mpeg_frame_bytes(following):
             return "mp3"
-    raise NotAudio("the bytes are none of WAV, FLAC, MP3 and Ogg (Vorbis, Opus, FLAC)")
+    raise NotAudio("an ID3 tag without MP3 behind it" if head[:3] == b"ID3" else refusal_of(head))
 
 
 def refuse_false_name(name: str, found: Container) -> None:

@@ -95,6 +95,31 @@ async def test_a_bad_file_gets_a_clear_4xx_and_is_not_kept(shub, tmp_path, name)
     assert shub.unfinished() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("text", "text"),
+        ("a picture", "picture"),
+        ("video in RIFF", "AVI"),
+        ("AAC", "AAC"),
+        ("MP4", "convert it"),
+        ("protected MP4", "DRM"),
+        ("Windows Media", "WMA"),
+        ("AIFF", "AIFF"),
+        ("a ZIP archive", "unpack"),
+        ("a web page", "download"),
+        ("zeros", "zeros"),
+        ("64 channels", "64 channels; at most 8"),
+        ("half a WAV", "announces"),
+        ("a rate of 4 kHz", "8000 to 192000 Hz"),
+    ],
+)
+async def test_a_refusal_says_what_the_file_is_whatever_it_is_called(shub, tmp_path, name, told):
+    content = BAD[name][1](tmp_path / "x").read_bytes()
+    answer = await shub.http.post("/shub/assets", files={"file": ("song.wav", content)})
+    assert told in answer.json()["detail"]
+
+
 async def test_a_file_that_plays_too_long_is_refused(shub, tmp_path):
     path = write(tmp_path / "x.wav", tone(1, 401, 8_000), 8_000, "PCM_U8")
     body = problem(
