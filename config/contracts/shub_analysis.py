@@ -41,7 +41,10 @@ class Place(Wire):
 
 
 class Clipping(Wire):
-    """Runs of samples that stand at the top: `count` of them, `samples` in all, the first 100 as places."""
+    """Tops of the wave that are cut off, at full scale or flat below it: `count` of them, `samples` in all.
+
+    The first 100 as places; cuts of a channel less than 50 ms apart are one place.
+    """
 
     count: int
     samples: int
@@ -49,7 +52,7 @@ class Clipping(Wire):
 
 
 class Silences(Wire):
-    """Stretches below -60 dBFS of at least half a second."""
+    """Stretches of at least half a second in which no sample of any channel reaches -60 dBFS."""
 
     count: int
     total_seconds: float
@@ -59,14 +62,18 @@ class Silences(Wire):
 
 
 class SpectrumBand(Wire):
-    """Level of a band, of all channels' power, in dBFS (a full-scale sine has -3.01)."""
+    """Level of a band, the mean power of all channels, in dBFS (a full-scale sine in all has -3.01). Centres as IEC 61260 calls them."""
 
     centre_hz: float
     level_db: float | None
 
 
 class TonalBalance(Wire):
-    """Shares of the energy by ear: each region against a balanced programme, in dB; positive is more than usual."""
+    """Shares of the energy by ear: each region against a balanced programme, in dB; positive is more than usual.
+
+    The regions part at 140, 560, 2,240 and 5,600 Hz. `tilt_db_per_octave` is the slope of the density from 100 Hz to 10 kHz: white noise
+    has 0, pink noise -3, commercial music about -5.
+    """
 
     low_db: float | None
     low_mid_db: float | None
@@ -88,6 +95,7 @@ class Stereo(Wire):
     balance_db: float | None
     """Left over right."""
     mono_loss_db: float | None
+    """96 where nothing is left. Two unrelated channels lose 3."""
     low_end_correlation: float | None
     """Below 120 Hz."""
 
@@ -134,6 +142,7 @@ class AudioAnalysis(Loudness):
     dc_offset: list[float] | None = None
     """Mean of every channel, full scale 1."""
     noise_floor_dbfs: float | None = None
+    """What the quietest 5 % of all 50 ms stay below, digital silence left out."""
     clipping: Clipping | None = None
     silences: Silences | None = None
     octaves: list[SpectrumBand] | None = None

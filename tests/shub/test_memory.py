@@ -26,9 +26,25 @@ print(json.dumps({"seconds": found.duration_seconds, "frames": made.frames, "pea
 """
 
 
-def peak_of(source: Path, work: Path) -> dict[str, float]:
+LOOKING = """
+import json, sys
+from pathlib import Path
+from shub.dsp.analysis import analyze
+from shub.dsp.findings import findings_of
+from shub.dsp.pictures.drawing import draw
+source, work = Path(sys.argv[1]), Path(sys.argv[2])
+found = findings_of(analyze(source, lambda part: None, with_series=True, with_details=True))
+aim = {"name": "CD", "target_lufs": None, "tolerance_lu": 0.0, "ceiling_dbtp": -0.1}
+for kind in ("waveform", "spectrogram", "loudness"):
+    draw(kind, source, "noise", aim, work / kind, 1200, 400)
+peak_kib = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps({"seconds": found["duration_seconds"], "peak_mib": int(peak_kib) / 1024}))
+"""
+
+
+def peak_of(source: Path, work: Path, script: str = SCRIPT) -> dict[str, float]:
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(source), str(work)],
+        [sys.executable, "-c", script, str(source), str(work)],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         check=True,
@@ -38,12 +54,24 @@ def peak_of(source: Path, work: Path) -> dict[str, float]:
     return found
 
 
-def test_two_minutes_cost_no_more_memory_than_half_a_minute(tmp_path):
+def written(folder: Path, name: str, repeats: int) -> Path:
+    """So many times half a minute of noise."""
     half_a_minute = np.random.default_rng(0).normal(0, 3000, (44_100 * 30, 2)).astype(np.int16)
-    for name, repeats in (("short", 1), ("long", 4)):
-        with soundfile.SoundFile(tmp_path / name, "w", 44_100, 2, "PCM_16", format="WAV") as file:
-            for _ in range(repeats):
-                file.write(half_a_minute)
+    with soundfile.SoundFile(folder / name, "w", 44_100, 2, "PCM_16", format="WAV") as file:
+        for _ in range(repeats):
+            file.write(half_a_minute)
+    return folder / name
+
+
+def test_everything_that_is_found_and_drawn_costs_no_more_memory_for_longer_sound(tmp_path):
+    short, long = (peak_of(written(tmp_path, str(n), n), tmp_path, LOOKING) for n in (1, 3))
+    assert long["seconds"] == 90.0
+    assert long["peak_mib"] < short["peak_mib"] + 12  # an hour in float32 would be 1.2 GiB
+    assert long["peak_mib"] < 320
+
+
+def test_two_minutes_cost_no_more_memory_than_half_a_minute(tmp_path):
+    written(tmp_path, "short", 1), written(tmp_path, "long", 4)
     if not is_complete(cache_dir(KERNELS)):
         peak_of(tmp_path / "short", tmp_path)  # the compiler, where it has to work, needs more than the sound
     short, long = peak_of(tmp_path / "short", tmp_path), peak_of(tmp_path / "long", tmp_path)
