@@ -32,7 +32,6 @@ LOOKAHEAD_SECONDS = 0.005
 RELEASE_SECONDS = 0.08
 CEILING_MARGIN_DB = 0.1
 """Who promises a ceiling aims so much lower: meters with other filters read up to 0.08 dB more than the ones it listens with."""
-_ONE: Final = 1 << 40
 _TILE: Final = 512
 _PART: Final = 128
 """Peaks are looked for in so many frames at once: few, so that what is quiet around is left out."""
@@ -90,15 +89,20 @@ class GainRider:
     ) -> None:
         self._ceiling, self._gain = 10.0 ** (ceiling_dbtp / 20.0), 10.0 ** (gain_db / 20.0)
         half = max(1, round(rate_hz * lookahead_seconds / 2))
-        self._averages = np.array([half, half + 1], np.int64)
+        one = 1 << min(
+            40, 62 - (half * (half + 1)).bit_length()
+        )  # so that the sums of the longest averages fit in 64 bits
+        self._averages = np.array(
+            [half, half + 1, one], np.int64
+        )  # their lengths, and the whole number that stands for 1
         self._look = 2 * half
         self._release = 1.0 - float(np.exp(-1.0 / (rate_hz * release_seconds)))
         # What the future of the signal needs of its past: the delayed samples, and the gains under way.
         self._past = np.zeros((self._look, channels), np.float32)
         self._queue_gain, self._queue_at = np.zeros(self._look + 4), np.zeros(self._look + 4, np.int64)
-        self._rings = np.full((2, half + 1), _ONE, np.int64)
+        self._rings = np.full((2, half + 1), one, np.int64)
         self._rings[1] *= half
-        self._sums = np.array([_ONE * half, _ONE * half * (half + 1)], np.int64)
+        self._sums = np.array([one * half, one * half * (half + 1)], np.int64)
         # counters: frames in, head and length of the queue, place in each ring, frames since a reduction was asked for
         self._counters = np.array([0, 0, 0, 0, 0, 2 * self._look], np.int64)
         self._gains = np.array([1.0, 1.0])  # released gain, lowest gain applied
@@ -244,7 +248,8 @@ def _ride(
     frames, channels = out.shape
     hold = averages[0] + averages[1] + 1  # one frame more than the averages on each side
     capacity = queue_gain.size
-    scale = drive / (np.float64(averages[0] * averages[1]) * _ONE)
+    one = averages[2]
+    scale = drive / (np.float64(averages[0] * averages[1]) * np.float64(one))
     for start in range(0, frames, _TILE):
         width = min(_TILE, frames - start)
         highest = np.float32(0.0)
@@ -259,14 +264,13 @@ def _ride(
                 for channel in range(channels):
                     out[i, channel] = np.float32(np.float64(samples[i, channel]) * drive)
             continue
+        now, head, length = counters[0], counters[1], counters[2]
+        first, second, since = counters[3], counters[4], counters[5]
+        gain, deepest = gains[0], gains[1]
         for i in range(start, start + width):
             height = np.float64(heights[i]) * drive
             asked = ceiling / height if height > ceiling else 1.0
-            now = counters[0]
-            counters[0] += 1
-            counters[5] = 0 if asked < 1.0 else counters[5] + 1
             # The lowest gain of the last `hold` frames: a queue of falling ages and rising gains.
-            head, length = counters[1], counters[2]
             while length > 0 and queue_gain[_wrapped(head + length - 1, capacity)] >= asked:
                 length -= 1
             last = _wrapped(head + length, capacity)
@@ -276,26 +280,26 @@ def _ride(
             while queue_at[head] <= now - hold:
                 head = _wrapped(head + 1, capacity)
                 length -= 1
-            counters[1], counters[2] = head, length
             lowest = queue_gain[head]
-            gain = gains[0]
             if lowest <= gain:
                 gain = lowest
             else:
                 gain += (lowest - gain) * release
                 if lowest - gain < 1e-6:  # 0.00001 dB: arrive, instead of creeping for ever
                     gain = lowest
-            if gain < 1.0:
-                counters[5] = 0
-            gains[0] = gain
-            value = np.int64(gain * _ONE)
-            for stage in range(2):
-                place = counters[3 + stage]
-                sums[stage] += value - rings[stage, place]
-                rings[stage, place] = value
-                counters[3 + stage] = _wrapped(place + 1, averages[stage])
-                value = sums[stage]
-            applied = np.float64(value) * scale
-            gains[1] = min(gains[1], applied / drive)
+            since = 0 if asked < 1.0 or gain < 1.0 else since + 1
+            now += 1
+            value = np.int64(gain * np.float64(one))
+            sums[0] += value - rings[0, first]
+            rings[0, first] = value
+            first = _wrapped(first + 1, averages[0])
+            sums[1] += sums[0] - rings[1, second]
+            rings[1, second] = sums[0]
+            second = _wrapped(second + 1, averages[1])
+            applied = np.float64(sums[1]) * scale
+            deepest = min(deepest, applied / drive)
             for channel in range(channels):
                 out[i, channel] = np.float32(np.float64(samples[i, channel]) * applied)
+        counters[0], counters[1], counters[2] = now, head, length
+        counters[3], counters[4], counters[5] = first, second, since
+        gains[0], gains[1] = gain, deepest

@@ -24,7 +24,7 @@ def hot(rate: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000, 192_000])
 @pytest.mark.parametrize("values", [
     {},
-    {"drive_db": 24.0, "ceiling_dbtp": -3.0},
+    {"drive_db": 24.0, "ceiling_dbtp": -3.0, "lookahead_ms": 50},
     {"drive_db": 12.0, "release_ms": 1.0, "lookahead_ms": 0.5},
 ])  # fmt: skip
 def test_no_meter_reads_above_the_ceiling(rate, values):
