@@ -76,19 +76,20 @@ def _run(
         is_whole = (done + start + width) % _TILE == 0
         for two in range(state.shape[1]):
             first, second = 2 * two, min(2 * two + 1, channels - 1)  # an odd last channel goes through twice
+            one, other = block[start:, first], block[start:, second]  # an index that may be negative is no vector code
             for i in range(width):
-                room[i, 0] = np.float64(block[start + i, first]) * gain
-                room[i, 1] = np.float64(block[start + i, second]) * gain
+                room[i, 0], room[i, 1] = np.float64(one[i]) * gain, np.float64(other[i]) * gain
             for pair in range(state.shape[0]):
                 _two_by_two(room, width, coefficients[2 * pair], coefficients[2 * pair + 1], state[pair, two])
                 if is_whole:
                     for j in range(8):
                         if abs(state[pair, two, j]) < SILENCE:
                             state[pair, two, j] = 0.0
+            to_one, to_other = made[start:, first], made[start:, second]
             for i in range(width):
-                left, right = room[i, 0], room[i, 1]
-                made[start + i, second] = np.float32(right if abs(right) > SILENCE else 0.0)
-                made[start + i, first] = np.float32(left if abs(left) > SILENCE else 0.0)
+                value, value_of_other = room[i, 0], room[i, 1]
+                to_other[i] = np.float32(value_of_other if abs(value_of_other) > SILENCE else 0.0)
+                to_one[i] = np.float32(value if abs(value) > SILENCE else 0.0)
         start += width
 
 

@@ -180,14 +180,16 @@ def _reverberate(
             weight = 1.0 / np.sqrt(np.float64((LINES - 1 - channel) // channels + 1))
             weight = weight if line & 2 else -weight
             fed = heard[channel, history + start - delays[channel, 0] :]
-            ring, place = rings[line], places[line]
+            place, mixed = places[line], out[line]
+            ring = rings[line, place:]  # cut out first: an index that may be negative is no vector code
             for i in range(width):
-                value = out[line, i] + weight * np.float64(fed[i])
-                ring[place + i] = value if abs(value) > SILENCE else 0.0
+                value = mixed[i] + weight * np.float64(fed[i])
+                ring[i] = value if abs(value) > SILENCE else 0.0
             places[line] = place + width if place + width < lengths[line] else 0
         for channel in range(channels):
+            mixed = out[channel + 1]
             for i in range(width):
-                around[i] = levels[0] * out[channel + 1, i]
+                around[i] = levels[0] * mixed[i]
             for tap in range(1, delays.shape[1]):
                 # Every second reflection comes from the other side.
                 source = (channel + tap) % channels
@@ -195,10 +197,9 @@ def _reverberate(
                 reflected = heard[source, history + start - delays[channel, tap] :]
                 for i in range(width):
                     around[i] += level * np.float64(reflected[i])
-            speaker = speakers[channel]
+            sound = made[start:, speakers[channel]]
             for i in range(width):
-                dry = np.float64(made[start + i, speaker])
-                made[start + i, speaker] = np.float32((1.0 - wet) * dry + wet * around[i])
+                sound[i] = np.float32((1.0 - wet) * np.float64(sound[i]) + wet * around[i])
         start += width
 
 
