@@ -47,7 +47,7 @@ def refuse_impossible_chain(
                 inner = f"{here}.{side}"
                 refuse_impossible_chain(getattr(effect, side), sample_rate_hz=rate, channels=1, place=inner)
         rate = values["sample_rate_hz"] if kind == "resample" else rate
-        if kind == "pan" or kind == "channels":
+        if kind == "pan" or kind == "channels" or (kind == "delay" and values["ping_pong"] and count == 1):
             count = 1 if values.get("to") == "mono" else 2
 
 
