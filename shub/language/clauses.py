@@ -5,18 +5,20 @@ súbela" is one, whose target stands in what was said before it. What is denied 
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from shub.language.scanning import Item, Scan
+from shub.language.words import words_of
 
-DETERMINERS = frozenset(
-    "la el los las un una unos unas the an my mi mis tu su your this that these those este esta ese esa estos estas de del of al in en on "
-    "for with con sobre lo same mismo misma whole our nuestra nuestro final entire toda todo complete full otra otro another".split()
+DETERMINERS = words_of(
+    "old new rough previous viejo vieja nuevo nueva whole la el los las un una unos unas the an my mi mis tu su your this that these those este esta ese esa estos estas de del of al in "
+    "en on for with con sobre lo same mismo misma whole our nuestra nuestro final entire toda todo complete full otra otro another"
 )
-GENERIC = frozenset("put give make want move tell sound touch clip mask do keep".split())
+GENERIC = words_of("put give make want move tell sound touch clip mask do keep")
 CONTENT = ("effect", "band", "word")
 NOUN_OR_VERB = frozenset({"mix", "master"})
-NO_ORDERS = frozenset({"sound", "clip", "mask", "want", "touch", "show"})
-CREATING = frozenset({"make", "put", "want", "give", "show", "add", "export", "save", "remove"})
+NO_ORDERS = words_of("sound clip mask want touch show")
+CREATING = words_of("make put want give show add export save remove")
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class Clause:
     """What was denied in it."""
     words: list[str] = field(default_factory=list)
     """All that was said from its first to its last item, the unknown too."""
+    is_only: bool = False
+    """Only this was said to be meant: "deja solo la voz"."""
     key: str = ""
     """Whose level ducks the targets."""
     is_guess: bool = False
@@ -58,7 +62,9 @@ class Clause:
 
     @property
     def has_content(self) -> bool:
-        return any(kind in item.tags for item in self.items for kind in CONTENT)
+        return any(
+            kind in item.tags and not (kind == "effect" and item["effect"] in ("volume", "pan", "stereo")) for item in self.items for kind in CONTENT
+        )
 
     @property
     def is_only_targets(self) -> bool:
@@ -70,10 +76,17 @@ class Clause:
         )
 
     @property
+    def is_heading(self) -> bool:
+        """The name of a tool alone, before what is to be done with it."""
+        return bool(self.items) and all(item.is_a("effect", "eq", "mid_side", "multiband") for item in self.items)
+
+    @property
     def is_statement(self) -> bool:
         """A complaint or a description, not an order."""
         return not [verb for verb in self.verbs if verb not in NO_ORDERS] and (
-            self.has("word") or self.has("special", "quiet_complaint", "loud_complaint", "better")
+            self.has("word")
+            or self.has("special", "quiet_complaint", "loud_complaint", "better", "dislike")
+            or (self.has("place", "left", "right") and self.has("place", "strongly", "too", "slightly"))
         )
 
 
@@ -105,6 +118,9 @@ def clauses_of(scan: Scan) -> list[Clause]:
             continue
         denied = is_denied
         _join(clauses, clause)
+    for before, after in pairwise(clauses):  # "sin reverb en la voz, solo …": what was denied tells what is spoken of
+        if not before.items:
+            after.refused = before.refused + after.refused
     return [clause for clause in clauses if clause.items]
 
 
@@ -153,6 +169,7 @@ def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:
             clause.refused += clause.items
             clause.items = []
             return clause, True
+    clause.is_only = any(item.is_a("special", "only") and item.text != "but" for item in clause.items)
     clause.items = [item for item in clause.items if not _is_filler(item, clause.items)]
     _settle(clause, scan)
     return clause, denied
@@ -207,10 +224,10 @@ def _settle(clause: Clause, scan: Scan) -> None:
     clause.own_targets = _targets(items)
 
 
-_AFTER_NOUNS = frozenset("stereo estereo rough lead".split())
+_AFTER_NOUNS = words_of("stereo estereo rough lead")
 
 
-_PRONOUNS = frozenset({"me", "te", "se", "nos", "os", "le", "les"})
+_PRONOUNS = words_of("me te se nos os le les")
 
 
 def _is_pronoun(item: Item, scan: Scan) -> bool:
@@ -226,8 +243,8 @@ def _stands_by_number(items: list[Item], number: int) -> bool:
     )
 
 
-_LABEL_BEFORE = frozenset(
-    "de of a en at to = : is del al in por unos like como set la el the y and around about".split()
+_LABEL_BEFORE = words_of(
+    "de of a en at to = : is del al in por unos like como set la el the y and around about"
 )
 _LABEL_AFTER = frozenset({"de", "of", "del", "-"})
 
@@ -262,11 +279,15 @@ def _name_numbers(items: list[Item], scan: Scan) -> None:
         if before is not None and before["param"] == "max" and after is not None:
             before = None
         chosen = (before or after) if before_wins else (after or before)
-        item.label = chosen["param"] if chosen is not None else ""
+        if chosen is not None:
+            item.label = chosen["param"]
+            if item.label in ("drive", "decay", "sustain", "ceiling", "wet", "reduction", "attack"):
+                for kind in ("effect", "verb", "word", "measure"):
+                    chosen.tags.pop(kind, None)
 
 
-_AROUND = frozenset(
-    "unos unas alrededor cerca aproximadamente approx maximo max maxima about roughly objetivo target mas o menos".split()
+_AROUND = words_of(
+    "unos unas alrededor cerca aproximadamente approx maximo max maxima about roughly objetivo target mas o menos"
 )
 
 
@@ -313,6 +334,14 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         clauses.append(clause)
         return
     orders = [verb for verb in clause.verbs if verb not in NO_ORDERS]
+    if last.excepted and clause.own_targets and not orders and not clause.has_content:  # "menos el bajo y el bombo a 100 Hz"
+        last.excepted += clause.own_targets
+        last.items += [item for item in clause.items if "target" not in item.tags]
+        return
+    if last.is_heading and orders:  # "eq: corta …"
+        last.items += clause.items
+        last.verbs, last.own_targets = list(clause.verbs), list(clause.own_targets)
+        return
     if clause.is_only_targets:
         if clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference"):
             last.items += clause.items
@@ -322,6 +351,10 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         last.items += clause.items
         last.verbs = list(clause.verbs)
         return
+    if not clause.verbs and clause.own_targets and not last.own_targets and last.has_content and _is_only_values(clause):
+        last.items += clause.items
+        last.own_targets = clause.own_targets
+        return
     if not orders and clause.own_targets and _shares_number(last, clause):
         last.items += clause.items
         last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
@@ -329,7 +362,11 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
     if orders or (clause.verbs and not last.is_only_targets):
         if last.is_statement and not clause.own_targets:
             clause.own_targets = list(last.own_targets)
-            words = [item for item in last.items if "word" in item.tags and "special" not in item.tags]
+            words = [
+                item
+                for item in last.items
+                if ("word" in item.tags and "special" not in item.tags) or (last.has("special", "dislike") and "effect" in item.tags)
+            ]
             if not clause.has_content and not clause.said("raise", "lower", "pan", "mute", "solo") and words:
                 clause.items = words + clause.items
             if orders:
@@ -342,8 +379,9 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
     if not clause.own_targets and not clause.has_content:
         last.items += clause.items
         return
-    if not clause.own_targets and _is_global(last):
+    if _is_global(last) and (not clause.own_targets or not (clause.has_content or clause.verbs)):
         last.items += clause.items
+        last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
         return
     if (
         not clause.own_targets
@@ -357,6 +395,11 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         return
     clause.verbs, clause.carried = _carried(last, clause), True
     clauses.append(clause)
+
+
+def _is_only_values(clause: Clause) -> bool:
+    """More values for the effect before: "… y release 150 ms en la caja"."""
+    return not clause.has_content and bool(clause.numbers) and all(item.label for item in clause.numbers)
 
 
 def _shares_number(last: Clause, clause: Clause) -> bool:

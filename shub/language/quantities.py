@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from shub.language.words import Token
+from shub.language.words import Token, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,11 @@ _ONES = {
     "ochenta": 80, "eighty": 80, "noventa": 90, "ninety": 90, "cien": 100, "ciento": 100, "doscientos": 200, "trescientos": 300,
     "cuatrocientos": 400, "quinientos": 500, "seiscientos": 600, "setecientos": 700, "ochocientos": 800, "novecientos": 900,
 }  # fmt: skip
-_ARTICLES = frozenset({"un", "una", "uno", "one", "a", "an", "otro", "otra", "another", "once"})
+_ARTICLES = words_of("un una uno one a an otro otra another once")
 _HALVES = frozenset({"medio", "media", "half"})
 _SCALES = {"hundred": 100, "mil": 1000, "thousand": 1000}
-_PLAIN_UNITS = frozenset(
-    {"db", "dbtp", "lufs", "lu", "hz", "khz", "ms", "s", "bit", "oct", "st", "%", "x", "min", "beat", "bpm"}
-)
-_BETWEEN = frozenset({"y", "and", "a", "to", "-", "hasta", "e"})
+_PLAIN_UNITS = words_of("db dbtp lufs lu hz khz ms s bit oct st % x min beat bpm")
+_BETWEEN = words_of("y and a to - hasta e")
 _INSTRUMENTS = frozenset({808, 909, 707, 606, 1176})
 
 
@@ -94,7 +92,12 @@ def quantities(tokens: list[Token]) -> tuple[list[Quantity], list[int]]:
             at += 1
             continue
         value, begin, after, signed = number
-        unit, after, value = _unit(tokens, after, value)
+        if after - at == 3 and tokens[at + 1].text == ":":
+            unit = "s"
+        else:
+            unit, after, value = _unit(tokens, after, value)
+            if not unit and begin and tokens[begin - 1].text in ("segundo", "second"):
+                unit = "s"
         if _is_no_quantity(tokens, begin, at, after, unit, value):
             at += 1
             continue
@@ -131,6 +134,14 @@ def _number(tokens: list[Token], at: int) -> tuple[float, int, int, bool] | None
     begin, signed, sign = at, False, 1.0
     if token.kind == "number":
         value, after = _digits(token.text), at + 1
+        clock = _clock(tokens, at)
+        if clock is not None:
+            return clock, at, at + 3, False
+        words = [one.text for one in tokens[after : after + 4]]
+        if words[:2] in (["y", "medio"], ["y", "media"]) and len(words) > 2 and words[2] in UNITS:
+            return value + 0.5, at, after + 2, False
+        if words[:3] == ["and", "a", "half"] and len(words) > 3 and words[3] in UNITS:
+            return value + 0.5, at, after + 3, False
         if after < len(tokens) and tokens[after].text == "mil":
             value, after = value * 1000, after + 1
     elif token.kind == "word" and (token.text in _ONES or token.text in _HALVES or token.text in _SCALES):
@@ -154,6 +165,15 @@ def _number(tokens: list[Token], at: int) -> tuple[float, int, int, bool] | None
         elif before.text in ("plus",):
             begin, signed = at - 1, True
     return sign * value, begin, after, signed
+
+
+def _clock(tokens: list[Token], at: int) -> float | None:
+    """A moment as minutes and seconds, 1:45, in seconds."""
+    texts = [token.text for token in tokens[at : at + 3]]
+    if len(texts) < 3 or texts[1] != ":" or not (tokens[at + 1].glued and tokens[at + 2].glued):
+        return None
+    is_clock = texts[0].isdecimal() and texts[2].isdecimal() and len(texts[2]) == 2 and int(texts[2]) < 60 and len(texts[0]) <= 3
+    return 60.0 * int(texts[0]) + int(texts[2]) if is_clock else None
 
 
 def _digits(text: str) -> float:

@@ -8,9 +8,9 @@ from config.contracts.shub_language import CommandAction, CommandContext, Descri
 from shub.language.clauses import NO_ORDERS, Clause, clauses_of
 from shub.language.files import output_params, trim_of
 from shub.language.scanning import Item, Scan, scan
-from shub.language.sound import WORDS, Sound, amount_of, is_hertz, keep, named, sound_of, word_direction
+from shub.language.sound import WORDS, Sound, amount_of, implied_effect, is_hertz, keep, named, sound_of, word_direction
 from shub.language.vocabulary import BANDS
-from shub.language.words import composed, folded, tokens_of
+from shub.language.words import composed, folded, tokens_of, words_of
 from shub.roles import role_of
 
 Language = Literal["es", "en"]
@@ -28,27 +28,11 @@ STRONG_DELETES = (
     "deshacerme",
     "destroy",
 )
-SOFT_DELETES = ("remov", "quit", "tira", "discard", "descart", "rid", "clear", "sac")
+SOFT_DELETES = ("remov", "quit", "tira", "discard", "descart")
+WHOLE_VERBS = words_of("export master normalize mix save convert analyze show")
 LEVEL_VERBS = frozenset({"raise", "lower", "move", "boost", "cut"})
-SOUND_VERBS = frozenset(
-    {
-        "compress",
-        "limit",
-        "gate",
-        "deess",
-        "saturate",
-        "equalize",
-        "filter",
-        "highpass",
-        "lowpass",
-        "widen",
-        "narrow",
-        "duck",
-        "fade",
-        "reverberate",
-        "resample",
-        "close",
-    }
+SOUND_VERBS = words_of(
+    "compress limit gate deess saturate equalize filter highpass lowpass widen narrow duck fade reverberate resample close"
 )
 
 
@@ -135,7 +119,9 @@ def role_in(context: CommandContext, target: str) -> str:
     return target
 
 
-_KEY_MARKS = frozenset("con with to cuando when from by using triggered keyed desde against every vez al".split())
+_KEY_MARKS = words_of(
+    "con with to cuando when from by using triggered keyed desde against every vez al"
+)
 
 
 def _give_roles(clause: Clause, found: Scan) -> None:
@@ -165,6 +151,8 @@ def _carry_targets(clauses: list[Clause], context: CommandContext, stems: Sequen
     before: list[str] = []
     for number, clause in enumerate(clauses):
         own = clause.own_targets
+        if not before and any("effect" in item.tags or item["verb"] in SOUND_VERBS for item in clause.refused):
+            before = [item["target"] for item in clause.refused if "target" in item.tags]
         if own == ["song"]:
             own = ["master"]
         if own:
@@ -213,42 +201,20 @@ def _stands_alone(clause: Clause) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------------------------- audio
-_WEAK = frozenset(
-    "caja cajas plato platos cuerda cuerdas metal metales viento vientos viola kit hat hats host ride palma palmas tom horn horns string "
-    "keys key pad crash solo beat everything rest song archivo fichero file files todo toda all resto sonido audio track sala room camara "
-    "cinta tape placa plate gate puerta filtro filter retraso drive pan silencio silence intro width fuerte loud nivel level volumen volume "
-    "corte cut ruido noise medio medios mid top high low bottom alto altos bajo bajos bass banda band bands tubo tube clip imagen picture "
-    "master host single album ep demo narrador canto record organ salida voice voices dialogo dialog church iglesia tv television tele cd "
-    "apple amazon youtube online redes streaming grafica plot graph eco echo rate tail entrada limite mix mezcla hp reel valve color "
-    "take toma recording project proyecto session".split()
+_WEAK = words_of(
+    "caja cajas plato platos cuerda cuerdas metal metales viento vientos viola kit hat hats host ride palma palmas tom horn horns "
+    "string keys key pad crash solo beat everything rest song archivo fichero file files todo toda all resto sonido audio track "
+    "sala room camara cinta tape placa plate gate puerta filtro filter retraso drive pan intro width fuerte loud "
+    "nivel level volumen volume corte cut ruido noise medio medios mid top high low bottom alto altos banda band "
+    "bands tubo tube clip imagen picture master host single album ep demo narrador canto record organ salida voice voices dialogo "
+    "dialog church iglesia tv television tele cd apple amazon youtube online redes streaming grafica plot graph eco echo rate tail "
+    "entrada limite mix mezcla hp reel valve color take toma recording project proyecto session"
 )
-_AUDIO_VERBS = frozenset(
-    {
-        "compress",
-        "deess",
-        "saturate",
-        "equalize",
-        "pan",
-        "master",
-        "normalize",
-        "mute",
-        "unmute",
-        "solo",
-        "resample",
-        "highpass",
-        "lowpass",
-        "gate",
-        "limit",
-        "export",
-        "duck",
-        "reverberate",
-        "clip",
-        "undo",
-    }
+_AUDIO_VERBS = words_of(
+    "compress deess saturate equalize pan master normalize mute unmute solo resample highpass lowpass gate limit export duck "
+    "reverberate clip undo"
 )
-_LIGHT_VERBS = frozenset(
-    {"mix", "fade", "raise", "lower", "boost", "widen", "narrow", "filter", "center", "balance", "analyze"}
-)
+_LIGHT_VERBS = words_of("mix fade raise lower boost widen narrow filter center balance analyze")
 
 
 def _is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext) -> bool:
@@ -276,7 +242,7 @@ def _is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext)
     unknown = len(set(found.unknown))
     if not items and not unknown:
         return False
-    is_vague = unknown == 0 and any("verb" in item.tags or item.is_a("special", "better") for item in items)
+    is_vague = unknown == 0 and any("verb" in item.tags or item.is_a("special", "better") or "place" in item.tags for item in items)
     return (
         score - 0.4 * unknown >= 0.7
         or (is_vague and score >= 0)
@@ -293,12 +259,18 @@ def _weight(item: Item, kind: str) -> float:
             return 0.5 if is_weak else 2.0
         case "band" | "picture" | "measure":
             return 0.5 if is_weak else 1.5
-        case "word" | "param" | "platform":
+        case "platform":
+            return 0.8 if is_weak or item["platform"] in ("cd", "podcast", "streaming", "ebu_r128") else 1.5
+        case "file":
+            return 0.6 if item["file"] in ("project", "file") else 0.0
+        case "word" | "param":
             return 0.6 if is_weak or len(item.text) < 5 else 0.8
         case "verb":
             return 1.2 if item["verb"] in _AUDIO_VERBS else 0.5 if item["verb"] in _LIGHT_VERBS else 0.0
         case "special":
             value = item["special"]
+            if value in ("undo", "reference"):
+                return 2.0
             if value in (
                 "undo",
                 "quiet_complaint",
@@ -361,7 +333,7 @@ def _actions(
         case "set_mix":
             return _set_mix(clause, reading, context, stems)
         case "apply_effects":
-            return _apply(clause, found, reading, context, stems)
+            return _apply(clause, found, reading, context, stems, len(clauses) > 1)
     reading.doubts.append("unclear")
     return [
         CommandAction(
@@ -415,8 +387,11 @@ def _kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Comman
         return "master"
     if first == "normalize" or (clause.has("effect", "normalize") and not first):
         return "normalize"
-    has_lufs = any(item.quantity is not None and item.quantity.unit == "lufs" for item in clause.numbers)
-    if has_lufs and first not in SOUND_VERBS:
+    has_lufs = any(
+        item.quantity is not None and (item.quantity.unit == "lufs" or (item.label == "loudness" and item.quantity.unit in ("", "db")))
+        for item in clause.numbers
+    )
+    if has_lufs and first not in SOUND_VERBS and first not in ("mix", "balance"):
         return "normalize" if not clause.has("platform") or clause.has("platform", "ebu_r128", "atsc_a85") else "master"
     if first in ("mix", "balance") and not (has_sound and clause.own_targets not in ([], ["*"], ["song"])):
         if first == "balance" and clause.own_targets not in ([], ["*"], ["song"], ["master"]):
@@ -443,16 +418,23 @@ def _kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Comman
         return "master"
     if first in ("pan", "center", "mute", "unmute") and not (first == "mute" and has_effects(clause)):
         return "set_mix"
+    is_alone = clause.is_only and clause.own_targets and not clause.numbers and not has_sound
+    if is_alone and (clause.has("special", "listen") or first in ("put", "", "want") or orders == ["give"]):
+        return "set_mix"
     if clause.has("special", "in_solo") or (first == "solo" and clause.own_targets and len(orders) == 1):
         return "set_mix"
     if _is_level(clause, first, has_sound):
         return "set_mix"
     if _is_pan(clause, has_sound):
         return "set_mix"
+    if clause.has("special", "all_effects") and clause.said("remove", "mute"):
+        return "apply_effects"
+    if implied_effect(clause) and first not in WHOLE_VERBS:
+        return "apply_effects"
     if has_effects(clause) or has_sound or first in SOUND_VERBS or _cuts_time(clause):
         return "apply_effects"
     if first == "remove" and clause.own_targets and clause.own_targets not in (["song"], ["*"], ["master"]):
-        return "set_mix"
+        return "set_mix" if _is_direct_object(clause, found) else "apply_effects"
     if clause.has("effect", "resample", "dither"):
         return "export"
     if (first in ("lower", "raise", "move") or clause.has("place", "more", "less", "up", "down")) and (
@@ -462,6 +444,8 @@ def _kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Comman
     if clause.has("place", "front", "behind") and clause.own_targets:
         return "set_mix"
     if clause.said("mask") and clause.own_targets:
+        return "set_mix"
+    if clause.has("special", "back_in") and clause.own_targets:
         return "set_mix"
     if (
         len(clauses) > 1
@@ -480,6 +464,13 @@ def _comes_first(clause: Clause, special: str) -> bool:
     """Whether a phrase stands before every order of the clause."""
     orders = [item.at for item in clause.items if "verb" in item.tags and item["verb"] not in NO_ORDERS]
     return next(item.at for item in clause.items if item.is_a("special", special)) < min(orders, default=10**6)
+
+
+def _is_direct_object(clause: Clause, found: Scan) -> bool:
+    """Whether it is the target itself that is removed, and not something of it."""
+    verb = next(item for item in clause.items if "verb" in item.tags)
+    target = next((item for item in clause.items if "target" in item.tags and item.at >= verb.until), None)
+    return target is None or all(token.text in _SMALL for token in found.tokens[verb.until : target.at])
 
 
 def has_effects(clause: Clause) -> bool:
@@ -532,37 +523,35 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
         gap = [token.text for token in found.tokens[item.until : thing.at]]
         if any(word not in _SMALL for word in gap if not word.isdigit()):
             return False
-        words = {token.text for token in found.tokens[item.until :]}
-        if thing["file"] in ("file", "project") or thing.is_a("target", "*") and not is_soft:
-            return is_strong or thing["file"] in ("file", "project")
-        if is_strong and ("file" in thing.tags or words & _FILE_WORDS):
-            return not thing.is_a("effect", "trim")
-        if is_strong and "stem" in thing.tags:
-            return True
-        if is_soft and words & {
-            "archivo",
-            "archivos",
-            "fichero",
-            "ficheros",
-            "file",
-            "files",
-            "asset",
-            "assets",
-            "proyecto",
-            "project",
-        }:
-            return thing["file"] == "file" or "target" in thing.tags
+        after = [word for word in _rest_of_part(found, thing.until) if word not in _SMALL and not word.isdecimal()]
+        if is_strong and "file" in thing.tags and not thing.is_a("file", "file", "project"):  # "el stem de cuerdas", not "la pista que sobra"
+            return not after or after[0] in _FILE_WORDS or any("target" in one.tags and one is not thing for one in rest)
+        if is_strong and thing.is_a("target", "*"):
+            return not after or after[0] in _FILE_WORDS
+        if is_strong:
+            return "file" in thing.tags or "stem" in thing.tags or bool(after and after[0] in _FILE_WORDS)
+        return thing.text in _PLAIN_FILES or bool("target" in thing.tags and after and after[0] in _PLAIN_FILES)
     return False
 
 
-_SMALL = frozenset(
-    "el la los las un una unos unas de del the a an of all every my mi mis tu tus this that these those este esta ese esa estos estas "
-    "esos esas por favor please viejo vieja old viejos viejas whole entire entera entero completo completa me lo mismo also ya now ahora "
-    "todo todos toda todas - _ . for to and y both other otro otra".split()
+def _rest_of_part(found: Scan, at: int) -> list[str]:
+    words = []
+    for token in found.tokens[at:]:
+        if token.kind == "mark" or token.text in ("y", "and", "e", "luego", "then"):
+            break
+        words.append(token.text)
+    return words
+
+
+_SMALL = words_of(
+    "el la los las un una unos unas de del the a an of all every my mi mis tu tus this that these those este esta ese esa estos "
+    "estas esos esas por favor please viejo vieja old viejos viejas whole entire entera entero completo completa me lo mismo also "
+    "ya now ahora todo todos toda todas - _ . for to and y both other otro otra"
 )
-_FILE_WORDS = frozenset(
-    "pista pistas stem stems track tracks archivo archivos fichero ficheros file files asset assets canal canales proyecto project sesion "
-    "session toma tomas take takes grabacion grabaciones recording recordings".split()
+_PLAIN_FILES = words_of("archivo archivos fichero ficheros file files asset assets proyecto project")
+_FILE_WORDS = words_of(
+    "pista pistas stem stems track tracks archivo archivos fichero ficheros file files asset assets canal canales proyecto project "
+    "sesion session toma tomas take takes grabacion grabaciones recording recordings"
 )
 
 
@@ -604,6 +593,8 @@ def _deleted(clause: Clause) -> list[str]:
 def _asks_measure(clause: Clause, found: Scan, first: str) -> bool:
     has_measure = clause.has("measure")
     if first in ("show", "tell", "analyze", "compare") and has_measure and not clause.has("picture"):
+        return True
+    if clause.has("measure", "report") and not clause.numbers and (not first or first in ("give", "make", "show", "tell", "put", "convert", "remove")):
         return True
     if first in ("show", "tell") and clause.has("special", "how_many"):
         return True
@@ -726,14 +717,19 @@ def _is_pan(clause: Clause, has_sound: bool) -> bool:
         return True
     if any(item.quantity is not None and item.quantity.unit in ("pan_l", "pan_r", "pan_c") for item in clause.numbers):
         return True
-    return clause.has("place", "left", "right", "center") and not has_sound
+    return clause.has("place", "left", "right", "center", "both_sides") and not has_sound
 
 
 def _cuts_time(clause: Clause) -> bool:
+    if clause.own_targets not in ([], ["song"], ["master"], ["*"]) and not (clause.has("effect", "trim") or _EDGES & set(clause.words)):
+        return False
     has_time = any(item.quantity is not None and item.quantity.unit in ("s", "min") for item in clause.numbers)
     return (clause.said("cut", "remove", "put") or clause.has("effect", "trim")) and (
         has_time or clause.has("effect", "trim")
     )
+
+
+_EDGES = words_of("primer primero primera primeros primeras first last ultimo ultima ultimos ultimas desde from inicio principio start final end beginning")
 
 
 # -------------------------------------------------------------------------------------------------------- single actions
@@ -771,11 +767,9 @@ def _whole(
     if action == "mix":
         count = params.pop("stem_count", None)
         params = ({"stem_count": count} if count else {}) | params
-        targets = (
-            ["*"]
-            if clause.own_targets in ([], ["song"], ["master"]) or "*" in clause.own_targets
-            else clause.own_targets
-        )
+        is_all = clause.own_targets in ([], ["song"], ["master"]) or "*" in clause.own_targets or bool(count)
+        is_all = is_all or _is_with(clause, found)
+        targets = ["*"] if is_all else clause.own_targets
         if clause.excepted:
             params["except"] = clause.excepted
     elif action == "export":
@@ -798,6 +792,12 @@ def _whole(
         reading.unavailable += wanted.unavailable
     reading.unused += unused
     return [CommandAction(action=action, targets=targets, effects=effects, params=params)]
+
+
+def _is_with(clause: Clause, found: Scan) -> bool:
+    """Whether the targets only tell how to mix all: "mezcla con la voz al frente"."""
+    target = next((item for item in clause.items if "target" in item.tags and item["target"] not in ("master", "*", "song")), None)
+    return target is not None and bool({"con", "with"} & {token.text for token in found.tokens[max(target.at - 2, 0) : target.at]})
 
 
 def _without_output_numbers(clause: Clause, params: dict[str, Any]) -> Clause:
@@ -855,22 +855,27 @@ def _set_mix(
     """Levels, places, and who is heard at all."""
     targets, params = _mix_targets(clause, stems)
     sound = Sound()
+    clause.items = [item for item in clause.items if not _is_index(item, clause)]
     sides = [item["place"] for item in clause.items if item.is_a("place", "left", "right")]
+    if clause.has("place", "both_sides"):
+        sides = ["left", "right"]
     first = next((verb for verb in clause.verbs if verb not in ("sound", "want", "clip")), "")
     if _is_pan(clause, False) or first == "center":
         pan = _pan(clause, sides, sound)
         params["pan"] = pan
         if isinstance(pan, list) and len(targets) == 2 and pan[0] > pan[1]:
             params["pan"] = [pan[0], pan[1]]
-    elif first == "mute" or (first == "remove" and not clause.numbers):
+    elif first == "mute" or (first == "remove" and not any(item.quantity and item.quantity.unit in ("db", "") for item in clause.numbers)):
         params["is_muted"] = True
         if first == "remove":
             reading.doubts.append("mute_or_delete")
     elif first == "unmute":
         params["is_muted"] = False
-    elif clause.has("special", "in_solo") or first == "solo":
+    elif clause.has("special", "back_in"):
+        params["is_muted"] = False
+    elif clause.has("special", "in_solo") or first == "solo" or (clause.is_only and first in ("put", "", "give") and not clause.numbers):
         params["solo"] = True
-    elif first == "mask" or (clause.said("mask") and not first):
+    elif first == "mask" or (len(targets) > 1 and (clause.said("mask") or any(item.text.startswith("se come") for item in clause.items))):
         targets, params = targets[:1], {"gain_db": -2.0}
     elif first == "balance" or first == "match":
         params["balance"] = True
@@ -892,6 +897,15 @@ def _set_mix(
             action="set_mix", targets=targets, params={key: value for key, value in params.items() if value is not None}
         )
     ]
+
+
+def _is_index(item: Item, clause: Clause) -> bool:
+    """A number that counts instruments: "guitarra 2 a la derecha"."""
+    quantity = item.quantity
+    if quantity is None or quantity.unit or quantity.signed or quantity.value not in (1, 2, 3, 4, 5, 6, 7, 8, 9):
+        return False
+    follows = any("target" in one.tags and one.until == item.at for one in clause.items)
+    return follows and (clause.has("place", "left", "right", "center") or any(one is not item for one in clause.numbers))
 
 
 def _taken(clause: Clause, params: dict[str, Any]) -> set[str]:
@@ -983,7 +997,12 @@ def _pan(clause: Clause, sides: list[str], sound: Sound) -> float | list[float]:
 
 
 def _apply(
-    clause: Clause, found: Scan, reading: Reading, context: CommandContext, stems: Sequence[KnownStem]
+    clause: Clause,
+    found: Scan,
+    reading: Reading,
+    context: CommandContext,
+    stems: Sequence[KnownStem],
+    is_one_of_many: bool,
 ) -> list[CommandAction]:
     targets, params = _mix_targets(clause, stems)
     role = role_in(context, targets[0]) if targets else "master"
@@ -1006,6 +1025,8 @@ def _apply(
     else:
         sound = sound_of(clause, found.tokens)
     clause.targets = shown
+    if not (sound.effects or removed or sound.unavailable or clause.numbers) and is_one_of_many:
+        return []
     reading.unused += sound.unused
     reading.unavailable += sound.unavailable
     if clause.is_guess:
@@ -1107,6 +1128,9 @@ def _merged(actions: list[CommandAction]) -> list[CommandAction]:
     for action in actions:
         last = merged[-1] if merged else None
         same = last is not None and last.action == action.action and last.targets == action.targets
+        if same and last is not None and action.action in ("analyze", "visualize"):
+            merged[-1] = last.model_copy(update={"params": _joined(last.params, action.params)})
+            continue
         if same and last is not None and not (set(last.params) & set(action.params)):
             merged[-1] = last.model_copy(
                 update={"effects": last.effects + action.effects, "params": last.params | action.params}
@@ -1115,6 +1139,12 @@ def _merged(actions: list[CommandAction]) -> list[CommandAction]:
             merged.append(action)
     known = [action for action in merged if action.action != "unknown"]
     return known or merged[:1]
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both, with their lists one after the other."""
+    lists = {key: [*one[key], *(item for item in value if item not in one[key])] for key, value in other.items() if isinstance(one.get(key), list)}
+    return {**one, **other, **lists}
 
 
 def keep_all_numbers(reading: Reading) -> None:
@@ -1164,13 +1194,14 @@ def _confidence(reading: Reading, found: Scan) -> float:
 
 
 # --------------------------------------------------------------------------------------------------------------- language
-_SPANISH = frozenset(
-    "el la los las un una unos unas de del que para por con sin y en al es pon sube baja quita mezcla masteriza exporta esta este mi como cual "
-    "quiero haz lo le se mas menos muy poco no si hasta desde voz bajo bateria guitarra ponle dale a todo tema cancion hazlo pero".split()
+_SPANISH = words_of(
+    "el la los las un una unos unas de del que para por con sin y en al es pon sube baja quita mezcla masteriza exporta esta este "
+    "mi como cual quiero haz lo le se mas menos muy poco no si hasta desde voz bajo bateria guitarra ponle dale a todo tema cancion "
+    "hazlo pero"
 )
-_ENGLISH = frozenset(
-    "the a an of to for with without and on at is my this that what how should make add remove put export mix boost cut does it in up down by "
-    "more less too give me some can you please be them all out from but don't vocal vocals drums undo master turn".split()
+_ENGLISH = words_of(
+    "the a an of to for with without and on at is my this that what how should make add remove put export mix boost cut does it in "
+    "up down by more less too give me some can you please be them all out from but don't vocal vocals drums undo master turn"
 )
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from shub.language import vocabulary as known
 from shub.language.descriptors import DESCRIPTORS
 from shub.language.quantities import Quantity, quantities
-from shub.language.words import Token, singular, tokens_of
+from shub.language.words import Token, singular, tokens_of, words_of
 
 Tags = Mapping[str, str]
 
@@ -53,31 +53,36 @@ class Scan:
         return first is not None and first.is_a("special", "question") and first.at <= 2
 
 
-_SEPARATING_WORDS = frozenset(
+_SEPARATING_WORDS = words_of(
     "y e and luego then despues pero but ademas tambien also plus mientras while afterwards finally finalmente primero first "
-    "segundo tercero once & asi sino aunque entonces".split()
+    "segundo tercero once & asi sino aunque entonces"
 )
 _SEPARATING_MARKS = frozenset(',;.?!()\n:—¿¡"')
 _JOINED = (("m", "s"), ("mid", "side"), ("drum", "bass"), ("radio", "tv"))
-STOP = frozenset(
-    "a al ante con de del desde el ella ello en es esa ese eso esas esos esta este esto estas estos estos ha han hasta la las le les lo "
-    "los me mi mis muy nos o os para pa por porfa porfavor favor que quedo se si sobre su sus te tu tus un una uno unas unos va van ve ya yo "
-    "hay he habia como cuando donde cual cada mismo misma tambien asi aqui ahi alli ahora luego hoy oye mira bueno vale venga anda pues "
-    "por gracias the a an of to in on at for with by as is are was were be been it its it's this that these those my your his her our "
-    "their them they he she we you i i'm i'd me us so if then than please pls thanks thank okay ok hey well right now just can could would "
-    "should will shall let's lets let and or but do does did have has had get got go going gonna there here which who what how when where "
-    "why too also really quite very up out off into onto from about over under again while until still yet kind sort thing things stuff "
-    "feel feels seems seem look looks sounds sound going bit lot whole every each both little maybe perhaps think know esten este sea "
-    "sean fuera ser estar esta estan estaba parece parecen creo pienso siento tiene tienen tengo hemos puedes podrias podes puede podria "
-    "quieres quieras favor hola tio colega bro man dude mate nomas tantito momento rato segundo vez veces rollo tipo forma manera modo "
-    "plan cosa cosas algo alguna algun alguno toda parte lado final principio inicio medio hacia entre contra segun durante mediante "
-    "esto aquello lista listo ready done finish finished start starting over everything nothing ahi tal cual aun todavia siempre nunca "
-    "otra otro otros otras demas cuanto cuanta tanto tanta poco e y u ni oh ah eh uy ay we're you're they're that's there's don't i've "
-    "i'll you'd he's she's what's who's isn't aren't haven't one ones version final bonito bonita queda quede queden quedar quedo acaba deberia "
-    "debe deben tendria tendrian hacen haciendo hecho vamos voy vas iba somos son soy eres era eran fue resto bien mal guay mas mucho ultimo ultima ultimos ultimas last cambio cambios change changes primer primera primeros primeras first "
-    "my gotta wanna needs need like would'nt anywhere somewhere somehow any some enough keep leave feeling real actually basically "
-    "literally obviously probablemente quiza quizas acaso talvez entonces entra entrar entre salga sale salir ir viene venga cuidado "
-    "vez ojo hora tema".split()
+STOP = words_of(
+    "entero entera completo completa old viejo vieja finish gusta molesta convence puedas tuyo alta calidad nueva nuevo new gente "
+    "nada nothing inicial initial leading trailing together juntos juntas vuelve volver hiciste hizo acabas vuelta tone timbre tonal color "
+    "a al ante con de del desde el ella ello en es esa ese eso esas esos esta este esto estas estos estos ha han hasta la las le "
+    "les lo los me mi mis muy nos o os para pa por porfa porfavor favor que quedo se si sobre su sus te tu tus un una uno unas unos "
+    "va van ve ya yo hay he habia como cuando donde cual cada mismo misma tambien asi aqui ahi alli ahora luego hoy oye mira bueno "
+    "vale venga anda pues por gracias the a an of to in on at for with by as is are was were be been it its it's this that these "
+    "those my your his her our their them they he she we you i i'm i'd me us so if then than please pls thanks thank okay ok hey "
+    "well right now just can could would should will shall let's lets let and or but do does did have has had get got go going "
+    "gonna there here which who what how when where why too also really quite very up out off into onto from about over under again "
+    "while until still yet kind sort thing things stuff feel feels seems seem look looks sounds sound going bit lot whole every "
+    "each both little maybe perhaps think know esten este sea sean fuera ser estar esta estan estaba parece parecen creo pienso "
+    "siento tiene tienen tengo hemos puedes podrias podes puede podria quieres quieras favor hola tio colega bro man dude mate "
+    "nomas tantito momento rato segundo vez veces rollo tipo forma manera modo plan cosa cosas algo alguna algun alguno toda parte "
+    "lado final principio inicio medio hacia entre contra segun durante mediante esto aquello lista listo ready done finish "
+    "finished start starting over everything nothing ahi tal cual aun todavia siempre nunca otra otro otros otras demas cuanto "
+    "cuanta tanto tanta poco e y u ni oh ah eh uy ay we're you're they're that's there's don't i've i'll you'd he's she's what's "
+    "who's isn't aren't haven't one ones version final bonito bonita queda quede queden quedar quedo acaba deberia debe deben "
+    "tendria tendrian hacen haciendo hecho vamos voy vas iba somos son soy eres era eran fue resto bien mal guay mas mucho ultimo "
+    "ultima ultimos ultimas last cambio cambios change changes primer primera primeros primeras first nada nothing inicial initial "
+    "leading trailing together juntos juntas vuelve volver hiciste hizo acabas vuelta tone timbre tonal color ready tan my gotta "
+    "wanna needs need like would'nt anywhere somewhere somehow any some enough keep leave feeling real actually basically literally "
+    "obviously probablemente quiza quizas acaso talvez entonces entra entrar entre salga sale salir ir viene venga cuidado vez ojo "
+    "hora tema"
 )
 
 
@@ -124,7 +129,7 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
                 "word", token.text if token.kind == "word" else "#", token.start, token.end, token.glued
             )
     found, owner = quantities(tokens)
-    texts = [singular(token.text) if token.kind == "word" else token.text for token in tokens]
+    texts = [_base_of(token.text) if token.kind == "word" else token.text for token in tokens]
     parts: list[list[Item]] = [[]]
     openers, unknown = [""], list[str]()
     at = 0
@@ -133,19 +138,23 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
         if at in named:
             name, until = named[at]
             parts[-1].append(Item(at, until, token.text, {"target": name, "stem": name}, before=_before(tokens, at)))
+        elif (length := _beat(tokens, at)) is not None:
+            until = at + 3
+            parts[-1].append(Item(at, until, "1/" + tokens[at + 2].text, {"beat": length}, before=_before(tokens, at)))
         elif owner[at] >= 0:
             until = at
             while until < len(tokens) and owner[until] == owner[at]:
                 until += 1
             quantity = found[owner[at]]
-            beat = known.BEATS_BY_TEXT.get(said[quantity.start : quantity.end])
-            tags = {"beat": beat} if beat else {}
-            parts[-1].append(Item(at, until, said[quantity.start : quantity.end], tags, quantity, _before(tokens, at)))
+            parts[-1].append(Item(at, until, said[quantity.start : quantity.end], {}, quantity, _before(tokens, at)))
+        elif token.text == "but" and at and tokens[at - 1].text in ("everything", "all", "everyone", "anything"):
+            parts[-1].append(Item(at, at + 1, "all but", {"special": "except"}, before=tokens[at - 1].text))
+            until = at + 1
         elif (match := _phrase(texts, tokens, owner, at)) is not None:
             tags, until = match
             text = " ".join(one.text for one in tokens[at:until])
             parts[-1].append(Item(at, until, text, tags, before=_before(tokens, at)))
-        elif _separates(tokens, owner, at):
+        elif _separates(tokens, owner, at, found):
             if parts[-1]:
                 parts.append([])
                 openers.append(token.text)
@@ -164,11 +173,31 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
     return Scan(parts, unknown, tokens, is_question, openers)
 
 
+@lru_cache(maxsize=8192)
+def _base_of(word: str) -> str:
+    """The singular as the tables have it: "compresores" is "compresor", "files" is "file"."""
+    one = singular(word)
+    if one not in _known_words() and word.endswith("es") and word[:-2] in _known_words():
+        return word[:-2]
+    return one
+
+
+@lru_cache(maxsize=1)
+def _known_words() -> frozenset[str]:
+    return frozenset(word for rows in _index().values() for key, _ in rows for word in key)
+
+
+def _beat(tokens: list[Token], at: int) -> str | None:
+    """The length of a note written as a fraction, 1/8."""
+    texts = [token.text for token in tokens[at : at + 3]]
+    return known.BEATS_BY_TEXT.get("".join(texts)) if texts[1:2] == ["/"] else None
+
+
 def _before(tokens: list[Token], at: int) -> str:
     return tokens[at - 1].text if at else ""
 
 
-def _separates(tokens: list[Token], owner: list[int], at: int) -> bool:
+def _separates(tokens: list[Token], owner: list[int], at: int, found: list[Quantity]) -> bool:
     token = tokens[at]
     if token.kind == "mark":
         return token.text in _SEPARATING_MARKS or (token.text == "&")
@@ -177,9 +206,10 @@ def _separates(tokens: list[Token], owner: list[int], at: int) -> bool:
     before, after = (tokens[at - 1].text if at else ""), (tokens[at + 1].text if at + 1 < len(tokens) else "")
     if (before, after) in _JOINED:
         return False
-    if token.text in ("y", "and", "e") and at and owner[at - 1] >= 0 and at + 1 < len(tokens) and owner[at + 1] >= 0:
-        return True
-    return True
+    following = owner[at + 1] if at + 1 < len(tokens) else -1
+    if token.text in ("segundo", "primero"):
+        return following < 0
+    return not (token.text in ("y", "and", "e") and following >= 0 and found[following].is_range_end)
 
 
 def _stem_names(tokens: list[Token], stems: Sequence[tuple[str, tuple[str, ...]]]) -> dict[int, tuple[str, int]]:
@@ -269,27 +299,29 @@ def corrected(word: str) -> str | None:
         swapped = word[:index] + word[index + 1] + word[index] + word[index + 2 :]
         if swapped in good or singular(swapped) in good:
             return swapped
+    if len(word) < 5:
+        return None
+    for index in range(1, len(word) + 1):
+        for letter in _LETTERS:
+            if (one := word[:index] + letter + word[index:]) in good or singular(one) in good:
+                return one
     if len(word) < 6:
         return None
-    for index in range(len(word)):
-        left_out = word[:index] + word[index + 1 :]
-        if left_out in good:
+    for index in range(1, len(word)):
+        if (left_out := word[:index] + word[index + 1 :]) in good:
             return left_out
         for letter in _LETTERS:
-            for other in (word[:index] + letter + word[index + 1 :], word[:index] + letter + word[index:]):
-                if other in good:
-                    return other
-    for letter in _LETTERS:
-        if word + letter in good:
-            return word + letter
+            if (one := word[:index] + letter + word[index + 1 :]) in good:
+                return one
     return None
 
 
-NOT_MISSPELT = frozenset(
-    "local clave clase plane plazo planta carta casa cosas costa punta punto cuenta prueba primer primero servidor browser server docker "
-    "version people person correo mundo mercado trabajo tiempo tempo luces puerto puertos parto place planes plants salsa mesa masa pollo "
-    "tomate cocina receta libro libros texto codigo python script branch commit email mail weather tomorrow manana noche viernes lunes "
-    "medico coche water coffee music ready report banana brand bread breath cuadro cuarta miedo bomba carpa playa campo medir "
-    "stage start state status story store paper power poder panel pared plant broken bring frame phase place press price prize "
-    "letter better butter matter water center canter poster faster mister muster minter verdad verano verbo verse".split()
+NOT_MISSPELT = words_of(
+    "compra comprar compro espera esperar esperas esperate tarde tardes parada parado vaca vocablo casar compra comprar compre compro local clave clase plane plazo planta carta casa cosas costa punta punto cuenta prueba primer "
+    "primero servidor browser server docker version people person correo mundo mercado trabajo tiempo tempo luces puerto puertos "
+    "parto place planes plants salsa mesa masa pollo tomate cocina receta libro libros texto codigo python script branch commit "
+    "email mail weather tomorrow manana noche viernes lunes medico coche water coffee music ready report banana brand bread breath "
+    "cuadro cuarta miedo bomba carpa playa campo medir stage start state status story store paper power poder panel pared plant "
+    "broken bring frame phase place press price prize letter better butter matter water center canter poster faster mister muster "
+    "minter verdad verano verbo verse"
 )  # fmt: skip

@@ -16,13 +16,13 @@ from shub.language.clauses import Clause
 from shub.language.descriptors import DESCRIPTORS, Word
 from shub.language.scanning import Item
 from shub.language.vocabulary import BANDS
-from shub.language.words import Token
+from shub.language.words import Token, words_of
 
 WORDS: Mapping[str, Word] = {word.term: word for word in DESCRIPTORS}
 _EFFECT: TypeAdapter[Any] = TypeAdapter(Effect)
 
 LITTLE_DB, USUAL_DB, MUCH_DB = 1.5, 3.0, 4.5
-LOWER_VERBS = frozenset({"lower", "cut", "remove", "tame", "duck", "close", "narrow", "fix", "limit"})
+LOWER_VERBS = words_of("lower cut remove tame duck close narrow fix limit")
 RAISE_VERBS = frozenset({"raise", "boost", "add", "give"})
 VERB_EFFECTS: Mapping[str, str] = {
     "compress": "compressor", "limit": "limiter", "gate": "gate", "deess": "deesser", "saturate": "saturation", "highpass": "highpass",
@@ -152,6 +152,8 @@ def _drafts(clause: Clause, target: str) -> tuple[list[Draft], list[str]]:
             draft = _of_effect(clause, item, target, drafts, VERB_EFFECTS[item["verb"]])
             if draft is not None:
                 drafts.append(draft)
+    if not drafts and (implied := implied_effect(clause)):
+        drafts.append(Draft(implied, clause.items[0].at))
     has_hertz = [item for item in clause.numbers if is_hertz(item, clause)]
     if has_hertz and not any(_takes_hertz(draft) for draft in drafts):
         at = clause.items[0].at
@@ -171,6 +173,23 @@ def _drafts(clause: Clause, target: str) -> tuple[list[Draft], list[str]]:
         if twins:
             break
     return _without_doubles(drafts), unavailable
+
+
+_OF_PARAM = {
+    "threshold": "compressor", "ratio": "compressor", "attack": "compressor", "release": "compressor", "knee": "compressor",
+    "makeup": "compressor", "reduction": "compressor", "predelay": "reverb", "decay": "reverb", "feedback": "delay",
+    "ceiling": "limiter", "lookahead": "limiter", "drive": "saturation",
+}  # fmt: skip
+
+
+def implied_effect(clause: Clause) -> str:
+    """The effect that a parameter with a number speaks of where none was named: "el ratio a 6:1"; "" for none."""
+    for item in clause.numbers:
+        if item.label in _OF_PARAM:
+            return _OF_PARAM[item.label]
+        if item.quantity is not None and item.quantity.unit == ":1":
+            return "compressor"
+    return ""
 
 
 def _without_doubles(drafts: list[Draft]) -> list[Draft]:
@@ -284,7 +303,6 @@ def _of_effect(clause: Clause, item: Item, target: str, drafts: list[Draft], nam
             | "middle"
             | "mid_side"
             | "unavailable"
-            | "resample"
             | "dither"
             | "normalize"
             | "stereo"
@@ -292,8 +310,6 @@ def _of_effect(clause: Clause, item: Item, target: str, drafts: list[Draft], nam
             | "pan"
         ):
             return None
-        case "low_cut":
-            return Draft("highpass", at)
     return Draft(value, at)
 
 
@@ -385,21 +401,8 @@ def word_direction(clause: Clause, item: Item, word: Word) -> int:
     return 1
 
 
-_EASILY_TOO_MUCH = frozenset(
-    {
-        "dark",
-        "aggressive",
-        "small",
-        "narrow",
-        "dry",
-        "soft",
-        "mellow",
-        "gritty",
-        "spacious",
-        "crunchy",
-        "bright",
-        "wide",
-    }
+_EASILY_TOO_MUCH = words_of(
+    "dark aggressive small narrow dry soft mellow gritty spacious crunchy bright wide"
 )
 
 
@@ -476,6 +479,8 @@ def is_hertz(item: Item, clause: Clause) -> bool:
 
 
 def _wants_hertz(item: Item, clause: Clause) -> bool:
+    if any(one.quantity is not None and one.quantity.unit in ("s", "min") for one in clause.numbers):
+        return False
     if clause.has(
         "effect", "compressor", "gate", "delay", "reverb", "saturation", "limiter", "parallel"
     ) or clause.said("compress", "gate", "pan"):
@@ -491,7 +496,7 @@ def _wants_hertz(item: Item, clause: Clause) -> bool:
 
 def _takes_hertz(draft: Draft) -> bool:
     return draft.type in EQ or draft.type in (
-        "highpass", "lowpass", "notch", "filter", "eq_shelf", "deesser", "telephone", "multiband", "mono", "width", "reverb", "delay"
+        "highpass", "lowpass", "notch", "filter", "eq_shelf", "deesser", "telephone", "multiband", "mono", "width", "reverb", "delay", "resample"
     )  # fmt: skip
 
 
@@ -719,6 +724,8 @@ def _hertz_key(draft: Draft, label: str, hertz: float, item: Item, clause: Claus
     kind = draft.type
     if kind in EQ or kind in ("highpass", "lowpass", "notch", "filter", "eq_shelf", "deesser"):
         return "freq_hz", hertz
+    if kind == "resample":
+        return "sample_rate_hz", int(hertz)
     if kind == "reverb":
         near = {one["place"] for one in clause.items if "place" in one.tags and 0 <= item.at - one.until <= 2}
         return ("damping_hz" if "above" in near or hertz >= 2_000.0 else "lowcut_hz"), hertz
@@ -886,7 +893,12 @@ def _telephone_key(draft: Draft, label: str, value: float, unit: str) -> tuple[s
     return None
 
 
+def _resample_key(draft: Draft, label: str, value: float, unit: str) -> tuple[str, float] | None:
+    return ("sample_rate_hz", int(round(value * 1000 if value < 1000 else value))) if unit == "" else None
+
+
 _KEYS = {
+    "resample": _resample_key,
     "compressor": _compressor_key, "gate": _gate_key, "expander": _gate_key, "deesser": _deesser_key, "limiter": _limiter_key,
     "saturation": _saturation_key, "transient": _transient_key, "delay": _delay_key, "reverb": _reverb_key, "width": _width_key,
     "fade": _fade_key,

@@ -143,12 +143,12 @@ TARGETS: Mapping[str, str] = {
     "fx": "fx|sfx|riser|fx sound|efectos de sonido|sound effect|ambience track|sound fx|foley|efecto de sonido|barrido|sweep",
     "master": "master|mix|mezcla|mastering|mix bus|master bus|bus master|bus de mezcla|bus principal|bus general|2 bus|two bus|stereo bus|master buss|mixbus|premezcla|mixdown|master track|canal master|pista master|salida principal|salida|main out|main output|main bus|bounce|mescla|stereo out|pista final|master fader|conjunto|mescla final",
     "song": "cancion|song|tema|track|pista|audio|sonido|sound|single|file|archivo|fichero|grabacion|recording|tune|instrumental|podcast|episodio|episode|album|ep|maqueta|demo|clip de audio|wave|temazo|rola|loop|beat final",
-    "*": "todo|everything|all|toda|stem|every stem|all the stems|all of it|todo lo demas|lo demas|the rest|el resto|resto|rest|everything else|multitrack|multipista|todas las pistas|all tracks|all the tracks|every track|todos los stems|all stems|all of them|todas|todos los canales|todos|whole thing|the whole thing|cada pista|cada stem|los demas|las demas|the others|all channels|all the channels|each stem|each track|whole mix|entire mix|toda la mezcla|toda la cancion|whole song|entire song",
+    "*": "todo|everything|all|toda|stem|every stem|all the stems|all of it|todo lo demas|lo demas|the rest|el resto|resto|rest|everything else|multitrack|multipista|todas las pistas|all tracks|all the tracks|every track|todos los stems|all stems|all of them|todas|todos los canales|todos|whole thing|the whole thing|cada pista|cada stem|los demas|las demas|all channels|all the channels|each stem|each track|whole mix|entire mix|toda la mezcla|toda la cancion|whole song|entire song",
 }  # fmt: skip
 """`song`: the sound as a whole, which stands for the master unless it means the files themselves."""
 
 EFFECTS: Mapping[str, str] = {
-    "compressor": "compresor|compressor|compresion|compression|comp|compre|compressing|compressor de bus|bus compressor|bus compression|compresion de bus|1176|la2a|la-2a|compresores|comprecion|compresion optica|glue compression|glue compressor|comprensor|comprension|leveler|leveller",
+    "compressor": "compresor|compressor|compresion|compression|comp|compressing|compressor de bus|bus compressor|bus compression|compresion de bus|1176|la2a|la-2a|compresores|comprecion|compresion optica|glue compression|glue compressor|comprensor|comprension|leveler|leveller",
     "parallel": "compresion paralela|compresion en paralelo|parallel compression|parallel compressor|parallel compress|new york compression|compresion new york|ny compression|comprime en paralelo|compresor en paralelo|compresor paralelo|parallel comp",
     "limiter": "limitador|limiter|brickwall|brick wall|limitacion|limiting|maximizer|maximizador|brickwall limiter|true peak limiter|limitador true peak|limitador de pico",
     "gate": "gate|puerta|puerta de ruido|noise gate|puerta de ruidos|compuerta|compuerta de ruido|gating",
@@ -202,11 +202,11 @@ BANDS: Mapping[str, tuple[str, float, float, str]] = {
     # name: words, from, to (Hz), canonical. Spans of the usual charts: B. Owsinski, The Mixing Engineer's Handbook (six bands); B. Katz,
     # Mastering Audio (sub, bass, midrange, treble, air).
     "sub": ("sub|subgrave|sub grave|sub bass frequencies|subs|sub low|sub bajo frecuencia|subfrecuencia|subsonico|subsonic|sub low end|superbajos", 20.0, 60.0, "sub"),
-    "low": ("grave|graves|low end|low frequencies|low frequency|frecuencias bajas|baja frecuencia|bajas frecuencias|lows|bajos|bottom end|bottom|low|low-end|frecuencia grave|frecuencias graves|parte baja|lowend|zona baja|extremo grave|low freqs|bass frequencies|bass end|las bajas|bajas|grabes", 40.0, 150.0, "low"),
+    "low": ("grave|graves|low end|low frequencies|low frequency|frecuencias bajas|baja frecuencia|bajas frecuencias|lows|bajos|bottom end|bottom|low|low-end|frecuencia grave|frecuencias graves|parte baja|lowend|zona baja|extremo grave|low freqs|bass frequencies|bass end|grabes", 40.0, 150.0, "low"),
     "low_mid": ("medio grave|medios graves|graves medios|low mid|low mids|low-mid|low-mids|low midrange|medios bajos|medio bajo|lower mid|lower mids|mediograve|mediograves|lo mids|lower midrange|bajos medios|zona media baja|medias bajas", 200.0, 500.0, "low_mid"),
-    "mid": ("medio|medios|mid|mids|midrange|frecuencias medias|mid range|zona media|mid frequencies|rango medio|las medias|medias frecuencias|middle frequencies|mid-range", 500.0, 2_000.0, "mid"),
+    "mid": ("medio|medios|mid|mids|midrange|frecuencias medias|mid range|zona media|mid frequencies|rango medio|medias frecuencias|middle frequencies|mid-range", 500.0, 2_000.0, "mid"),
     "high_mid": ("medio agudo|medios agudos|medios altos|high mid|high mids|high-mid|high-mids|upper mid|upper mids|upper midrange|agudos medios|medioagudo|medio alto|hi mids|high midrange|zona media alta|medias altas|upper-mids|upper-mid", 2_000.0, 5_000.0, "high_mid"),
-    "high": ("agudo|agudos|treble|highs|high end|high frequencies|high frequency|frecuencias altas|altas frecuencias|altos|top end|top|high|high-end|frecuencias agudas|parte alta|treble end|zona alta|high freqs|highend|top-end|las altas|altas|frecuencia aguda|agudas|brillantes", 6_000.0, 16_000.0, "high"),
+    "high": ("agudo|agudos|treble|highs|high end|high frequencies|high frequency|frecuencias altas|altas frecuencias|altos|top end|top|high|high-end|frecuencias agudas|parte alta|treble end|zona alta|high freqs|highend|top-end|frecuencia aguda|brillantes", 6_000.0, 16_000.0, "high"),
 }  # fmt: skip
 
 PARAMS: Mapping[str, str] = {
@@ -218,7 +218,7 @@ PARAMS: Mapping[str, str] = {
     "makeup": "makeup|make up|makeup gain|make-up|ganancia de compensacion|ganancia de salida|output gain|compensacion|makeup de|ganancia de makeup|make up gain|make-up gain|gain de salida",
     "reduction": "reduccion|reduction|gain reduction|reduccion de ganancia|gr|reducciones|maxima reduccion|max reduction|reduccion maxima|de reduccion|atenuacion|range|rango",
     "mix_share": "mix share|blend|dry wet|dry/wet|paralelo|in parallel|en paralelo|parallel|proporcion de mezcla",
-    "wet": "wet|mojado|humed[oa]|humedad|wetness|proporcion wet|de efecto|senal procesada|mezcla del efecto",
+    "wet": "wet|mojado|humed[oa]|humedad|wetness|proporcion wet|de mezcla|de mix|de efecto|senal procesada|mezcla del efecto",
     "dry_share": "dry signal|senal seca",
     "decay": "decay|cola|tail|rt60|caida|decaimiento|duracion|length|decay time|tiempo de decay|reverb time|tiempo de reverb|tiempo de reverberacion|tiempo de caida|tiempo de decaimiento|long|larg[oa]",
     "predelay": "predelay|pre delay|pre-delay|predelei|pre delays|prerretardo|preretardo|pre retardo",
@@ -246,12 +246,13 @@ PARAMS: Mapping[str, str] = {
 PLACES: Mapping[str, str] = {
     "left": "izquierda|left|izda|izq|izquierdo|l|lado izquierdo|left side|zurda|lft",
     "right": "derecha|right|dcha|derecho|r|lado derecho|right side|der|rgt",
-    "center": "centro|center|centre|al medio|en medio|en el medio|middle|al centro|the middle|mitad",
+    "center": "dead center|dead centre|centro|center|centre|al medio|en medio|en el medio|middle|al centro|the middle|mitad",
     "hard": "hard|full|fully|all the way|del todo|totalmente|a tope|por completo|extremo|completamente|completely|total|toda a la|todo a la|full a la|far|a muerte|bien a la",
+    "both_sides": "a los lados|a ambos lados|a los costados|to the sides|both sides|on both sides|out to the sides|un lado y otro|cada lado|a cada lado|bien abiertas|bien abiertos|abiertas a los lados|abiertos a los lados|a los extremos|hard left and right|left and right|izquierda y derecha|l and r|l y r|wide apart|bien separadas|opposite sides",
     "halfway": "half|halfway|a medias|half way|medio a la|mitad a la|medio camino",
     "slightly": "ligeramente|slightly|un poco|un poquito|a bit|a little|tantito|un pelin|levemente|un tanto|una pizca|a touch|just a touch|a hair|a tad|apenas|sutilmente|sutil|subtle|subtly|suave|suavemente|un toque|un toquecito|un pelo|gently|gentle|algo|ligero|ligera|light|lightly|touch|tad|hair|pinch|toque|toquecito|a smidge|smidge|un chin|un chinchin|poquito|poco|poca|little|somewhat|un puntito|un punto|pelin|kiss|slight|pizca|un poquitin",
     "strongly": "mucho|mucha|a lot|bastante|much|way|lots|muy|very|un monton|heavily|heavy|fuertemente|really|drastically|a saco|considerablemente|strongly|tons|ton|hugely|un huevo|harto|de verdad|massively|loads|mogollon|seriously|a ton|mas que bastante|super|re|agresiv[oa]|agressive|aggressive|aggressively|bien de|significantly",
-    "more": "mas|more|extra|another|otro|otra|further|again|additional|un pelin mas|some|algo de|algo mas",
+    "more": "has no|have no|no tiene|no tienen|doesn't have|don't have|le falta|le faltan|me falta|falta|faltan|mas|more|extra|another|otro|otra|further|again|additional|un pelin mas|some|algo de|algo mas",
     "less": "menos|less|fewer|meno|not so|no tan|not as|no tanto|not that|not too|no muy|no demasiado|not very|tan",
     "too": "demasiado|demasiada|too|excesiv[oa]|exceso de|exceso|sobra|sobran|too much|overly|excess|excessive|mucho mas de la cuenta|de mas|super|excesivamente|demasiad[oa]|sobrante|so much",
     "up": "up|arriba|upwards|pa arriba|para arriba|hacia arriba|upward",
@@ -283,7 +284,7 @@ FORMATS: Mapping[str, str] = {
 }  # fmt: skip
 
 FILES: Mapping[str, str] = {
-    "file": "archivo|fichero|file|asset|grabacion|toma|recording|upload|subida|bounce anterior|render|take|sample|tomas|backup|copia de seguridad|copia|backups|exportacion|export|exports|wav|mp3|flac|carpeta|folder|version|versiones",
+    "file": "archivo|fichero|file|asset|grabacion|toma|recording|upload|subida|bounce anterior|render|take|sample|tomas|bounce|backup|copia de seguridad|copia|backups|exportacion|export|exports|wav|mp3|flac|carpeta|folder|version|versiones",
     "project": "proyecto|project|sesion|session|workspace|biblioteca|library",
     "stem": "stem|stems|pista|track|canal|channel|tracks|pistas|audio|cancion|song|mezcla|mix|tema|master",
 }  # fmt: skip
@@ -298,13 +299,14 @@ PICTURES: Mapping[str, str] = {
 }  # fmt: skip
 
 MEASURES: Mapping[str, str] = {
-    "loudness": "lufs|sonoridad|loudness|lkfs|volumen integrado|how loud|que tan alto|que tan fuerte|cuan fuerte|lu|nivel integrado|loudness integrado|integrated loudness|loudness range|lra|rango de sonoridad|lufs integrados",
+    "report": "informe|report|reporte|diagnostico|analisis|analysis|medicion|mediciones|medidas|measurements|estadisticas|stats|chequeo|que le pasa|what's wrong|what is wrong|que problemas tiene|que problema tiene|que tal esta|que tal suena|how does it sound|what's up with|diagnosis|check up|checkup|revision",
+    "loudness": "what lufs|que lufs|que sonoridad|que loudness|lufs|sonoridad|loudness|lkfs|volumen integrado|how loud|que tan alto|que tan fuerte|cuan fuerte|lu|nivel integrado|loudness integrado|integrated loudness|loudness range|lra|rango de sonoridad|lufs integrados",
     "true_peak": "pico real|true peak|true-peak|picos|pico|peak level|peak|peaks|dbtp|pico maximo|inter sample peak|truepeak",
     "clipping": "clipping|clipeo|recorte digital|clip|clipea|clips|clipeando|distorsion digital|overs|clipean|clipped|satura|saturando|saturada|clippea|clipeada|recortes",
     "phase": "fase|phase|correlacion|correlation|compatibilidad mono|mono compatibility|mono compatible|phase correlation|mono compat|problemas de fase|compatible en mono|phase issue|compatible con mono|in phase|en fase|polarity",
     "dynamics": "rango dinamico|dynamic range|crest|crest factor|factor de cresta|dinamica|dynamics|dr|plr|rms",
-    "key": "tonalidad|musical key|tono|what key|que tono|en que tono|escala|tonality|the key|key of|que nota|in what key|which key",
-    "tempo": "tempo|bpm|beats per minute|pulsaciones|velocidad del tema|pulso|que tempo",
+    "key": "tonalidad|musical key|tono|what key|que tono|en que tono|escala|tonality|the key|key of|que tonalidad|en que tonalidad|what's the key|que nota|in what key|which key",
+    "tempo": "tempo|bpm|beats per minute|pulsaciones|velocidad del tema|pulso|que tempo|a que tempo|what tempo|que bpm|que velocidad",
     "spectrum": "espectro|spectrum|balance tonal|tonal balance|frequency balance|contenido en frecuencia|balance de frecuencias|frecuencia fundamental|tonal",
     "noise_floor": "ruido de fondo|noise floor|nivel de ruido|suelo de ruido|piso de ruido",
     "dc_offset": "dc offset|offset|continua|dc",
@@ -321,15 +323,18 @@ SPECIAL: Mapping[str, str] = {
     "loud_complaint": "too loud|muy alt[oa]|demasiado alt[oa]|muy fuerte|demasiado fuerte|very loud|too hot|sobresale|sobresalen|too high in the mix|demasiado presente|too upfront|too much in front|se come|se comen|destaca demasiado|destacan demasiado|stands out too much|stick out|sticks out|sticking out|a bit loud|a little loud|un poco alt[oa]|algo alt[oa]|un pelin alt[oa]|esta alt[oa]|estan alt[oa]|too prominent|overpowering|too forward|alta de mas|alto de mas|pasad[oa] de volumen|muy adelante|demasiado adelante|demasiado delante|way too loud|bit too loud|un poco fuerte|esta fuerte|muy presente",
     "louder": "mas alt[oa]|mas fuerte|louder|mas volumen|mas nivel|more volume|more level|mas arriba|mas ganancia|more gain|higher in the mix|mas presente en la mezcla|mas audible|hotter|que se oiga mas|se oiga mas|se escuche mas|que destaque mas|destaque|que resalte|resalte|que se oiga|que se escuche|se oiga|se escuche|that it is heard|more prominent|mas prominente|stand out|stands out|que sobresalga|mas alto en la mezcla|mas fuertes|mas altit[oa]",
     "softer": "mas baj[oa]|quieter|menos volumen|mas suave de volumen|menos nivel|less volume|less level|mas bajit[oa]|mas floj[oa]|lower in the mix|menos fuerte|menos alt[oa]|less loud|mas discret[oa]|se oiga menos|se escuche menos|menos presente en la mezcla|mas tenue|menos ganancia|less gain|tone down|mas atenuad[oa]|que se oiga menos|not so loud|no tan fuerte|no tan alt[oa]|not as loud",
-    "keep": "dejal[oa] como esta|dejal[oa] asi|deja como esta|deja igual|leave alone|as it is|as they are|as is|tal cual|tal como esta|intact[oa]|sin tocar|leave it alone|leave them alone|igual que esta|alone|en paz|quiet[oa]|como esta|asi como esta|como estan|sin cambios|unchanged|untouched|as-is|stay put|stays|stay",
+    "keep": "dejal[oa] como esta|dejal[oa] asi|deja como esta|deja igual|leave alone|as it is|as they are|as is|tal cual|tal como esta|intact[oa]|leave it alone|leave them alone|igual que esta|alone|en paz|quiet[oa]|como esta|asi como esta|como estan|sin cambios|unchanged|untouched|as-is|stay put|stays|stay",
     "except": "excepto|except|except for|salvo|menos|apart from|aparte de|a excepcion de|quitando|but not|other than|with the exception of|exceptuando|excluding|con excepcion de|leaving out|aside from|bar|all but",
     "neg": "no|not|don't|dont|never|nunca|sin|without|jamas|nada de|avoid|evita|evitando|evitar|do not|didn't|tampoco|neither|nor|ni|doesn't|shouldn't|won't|skip|olvidate de|olvida|forget|ningun|ninguna|isn't|instead of|rather than|en vez de|en lugar de|deja de|stop|mustn't|can't|never mind|ignora|ignore|no hace falta|no need|no quiero|i don't want|salta|evites|no need to|no me|lejos de|nothing|nothing to|que no|aint|ain't|cannot|hold the|omit|omite|saltate|pasa de",
     "affirmed": "por que no|why don't you|why don't we|why not|no solo|no solamente|not only|no olvides|don't forget to|don't forget|no te olvides de|no dejes de|sin duda|sin embargo|no obstante|sin miedo|no problem|don't hesitate to|no pares de|no dudes en|ya no|no importa|i can't believe|if you don't mind|si no te importa|no se|no no|don't be shy|no te cortes|sin cortarte|anda ya|please don't mind",
     "only": "solo|solamente|only|just|unicamente|nomas|nada mas|tan solo|simplemente|simply|but|sino|pero|pero si|si no",
+    "dislike": "no me gusta|no me gustan|i don't like|i dont like|me molesta|me molestan|me sobra|me sobran|sobra|sobran|i hate|odio|hate|no quiero oir",
+    "listen": "oir|escuchar|hear|listen to|listen|oigamos|escuchemos|oiga|escuche|oigo solo|escucho solo",
+    "back_in": "vuelve a poner|vuelve a meter|bring back|recupera|trae de vuelta|pon otra vez|pon de nuevo|put back|back on|devuelve|vuelve a activar|turn back on|otra vez",
     "in_solo": "en solo|in solo|solo mode|modo solo",
     "question": "que es|what is|what are|what's|how do i|how does|how do|how should|como se|como funciona|que hace|what does|para que sirve|por que|why|cuando|when should|when do|explain|explica|explicame|que significa|what do you|diferencia|difference|should i|deberia|debo|is it ok|es mejor|cual es|which is|whats|what would|que opinas|recommend|recomiendas|que ratio|que compresor|como puedo|can i|puedo|se puede|tengo que|que frecuencia|how can i|how to|como hago|is it better|hace falta|do i need|how much|cuanta",
-    "how_many": "cuantos|cuantas|cuanto|cuanta|how many|how much|how loud|how long|que tan|what key|what tempo|que bpm|a que tempo|en que tono|que tonalidad|que tempo|which key|what is the|what's the|cual es el|cual es la|que nivel|que lufs|is it|is the|is there|are there|are the|does the|does it|do the|hay|esta|estan|tiene|tienen|is my|suena|que sonoridad|que loudness|que picos|que pico|que rango|what lufs|what level|has|have|que frecuencias",
-    "better": "mejor|better|nicer|chulo|guay|bonito|cool|great|professional|profesional|amazing|bien|good|perfecto|perfect|magic|magia|decente|nice|epico|epic|increible|algo con eso|something|algo",
+    "how_many": "cuantos|cuantas|cuanto|cuanta|how many|how much|how loud|how long|que tan|what is the|what's the|cual es el|cual es la|que nivel|is it|is the|is there|are there|are the|does the|does it|do the|hay|esta|estan|tiene|tienen|is my|suena|que picos|que pico|que rango|what level|has|have|que frecuencias",
+    "better": "mejor|better|nicer|chulo|guay|bonito|cool|great|professional|profesional|amazing|bien|good|perfecto|perfect|magic|magia|decente|nice|epico|epic|increible|algo con eso|something|algo|rar[oa]|weird|strange|fe[oa]|ugly|horrible|fatal|cana|chicha|feeling|mojo|funny|off|mal|bad|awful|terrible|life|vida|rollo|salsa|sabor|flavor|vibe|interesting|interesante|diferente|different|otro rollo|pro|sucks|trabajo|lo tuyo|lo que puedas|your thing",
     "last_dither_no": "sin dither|no dither|without dither|sin dithering|without dithering|no dithering|sin tpdf|dither off|dither no|sin el dither|sin ningun dither|dither none|without any dither",
     "stems_out": "por separado|separado|separados|separadas|individual stems|stems out|each stem|stems separately|cada stem|separately|individually|pistas separadas|los stems|the stems|all stems|stems sueltos|stems individuales|multipista|multitrack|as stems|en stems|separated|pista por pista",
     "all_effects": "todos los efectos|all effects|all the effects|every effect|toda la cadena|the whole chain|effects chain|cadena de efectos|all plugins|todos los plugins|los efectos|the effects|las reverbs|all processing|el procesado|todo el procesado|el efecto|the effect|inserts",

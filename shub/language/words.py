@@ -31,6 +31,11 @@ _DECIMAL = re.compile(r"[.,]\d+")
 Kind = Literal["word", "number", "mark"]
 
 
+def words_of(line: str) -> frozenset[str]:
+    """The words of a line, for tables."""
+    return frozenset(line.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """`glued`: nothing stood between it and the token before."""
@@ -66,47 +71,9 @@ def tokens_of(said: str) -> list[Token]:
     return tokens
 
 
-KEPT_PLURALS = frozenset(
-    [
-        "bajos",
-        "medios",
-        "solos",
-        "altos",
-        "highs",
-        "lows",
-        "mids",
-        "menos",
-        "less",
-        "bass",
-        "graves",
-        "mas",
-        "bus",
-        "las",
-        "los",
-        "gas",
-        "voices",
-        "keys",
-        "drums",
-        "dos",
-        "tres",
-        "seis",
-        "abbey",
-        "compres",
-        "strings",
-        "toms",
-        "pads",
-        "fx",
-        "plus",
-        "press",
-        "loss",
-        "gloss",
-        "mess",
-        "boss",
-        "moss",
-        "class",
-        "glass",
-        "brass",
-    ]
+KEPT_PLURALS = words_of(
+    "bajos medios solos altos highs lows mids menos less bass graves mas bus las los gas voices keys drums dos tres seis strings toms pads "
+    "fx plus press loss gloss mess boss moss class glass brass bajas"
 )
 
 
