@@ -3,19 +3,16 @@
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
-from config.contracts.effects import Effect
 from shub.dsp.effects.processor import Processor, Sound
 from shub.dsp.effects.registry import PROCESSORS
 from shub.dsp.kweighting import speakers_of
-
-EFFECT = TypeAdapter(Effect)
+from tests.shub.effects.running import filled
 
 
 def effect(kind: str, rate: int = 48_000, channels: int = 1, **values: Any) -> Processor:
     """With the defaults of the contract for what is not said."""
-    told = EFFECT.validate_python({"type": kind, **values}).model_dump()
+    [told] = filled({"type": kind, **values})
     return PROCESSORS[told.pop("type")](Sound(rate, speakers_of(channels)), **told)
 
 
