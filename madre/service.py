@@ -49,7 +49,6 @@ from madre.core.models import (
 from madre.core.parser import Outcome, Parser, Question, ask
 from madre.core.runner import JOBS, Runner, scope_of, starting_events
 from madre.core.studio import CONTEXT_KEY as STUDIO
-from madre.core.studio import Studio
 from madre.errors import (
     ConfirmationRefused,
     PlanNotCancellable,
@@ -398,7 +397,7 @@ class Madre:
         """
         intent = reading.intent
         async with self._db.read() as session:
-            studio = Studio.model_validate(await repository.get_context(session, scope, STUDIO) or {})
+            studio = await repository.studio_of(session, scope)
         is_on_table = intent.name is IntentName.UNCLEAR and bool(studio.takes)
         if intent.source == "structured" or "stems" in intent.params:
             return reading, None
@@ -463,6 +462,9 @@ class Madre:
                 intent=plan.intent,
                 plan_id=plan.plan_id,
             )
+            if not plan.status.is_final and expires_at is None and (take := audio_plans.pending_take(plan)) is not None:
+                studio = (await repository.studio_of(session, scope)).with_take(take)
+                await repository.set_context(session, scope, STUDIO, studio.model_dump(mode="json"))
             if expires_at is not None:
                 waiting = {"kind": "confirm", "plan_id": plan.plan_id, "until": expires_at.isoformat()}
                 await repository.set_context(session, scope, "question", waiting)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -34,6 +35,7 @@ within 3 LU of it, what colours the sound 4 to 10 LU behind. A starting balance 
 
 LONGEST_NAME = 200
 HEAVY_LIMITING_DB = 6.0
+_LIMITS = ("limiter", "normalize")
 
 
 def clean_name(name: str, *, fallback: str) -> str:
@@ -72,20 +74,46 @@ def renamed(source: str, by: str) -> str:
 
 def outcome_warnings(made: dict[str, Any]) -> list[AudioWarning]:
     """What a person should know of what effects did: `made` is the worker's answer, with the `applied` of every effect."""
-    found = []
-    for did in made["applied"]:
-        if did.get("shortfall_lu", 0.0) > 0.0:
-            text = f"it is {did['shortfall_lu']:.1f} LU below its target: its peaks may not exceed the ceiling"
-            found.append(AudioWarning(code="loudness_shortfall", text=text))
-        if did["type"] in ("limiter", "normalize") and did.get("max_reduction_db", 0.0) > HEAVY_LIMITING_DB:
-            text = (
-                f"the limiter takes up to {did['max_reduction_db']:.1f} dB: less gain before it would sound more open"
-            )
-            found.append(AudioWarning(code="heavy_limiting", text=text))
+    found = [
+        warning
+        for did in made["applied"]
+        for warning in (*_shortfall(did), *(_limiting(did) if did["type"] in _LIMITS else ()))
+    ]
     peak = made["loudness"]["sample_peak_dbfs"]
     if peak is not None and peak > 0.0 and made["files"][0]["encoding"] != "FLOAT":
-        text = f"the peaks are {peak:.1f} dB above full scale and were cut off: lower the gain or put a limiter last"
-        found.append(AudioWarning(code="clipped", text=text))
+        found.append(
+            AudioWarning(
+                code="clipped",
+                text=f"the peaks are {peak:.1f} dB above full scale and were cut off: lower the gain or put a limiter last",
+                text_es=f"los picos pasan {peak:.1f} dB del máximo y se recortaron: baja la ganancia o pon un limitador al final",
+            )
+        )
     if made["loudness"]["integrated_lufs"] is None:
-        found.append(AudioWarning(code="silent", text="what came out is silent or too short to be measured"))
+        found.append(
+            AudioWarning(
+                code="silent",
+                text="what came out is silent or too short to be measured",
+                text_es="lo que salió es silencio o demasiado corto para medirlo",
+            )
+        )
     return found
+
+
+def _shortfall(did: dict[str, Any]) -> Iterator[AudioWarning]:
+    missing = did.get("shortfall_lu", 0.0)
+    if missing > 0.0:
+        yield AudioWarning(
+            code="loudness_shortfall",
+            text=f"it is {missing:.1f} LU below its target: its peaks may not exceed the ceiling",
+            text_es=f"queda {missing:.1f} LU por debajo de su objetivo: sus picos no pueden pasar del techo",
+        )
+
+
+def _limiting(did: dict[str, Any]) -> Iterator[AudioWarning]:
+    reduction = did.get("max_reduction_db", 0.0)
+    if reduction > HEAVY_LIMITING_DB:
+        yield AudioWarning(
+            code="heavy_limiting",
+            text=f"the limiter takes up to {reduction:.1f} dB: less gain before it would sound more open",
+            text_es=f"el limitador quita hasta {reduction:.1f} dB: con menos ganancia antes sonaría más abierto",
+        )

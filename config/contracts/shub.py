@@ -71,10 +71,11 @@ class AssetDeleted(Wire):
 
 
 class AudioWarning(Wire):
-    """Something about a request or a result that a person should know."""
+    """Something about a request or a result that a person should know. `text_es` where the language of the person is not known."""
 
     code: str
     text: str
+    text_es: str | None = None
 
 
 class Loudness(Wire):

@@ -9,7 +9,7 @@ from config.contracts.shub import MOST_STEMS, Asset, ChainRequest, MasterRequest
 from config.contracts.shub_language import CommandAction, CommandContext, Interpretation, KnownStem
 from madre.core import audio_words
 from madre.core.draft import Draft, checked, step
-from madre.core.models import IntentName, IntentV2, StepType, StepV2
+from madre.core.models import IntentName, IntentV2, PlanV2, StepType, StepV2
 from madre.core.studio import CHANGES, OUTPUT_PARAMS, Studio, Take, Track, Unclear, applied, with_files
 
 LEAST_CONFIDENCE = 0.6
@@ -43,6 +43,12 @@ def context_of(take: Take, files: Sequence[Asset]) -> CommandContext:
     known = [KnownStem(name=track.title, role=track.role, asset_id=track.asset_id) for track in take.tracks]
     new = [KnownStem(name=PurePath(one.name).stem, role=one.role, asset_id=one.asset_id) for one in files]
     return CommandContext(stems=list({stem.asset_id: stem for stem in (*known, *new)}.values())[:MOST_STEMS])
+
+
+def pending_take(plan: PlanV2) -> Take | None:
+    """The take that a plan makes, as far as it is known before it is made: the next command builds on it."""
+    keeping = next((one for one in plan.steps if one.operation == "madre:take"), None)
+    return None if keeping is None else Take.model_validate({**keeping.params["take"], "plan_id": plan.plan_id})
 
 
 def named_in(interpretation: Interpretation, take: Take) -> list[str]:
@@ -152,8 +158,10 @@ class _Session:
             before.bus,
             before.focus,
         )
-        if is_changed or (take.mix is not None and unmastered is None):
-            unmastered = self._mix(take) if take.mix is not None else self._chain(take.focused)
+        if take.mix is not None and (is_changed or unmastered is None):
+            unmastered = self._mix(take)
+        elif take.mix is None and (is_changed or unmastered is None):
+            unmastered = self._chains(before, take)
         if take.master is None:
             return unmastered, unmastered
         if is_changed or take.master != before.master or take.current is None:
@@ -168,9 +176,18 @@ class _Session:
         self._add(StepType.CALL_SHUB, "shub:inspect", {"asset_ids": [track.asset_id for track in take.tracks]})
         return self._add(StepType.CALL_SHUB, "shub:mix", order)
 
-    def _chain(self, track: Track | None) -> Any:
-        if track is None:
-            return None
+    def _chains(self, before: Take, take: Take) -> Any:
+        """Every single track that was changed, and at least the one that is worked on; what is heard is that one."""
+        known = {track.asset_id: track for track in before.tracks}
+        heard: Any = take.unmastered
+        for track in take.tracks:
+            is_focused = track.asset_id == take.focus
+            if is_focused or (track.asset_id in known and track != known[track.asset_id]):
+                made = self._chain(track)
+                heard = made if is_focused else heard
+        return heard
+
+    def _chain(self, track: Track) -> Any:
         effects = [*track.chain]
         if track.gain_db:
             effects.append({"type": "gain", "gain_db": track.gain_db})
@@ -204,9 +221,12 @@ class _Session:
         if not wanted:
             raise Unclear("which_file")
         target = action.params.get("target") or action.params.get("platform")
+        names = {track.asset_id: track.title for track in take.tracks}
         for one in wanted:
-            params = {"asset_id": one} | ({"target": target} if target else {})
-            self._add(StepType.CALL_SHUB, "shub:analyze", params)
+            name = names.get(one) if isinstance(one, str) and len(wanted) > 1 else None
+            params = {"asset_id": one, "target": target, "name": name}
+            said = {key: value for key, value in params.items() if value}
+            self._add(StepType.CALL_SHUB, "shub:analyze", said)
 
     def _keep(self, take: Take, current: Any, unmastered: Any) -> None:
         kept = take.model_dump(mode="json", exclude={"current", "unmastered"})

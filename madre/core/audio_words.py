@@ -47,9 +47,11 @@ def say(key: str, language: str, **values: Any) -> str:
 
 def report(language: str, steps: list[StepV2]) -> str:
     """What was done, out of the results of the finished steps, a line for each that a person cares about."""
-    lines = [
-        teller(language, step.result) for step in steps if step.result and (teller := _TELLERS.get(step.operation))
-    ]
+    lines = []
+    for step in steps:
+        if step.result and (teller := _TELLERS.get(step.operation)):
+            name = step.params.get("name")
+            lines.append(f"{name}: {teller(language, step.result)}" if name else teller(language, step.result))
     return "\n".join(lines)
 
 
@@ -67,7 +69,7 @@ def _made(es: str, en: str) -> Any:
         lufs, peak, asset = number(made.get("integrated_lufs")), number(made.get("true_peak_dbtp")), made["asset_id"]
         what = es if language == "es" else en
         told = _where(language, f"{what}: {lufs} LUFS, {_peak(language, peak)}.", asset)
-        return "\n".join([told, *(f"- {one['text']}" for one in made.get("warnings", ()))])
+        return "\n".join([told, *_warnings(language, made)])
 
     return tell
 
@@ -77,7 +79,7 @@ def _mastered(language: str, made: dict[str, Any]) -> str:
     lufs, peak = number(after.get("integrated_lufs")), number(after.get("true_peak_dbtp"))
     what = "Máster listo" if language == "es" else "The master is ready"
     told = _where(language, f"{what}: {lufs} LUFS, {_peak(language, peak)}.", made["asset_id"])
-    return "\n".join([told, *(f"- {one['text']}" for one in made.get("warnings", ()))])
+    return "\n".join([told, *_warnings(language, made)])
 
 
 def _analyzed(language: str, found: dict[str, Any]) -> str:
@@ -93,6 +95,11 @@ def _analyzed(language: str, found: dict[str, Any]) -> str:
     if shown:
         notable.append(("- Imágenes: " if language == "es" else "- Pictures: ") + ", ".join(shown))
     return "\n".join([head, *notable])
+
+
+def _warnings(language: str, made: dict[str, Any]) -> list[str]:
+    of = "text_es" if language == "es" else "text"
+    return [f"- {one.get(of) or one['text']}" for one in made.get("warnings", ())]
 
 
 def _undone(language: str, result: dict[str, Any]) -> str:

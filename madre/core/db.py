@@ -27,6 +27,7 @@ from madre.core.models import (
     StepV2,
     Turn,
 )
+from madre.core.studio import CONTEXT_KEY, Studio
 
 # Statements of the hot path are built once: building costs more than running them.
 INTENTS, TASKS = cast(Table, IntentLogRow.__table__), cast(Table, TaskRow.__table__)
@@ -392,6 +393,17 @@ async def get_context(session: AsyncSession, scope: str, key: str) -> dict[str, 
         await (await connection_of(session)).execute(RECALL, {"scope": scope, "key": key})
     ).scalar_one_or_none()
     return found
+
+
+async def studio_of(session: AsyncSession, scope: str) -> Studio:
+    """What lies on a session's table, without what plans that failed or were cancelled would have made of it."""
+    kept = Studio.model_validate(await get_context(session, scope, CONTEXT_KEY) or {})
+    unmade = [take.plan_id for take in kept.takes if take.plan_id is not None and take.current is None]
+    if not unmade:
+        return kept
+    lost = (StatusEnum.ERROR, StatusEnum.CANCELLED)
+    rows = await session.execute(select(TaskRow.id).where(TaskRow.id.in_(unmade), TaskRow.status.in_(lost)))
+    return kept.without(rows.scalars())
 
 
 async def all_context(session: AsyncSession, scope: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from madre.core.daughters import DaughterFailed
 from madre.core.delegation import Delegation, Order
 from madre.core.models import IntentName, PlanV2, StatusEnum, StepType, StepV2
 from madre.core.studio import CONTEXT_KEY as STUDIO
-from madre.core.studio import Studio, Take
+from madre.core.studio import Take
 from madre.engine import Engine
 from madre.settings import MadreSettings
 
@@ -594,14 +594,14 @@ class Runner:
         take = Take.model_validate({**params["take"], **heard, "plan_id": plan.plan_id})
         scope = scope_of(plan.caller, plan.session_id)
         async with self._db.write() as session:
-            kept = Studio.model_validate(await repository.get_context(session, scope, STUDIO) or {}).with_take(take)
+            kept = (await repository.studio_of(session, scope)).with_take(take)
             await repository.set_context(session, scope, STUDIO, kept.model_dump(mode="json"))
         return {"takes": len(kept.takes)}
 
     async def _own_undo(self, plan: PlanV2, params: dict[str, Any]) -> dict[str, Any]:
         scope = scope_of(plan.caller, plan.session_id)
         async with self._db.write() as session:
-            studio = Studio.model_validate(await repository.get_context(session, scope, STUDIO) or {})
+            studio = await repository.studio_of(session, scope)
             kept, steps = studio.back(int(params["steps"]), plan.plan_id)
             await repository.set_context(session, scope, STUDIO, kept.model_dump(mode="json"))
         return {"steps": steps, "asset_id": kept.now.current}

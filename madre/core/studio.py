@@ -59,7 +59,7 @@ class Take(Wire):
     current: str | None = None
     """The asset that is heard now."""
     plan_id: str | None = None
-    """The plan that made it."""
+    """The plan that makes it; while it runs, `current` is not known yet."""
 
     @property
     def focused(self) -> Track | None:
@@ -84,11 +84,17 @@ class Studio(Wire):
         return self.takes[-1] if self.takes else Take()
 
     def with_take(self, take: Take) -> "Studio":
-        """With one more take; before the first change stand the files as they came."""
-        if self.takes and self.takes[-1].plan_id == take.plan_id:
-            return self
-        before = self.takes or [] if _is_plain(take) else self.takes or [_plain(take)]
+        """With one more take, or with the one of its plan as it stands now; before the first change stand the files as they came."""
+        if any(one.plan_id == take.plan_id for one in self.takes):
+            changed = [take if one.plan_id == take.plan_id else one for one in self.takes]
+            return self.model_copy(update={"takes": changed})
+        before = self.takes or ([] if _is_plain(take) else [_plain(take)])
         return self.model_copy(update={"takes": [*before, take][-MOST_TAKES:]})
+
+    def without(self, plan_ids: Iterable[str]) -> "Studio":
+        """Without the takes of these plans, which came to nothing."""
+        gone = set(plan_ids)
+        return self.model_copy(update={"takes": [take for take in self.takes if take.plan_id not in gone]})
 
     def back(self, steps: int, plan_id: str) -> tuple["Studio", int]:
         """As it stood so many changes ago, or at the first take; and how many steps that were."""

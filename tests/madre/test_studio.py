@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.madre.test_durability import finished
+
 VOICE, BASS = "voz", "bajo"
 
 
@@ -27,6 +29,10 @@ MEANINGS = {
     "que suene como esta": [meant("match_reference")],
     "mezcla, masteriza y exporta": [meant("mix"), meant("master"), meant("export", params={"format": "mp3"})],
     "arréglalo": [],
+    "más brillo en la voz y sube el bajo": [
+        meant("apply_effects", "vocal", effects=[BRIGHT]),
+        meant("set_mix", "bass", params={"gain_db": 2}),
+    ],
 }
 
 
@@ -138,6 +144,41 @@ async def test_a_track_that_is_not_there_is_asked_about_by_the_names_there_are(s
     assert "voz" in answer["question"]
     assert len(shub.ordered) == 1
     assert (await session.say("más brillo en la voz"))["status"] == "DONE"
+
+
+async def test_a_command_builds_on_what_is_still_being_made(session, shub, files):
+    shub.finish.clear()
+    first = await session.say("mezcla", *files, wait_seconds=0)
+    second = await session.say("más brillo en la voz", wait_seconds=0)
+    assert "shub:mix" in [step["operation"] for step in second["plan"]["steps"]]
+    shub.finish.set()
+    for plan in (first, second):
+        await finished(session.madre, plan["plan_id"])
+    assert session.stem(-1, "vocal")["chain"]
+    await session.say("sube el bajo 2 dB")
+    assert session.stem(-1, "vocal")["chain"]
+
+
+async def test_what_came_to_nothing_is_not_built_on(session, shub, files):
+    shub.finish.clear()
+    await session.say("analiza", *files)
+    lost = await session.say("mezcla", wait_seconds=0)
+    await session.madre.post(f"/madre/plans/{lost['plan_id']}/cancel")
+    await finished(session.madre, lost["plan_id"])
+    shub.finish.set()
+    answer = await session.say("más brillo en la voz")
+    assert [step["operation"] for step in answer["plan"]["steps"]] == ["shub:chain", "madre:take"]
+
+
+async def test_single_tracks_that_were_changed_are_all_made(session, shub, files):
+    await session.say("analiza", *files)
+    await session.say("más brillo en la voz y sube el bajo")
+    assert sorted(asked["asset_id"] for kind, asked in shub.ordered if kind == "chain") == sorted(files)
+
+
+async def test_several_files_are_told_apart_by_name(session, shub, files):
+    answer = await session.say("analiza", *files)
+    assert [line.partition(":")[0] for line in answer["response"].splitlines()] == [VOICE, BASS]
 
 
 async def test_a_reference_is_no_track_of_the_mix(session, shub, files):
