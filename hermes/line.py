@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from contextlib import suppress
+from functools import cache
 
 
 class Stopped(Exception):
@@ -84,9 +85,15 @@ class _Http(urllib.request.HTTPHandler):
         return self.do_open(Connection, req)
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The system's authorities, for all downloads: it takes 50 ms to read them."""
+    return ssl.create_default_context()
+
+
 class _Https(urllib.request.HTTPSHandler):
     def __init__(self, line: Line) -> None:
-        self._line, self._tls = line, ssl.create_default_context()
+        self._line, self._tls = line, _trusted()
         super().__init__(context=self._tls)
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:

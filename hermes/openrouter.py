@@ -14,6 +14,7 @@ import structlog
 
 from config.contracts.hermes_db import LARGEST_INTEGER
 from config.settings import MIB
+from config.tls import trusted
 from hermes.errors import CatalogueUnavailable
 from hermes.settings import HermesSettings
 
@@ -71,7 +72,8 @@ class OpenRouter:
         return found
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=self._seconds)  # in a thread: it reads all certificates
+        """In a thread: the first one reads all certificates."""
+        return httpx.AsyncClient(timeout=self._seconds, verify=trusted())
 
     async def _rows(self, http: httpx.AsyncClient) -> list[Any]:
         rows: list[Any] = []

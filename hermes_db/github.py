@@ -18,6 +18,7 @@ from config.clock import Clock
 from config.contracts.common import StatusEnum
 from config.contracts.hermes_db import DeviceState, Link, Token
 from config.errors import Conflict, FleetError, NotFound, UpstreamContractError, UpstreamUnavailable
+from config.tls import trusted
 from hermes_db.settings import HermesDbSettings
 
 GITHUB = "github"
@@ -95,7 +96,10 @@ class GithubSignIn:
     def __init__(self, settings: HermesDbSettings, keep: Keep, *, clock: Clock, pause: Pause) -> None:
         self._client_id, self._keep, self._clock, self._pause = settings.hermes_db_github_client_id, keep, clock, pause
         self._http = httpx.AsyncClient(
-            base_url=settings.hermes_db_github_url.rstrip("/"), headers={"Accept": "application/json"}, timeout=TIMEOUT
+            base_url=settings.hermes_db_github_url.rstrip("/"),
+            headers={"Accept": "application/json"},
+            timeout=TIMEOUT,
+            verify=trusted(),
         )
         self._current: _SignIn | None = None
         self._asking: asyncio.Task[None] | None = None

@@ -1,12 +1,9 @@
 """Asking those who have models, over their OpenAI-compatible APIs: requests that end the moment nobody wants their answer any more."""
 
-import ssl
 from collections.abc import Callable, Mapping
-from functools import cache
-
-import httpx
 
 from config.outgoing import Connection, Peer, Trouble
+from config.tls import trusted
 from switch.failures import Failure, FailureKind
 
 MOST_ANSWER = 64 * 1024 * 1024  # bytes of an answer that is read whole
@@ -56,12 +53,6 @@ class Exchange(Connection):
         if self.on_release is not None:
             self.on_release()
             self.on_release = None
-
-
-@cache
-def trusted() -> ssl.SSLContext:
-    """Whom we believe who they are. One for all: each takes 50 ms to make, and 800 KB."""
-    return httpx.create_ssl_context()
 
 
 class Address:

@@ -83,7 +83,9 @@ class Door:
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         headers = {"X-VX11-Token": self.token} | options.pop("headers", {})
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False, **options)
+        return httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False, verify=False, **options
+        )
 
 
 class _Server(uvicorn.Server):

@@ -111,7 +111,7 @@ async def running(
     headers = {"X-VX11-Token": secrets.owner.get_secret_value()}
     async with (
         serving(create_hermes_db(of_db)) as db_url,
-        httpx.AsyncClient(base_url=db_url, headers=headers, timeout=60, trust_env=False) as hermes_db,
+        httpx.AsyncClient(base_url=db_url, headers=headers, timeout=60, trust_env=False, verify=False) as hermes_db,
     ):
         chosen = HermesSettings(
             **QUIET

@@ -9,6 +9,7 @@ from config.forensics import verify
 from hermes_db.main import create_app
 from hermes_db.settings import HermesDbSettings
 from tests.hermes_db.answers import problem
+from tests.postgres import ADMIN
 
 
 @pytest.fixture
@@ -102,6 +103,8 @@ async def test_two_replicas_share_one_registry(settings, client_of, postgres_url
 async def test_a_lost_connection_is_made_again(registry, postgres, postgres_url):
     await registry.post("/hermes_db/models", json={"name": "m"})
     name = postgres_url.rpartition("/")[2]
-    postgres.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    postgres.run(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = '{ADMIN}'"
+    )
     assert (await registry.get("/hermes_db/models")).json()["count"] == 1
     assert (await registry.post("/hermes_db/models/1/usage")).json()["usage_count"] == 1

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from config.tls import trusted
 from switch.failures import Failure, FailureKind
-from switch.upstream import Address, trusted
+from switch.upstream import Address
 from tests.fakes.openai_upstream import OpenAIUpstream
 
 BODY = json.dumps({"model": "gpt", "messages": []}).encode()
