@@ -208,7 +208,10 @@ class _Session:
         if source is None:
             raise Unclear("which_file")
         wanted = {name: action.params[name] for name in OUTPUT_PARAMS if action.params.get(name) is not None}
-        order = {"chain": {"name": "chain", "effects": list(action.effects)}, **wanted}
+        effects = [*action.effects]
+        if (channels := action.params.get("channels")) in (1, 2):
+            effects.append({"type": "channels", "to": "mono" if channels == 1 else "stereo"})
+        order = {"chain": {"name": "chain", "effects": effects}, **wanted}
         checked(ChainRequest, {"asset_id": "later", **order})
         self._add(StepType.CALL_SHUB, "shub:chain", {"asset_id": source, **order})
 

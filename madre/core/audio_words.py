@@ -23,6 +23,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "No encuentro «{name}» entre lo que hay: {tracks}. ¿A cuál te refieres?",
         'I find no "{name}" among what is there: {tracks}. Which one do you mean?',
     ),
+    "not_there": (
+        "Ahí no hay nada de eso que quitar ({effects}). ¿Qué hago entonces?",
+        "There is none of that to take away ({effects}). What shall I do instead?",
+    ),
     "mix_first": (
         "Eso afecta a varias pistas ({tracks}), y todavía no hay mezcla. ¿Las mezclo primero? Di «mezcla».",
         'That is about several tracks ({tracks}), and there is no mix yet. Shall I mix them first? Say "mix".',

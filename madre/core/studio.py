@@ -14,8 +14,8 @@ from config.contracts.shub_language import CommandAction
 
 MOST_TAKES = 50
 CONTEXT_KEY = "studio"
-MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "sample_rate_hz", "dither", "bitrate_kbps")
-OUTPUT_PARAMS = MIX_PARAMS[2:]
+OUTPUT_PARAMS = ("format", "bit_depth", "sample_rate_hz", "dither", "bitrate_kbps")
+MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "stems_out", *OUTPUT_PARAMS)
 MASTER_PARAMS = ("target", "target_lufs", "ceiling_dbtp", "reference_asset_id", "match", *OUTPUT_PARAMS)
 ALL, MASTER = "*", "master"
 
@@ -161,43 +161,64 @@ def _set_mix(take: Take, action: CommandAction) -> Take:
     """Faders and places: relative gains, absolute places."""
     if not take.tracks:
         raise Unclear("which_file")
-    if action.targets in ([], [MASTER]) or (action.targets == [ALL] and take.mix is not None):
+    is_all = action.targets in ([], [MASTER]) or (action.targets == [ALL] and take.mix is not None)
+    if is_all and not _excepted(action):
         return _with_effects(take, action, extra=_as_effects(action.params))
-    chosen = _chosen(take, action.targets)
-    gain, pan, effects = _fader(action)
-    tracks = []
+    chosen = _chosen(take, action.targets or [ALL]) - _excepted_of(take, action)
+    gain, pans, effects = _fader(action)
+    tracks, placed = [], 0
     for track in take.tracks:
         if track.asset_id in chosen:
             changes: dict[str, Any] = {
                 "gain_db": min(24.0, max(-60.0, track.gain_db + gain)),
                 "chain": [*track.chain, *effects],
             }
-            if pan is not None:
-                changes["pan"] = pan
+            if pans:  # several places are for several tracks in turn: two guitars, left and right
+                changes["pan"] = pans[placed % len(pans)]
+                placed += 1
             if (muted := action.params.get("mute", action.params.get("is_muted"))) is not None:
                 changes["is_muted"] = bool(muted)
             track = track.model_copy(update=changes)
-        elif action.params.get("solo"):
-            track = track.model_copy(update={"is_muted": True})
+        if action.params.get("solo"):
+            track = track.model_copy(update={"is_muted": track.asset_id not in chosen})
         tracks.append(track)
     return _focusing(take.model_copy(update={"tracks": tracks}), chosen)
 
 
 def _with_effects(take: Take, action: CommandAction, extra: Sequence[dict[str, Any]] = ()) -> Take:
-    effects = [*action.effects, *extra]
-    if not effects:
+    effects, removed = [*action.effects, *extra], _removed(action)
+    if not effects and not removed:
         raise Unclear("which_effect")
     if not take.tracks:
         raise Unclear("which_file")
-    is_all = not action.targets or any(target in (ALL, MASTER) for target in action.targets)
+
+    def changed(chain: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return _joined([effect for effect in chain if not effect["type"].startswith(removed)], effects)
+
+    spared = _excepted_of(take, action)
+    is_all = not spared and (not action.targets or any(target in (ALL, MASTER) for target in action.targets))
     if is_all and take.mix is not None:
-        return take.model_copy(update={"bus": _joined(take.bus, effects)})
-    chosen = _focus_of(take) if is_all else _chosen(take, action.targets)
+        made = take.model_copy(update={"bus": changed(take.bus)})
+        return _unless_same(take, made, removed)
+    chosen = _focus_of(take) if is_all else _chosen(take, action.targets or [ALL]) - spared
     tracks = [
-        track.model_copy(update={"chain": _joined(track.chain, effects)}) if track.asset_id in chosen else track
+        track.model_copy(update={"chain": changed(track.chain)}) if track.asset_id in chosen else track
         for track in take.tracks
     ]
+    _unless_same(take, take.model_copy(update={"tracks": tracks}), removed)
     return _focusing(take.model_copy(update={"tracks": tracks}), chosen)
+
+
+def _removed(action: CommandAction) -> tuple[str, ...]:
+    """Beginnings of the types of effects that are to go: `eq` is every equalizer."""
+    names = action.params.get("remove") or []
+    return tuple(str(name) for name in (names if isinstance(names, list) else [names]))
+
+
+def _unless_same(take: Take, made: Take, removed: tuple[str, ...]) -> Take:
+    if removed and made == take:
+        raise Unclear("not_there", effects=", ".join(removed))
+    return made
 
 
 def _normalized(take: Take, action: CommandAction) -> Take:
@@ -241,8 +262,8 @@ _CHANGES = {
 CHANGES = frozenset(_CHANGES)
 
 
-def _fader(action: CommandAction) -> tuple[float, float | None, list[dict[str, Any]]]:
-    """Gain and place that an action gives to tracks, and the effects that are neither."""
+def _fader(action: CommandAction) -> tuple[float, list[float], list[dict[str, Any]]]:
+    """Gain and places that an action gives to tracks, and the effects that are neither."""
     gain = float(action.params.get("gain_db") or 0.0)
     pan = action.params.get("pan")
     effects = []
@@ -253,14 +274,24 @@ def _fader(action: CommandAction) -> tuple[float, float | None, list[dict[str, A
             pan = effect.get("pan", pan)
         else:
             effects.append(effect)
-    return gain, None if pan is None else min(1.0, max(-1.0, float(pan))), effects
+    pans = [] if pan is None else pan if isinstance(pan, list) else [pan]
+    return gain, [min(1.0, max(-1.0, float(one))) for one in pans], effects
+
+
+def _excepted(action: CommandAction) -> list[str]:
+    names = action.params.get("except") or []
+    return names if isinstance(names, list) else [names]
+
+
+def _excepted_of(take: Take, action: CommandAction) -> set[str]:
+    return {track.asset_id for track in take.tracks if any(track.is_called(name) for name in _excepted(action))}
 
 
 def _as_effects(params: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if params.get("gain_db") is not None:
         found.append({"type": "gain", "gain_db": params["gain_db"]})
-    if params.get("pan") is not None:
+    if isinstance(params.get("pan"), int | float):
         found.append({"type": "pan", "pan": params["pan"]})
     return found
 

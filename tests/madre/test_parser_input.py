@@ -58,7 +58,7 @@ def test_the_same_message_always_reads_the_same():
         assert read(message) == Reader().read(message) == read(message)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_gets_a_whole_reading(message: str):
     reading = read(message)

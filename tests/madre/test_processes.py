@@ -34,7 +34,7 @@ def planned(name: IntentName, message: str, params: dict, known: Known = KNOWN) 
     return planner.plan(intent, message, planner.named_files(intent), known)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PROCESSES), st.dictionaries(NAMES, JSON, max_size=4))
 def test_parameters_of_any_shape_are_planned_or_refused_by_name(name, params):
     refusal, draft = None, None
@@ -45,7 +45,7 @@ def test_parameters_of_any_shape_are_planned_or_refused_by_name(name, params):
     assert refusal.startswith("params.") if draft is None else draft.steps or draft.question or draft.refusal
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PROCESSES), st.text(alphabet="aé `'\"«»“”‘’\\|$*~\n;xtsproject", max_size=40))
 def test_a_message_of_any_shape_runs_what_it_quotes_or_asks(name, said):
     message = f"run {said}"

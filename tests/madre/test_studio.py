@@ -29,6 +29,10 @@ MEANINGS = {
     "que suene como esta": [meant("match_reference")],
     "mezcla, masteriza y exporta": [meant("mix"), meant("master"), meant("export", params={"format": "mp3"})],
     "arréglalo": [],
+    "baja todo menos la voz": [meant("set_mix", "*", params={"gain_db": -3, "except": ["vocal"]})],
+    "exporta en mono": [meant("export", params={"channels": 1})],
+    "quita la ecualización de la voz": [meant("apply_effects", "vocal", params={"remove": ["eq"]})],
+    "deja solo la voz": [meant("set_mix", "vocal", params={"solo": True})],
     "más brillo en la voz y sube el bajo": [
         meant("apply_effects", "vocal", effects=[BRIGHT]),
         meant("set_mix", "bass", params={"gain_db": 2}),
@@ -179,6 +183,35 @@ async def test_single_tracks_that_were_changed_are_all_made(session, shub, files
 async def test_several_files_are_told_apart_by_name(session, shub, files):
     answer = await session.say("analiza", *files)
     assert [line.partition(":")[0] for line in answer["response"].splitlines()] == [VOICE, BASS]
+
+
+async def test_an_effect_is_taken_away_by_its_name_and_what_is_not_there_is_asked_about(session, shub, files):
+    await session.say("mezcla", *files)
+    assert (await session.say("quita la ecualización de la voz"))["status"] == "WAITING"
+    await session.say("más brillo en la voz")
+    await session.say("quita la ecualización de la voz")
+    assert session.stem(-2, "vocal")["chain"]
+    assert not session.stem(-1, "vocal")["chain"]
+
+
+async def test_one_track_alone_is_heard_until_it_is_taken_back(session, shub, files):
+    await session.say("mezcla", *files)
+    await session.say("deja solo la voz")
+    assert [session.stem(-1, role)["is_muted"] for role in ("vocal", "bass")] == [False, True]
+    await session.say("deshaz")
+    await session.say("sube el bajo 2 dB")
+    assert session.stem(-1, "bass")["is_muted"] is False
+
+
+async def test_everything_but_one_is_turned_down(session, shub, files):
+    await session.say("mezcla", *files)
+    await session.say("baja todo menos la voz")
+    assert [session.stem(-1, role)["gain_db"] for role in ("vocal", "bass")] == [0, -3]
+
+
+async def test_an_export_in_mono_is_one(session, shub, files):
+    await session.say("exporta en mono", files[0])
+    assert shub.ordered[-1][1]["chain"]["effects"] == [{"type": "channels", "to": "mono"}]
 
 
 async def test_a_reference_is_no_track_of_the_mix(session, shub, files):
