@@ -91,7 +91,7 @@ class Authenticator:
         token = token_in(headers)
         if token is None:
             raise Unauthorized()
-        return self.at_once(token, headers) or await self._client(token_hash(token))
+        return self.at_once(token, headers) or await self.client(token)
 
     def at_once(self, token: str, headers: Mapping[str, str]) -> Caller | None:
         """The caller, where that is known without asking the database; None where it is not, or the token is nobody's."""
@@ -106,7 +106,9 @@ class Authenticator:
         self._times_forgotten += 1
         self._known.clear() if hashed is None else self._known.pop(hashed, None)
 
-    async def _client(self, hashed: str) -> Caller:
+    async def client(self, token: str) -> Caller:
+        """Whoever has this client token. Raises Unauthorized."""
+        hashed = token_hash(token)
         until, caller = self._known.get(hashed, (0.0, None))
         if caller is not None and time.monotonic() < until:
             return caller

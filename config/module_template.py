@@ -125,7 +125,7 @@ def create_module_app(
     secrets = load_secrets(settings)
 
     @asynccontextmanager
-    async def run(app: FastAPI) -> AsyncIterator[None]:
+    async def run(_app: FastAPI) -> AsyncIterator[None]:
         logs.service.set(service)
         app.state.started = time.monotonic()
         await asyncio.to_thread(require_current, settings)
@@ -135,6 +135,7 @@ def create_module_app(
         authenticator = Authenticator(secrets, db)
         ground = Ground(app, service, settings, secrets, db, trail, Gate(service, secrets, db, trail), authenticator)
         app.state.ground, app.state.authenticator = ground, authenticator
+        app.door.authenticator = authenticator
         try:
             if lifespan is None:
                 yield
@@ -166,7 +167,7 @@ def create_module_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.door = _Door(
         service=service,
-        app_state=app.state,
+        metrics=app.state.metrics,
         limit_of=body_limit_of or (lambda _path: settings.body_limit_bytes),
         operation_of=operation_of or (lambda _method, _path: ""),
         hot=hot or (lambda _path: None),
@@ -270,17 +271,20 @@ class _BehindTheDoor:
 class _Door:
     """What every request goes through, whoever answers it: alias, request id, token, scope, body limit, one log line, metrics."""
 
+    authenticator: Authenticator
+    """Set when the service starts."""
+
     def __init__(
         self,
         *,
         service: str,
-        app_state: Any,
+        metrics: Metrics,
         limit_of: Callable[[str], int],
         operation_of: Callable[[str, str], str | None],
         hot: HotApp,
         admission: Admission | None,
     ) -> None:
-        self._service, self._state, self.hot = service, app_state, hot
+        self._service, self._metrics, self.hot = service, metrics, hot
         self._admission = admission
         self._limit_of, self._operation_of = limit_of, operation_of
         self._own_paths = (f"/{service}/", "/v1/")
@@ -333,8 +337,7 @@ class _Door:
         finally:
             seconds = time.perf_counter() - started
             route = str(state.get("route") or getattr(scope.get("route"), "path", "unmatched"))
-            metrics: Metrics = self._state.metrics
-            metrics.answered(self._service, scope["method"], route, status, seconds)
+            self._metrics.answered(self._service, scope["method"], route, status, seconds)
             if status >= 500 or (not is_hot and scope["method"] not in SAFE_METHODS):
                 log.info("request", method=scope["method"], path=path, status=status, ms=round(seconds * 1000, 1))
 
@@ -354,13 +357,15 @@ class _Door:
         return caller
 
     async def _admitted(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
-        authenticator: Authenticator = self._state.authenticator
-        if self._admission is None or (token := token_in(headers)) is None:
-            return await authenticator.authenticate(headers)
+        authenticator, token = self.authenticator, token_in(headers)
+        if self._admission is None or token is None:
+            if token is None:
+                raise Unauthorized()
+            return authenticator.at_once(token, headers) or await authenticator.client(token)
         address = scope["client"][0] if scope.get("client") else ""
         self._admission.arriving(address, token)
         try:
-            caller = await authenticator.authenticate(headers)
+            caller = authenticator.at_once(token, headers) or await authenticator.client(token)
         except Unauthorized:
             self._admission.refused(address)
             raise
