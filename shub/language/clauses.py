@@ -63,7 +63,9 @@ class Clause:
     @property
     def has_content(self) -> bool:
         return any(
-            kind in item.tags and not (kind == "effect" and item["effect"] in ("volume", "pan", "stereo")) for item in self.items for kind in CONTENT
+            kind in item.tags and not (kind == "effect" and item["effect"] in ("volume", "pan", "stereo"))
+            for item in self.items
+            for kind in CONTENT
         )
 
     @property
@@ -219,6 +221,10 @@ def _settle(clause: Clause, scan: Scan) -> None:
             item.tags.pop("target", None)
             item.tags["place"] = "below"
     _settle_bands(clause, scan)
+    for before, item in pairwise(items):  # "3 dB por encima de la guitarra": she is only what it is measured by
+        if before.is_a("place", "above", "below") and "target" in item.tags and item.at - before.until <= 1:
+            if any("target" in one.tags and one.at < item.at for one in items):
+                del item.tags["target"]
     _name_numbers(items, scan)
     clause.verbs = [item["verb"] for item in items if "verb" in item.tags]
     clause.own_targets = _targets(items)
@@ -243,9 +249,7 @@ def _stands_by_number(items: list[Item], number: int) -> bool:
     )
 
 
-_LABEL_BEFORE = words_of(
-    "de of a en at to = : is del al in por unos like como set la el the y and around about"
-)
+_LABEL_BEFORE = words_of("de of a en at to = : is del al in por unos like como set la el the y and around about")
 _LABEL_AFTER = frozenset({"de", "of", "del", "-"})
 
 
@@ -334,7 +338,9 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         clauses.append(clause)
         return
     orders = [verb for verb in clause.verbs if verb not in NO_ORDERS]
-    if last.excepted and clause.own_targets and not orders and not clause.has_content:  # "menos el bajo y el bombo a 100 Hz"
+    if (
+        last.excepted and clause.own_targets and not orders and not clause.has_content
+    ):  # "menos el bajo y el bombo a 100 Hz"
         last.excepted += clause.own_targets
         last.items += [item for item in clause.items if "target" not in item.tags]
         return
@@ -351,7 +357,13 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         last.items += clause.items
         last.verbs = list(clause.verbs)
         return
-    if not clause.verbs and clause.own_targets and not last.own_targets and last.has_content and _is_only_values(clause):
+    if (
+        not clause.verbs
+        and clause.own_targets
+        and not last.own_targets
+        and last.has_content
+        and _is_only_values(clause)
+    ):
         last.items += clause.items
         last.own_targets = clause.own_targets
         return
@@ -365,7 +377,8 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
             words = [
                 item
                 for item in last.items
-                if ("word" in item.tags and "special" not in item.tags) or (last.has("special", "dislike") and "effect" in item.tags)
+                if ("word" in item.tags and "special" not in item.tags)
+                or (last.has("special", "dislike") and "effect" in item.tags)
             ]
             if not clause.has_content and not clause.said("raise", "lower", "pan", "mute", "solo") and words:
                 clause.items = words + clause.items

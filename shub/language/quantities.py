@@ -172,7 +172,13 @@ def _clock(tokens: list[Token], at: int) -> float | None:
     texts = [token.text for token in tokens[at : at + 3]]
     if len(texts) < 3 or texts[1] != ":" or not (tokens[at + 1].glued and tokens[at + 2].glued):
         return None
-    is_clock = texts[0].isdecimal() and texts[2].isdecimal() and len(texts[2]) == 2 and int(texts[2]) < 60 and len(texts[0]) <= 3
+    is_clock = (
+        texts[0].isdecimal()
+        and texts[2].isdecimal()
+        and len(texts[2]) == 2
+        and int(texts[2]) < 60
+        and len(texts[0]) <= 3
+    )
     return 60.0 * int(texts[0]) + int(texts[2]) if is_clock else None
 
 

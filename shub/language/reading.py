@@ -9,7 +9,7 @@ from shub.language.clauses import NO_ORDERS, Clause, clauses_of
 from shub.language.files import output_params, trim_of
 from shub.language.scanning import Item, Scan, scan
 from shub.language.sound import WORDS, Sound, amount_of, implied_effect, is_hertz, keep, named, sound_of, word_direction
-from shub.language.vocabulary import BANDS
+from shub.language.vocabulary import BANDS, FOREIGN
 from shub.language.words import composed, folded, tokens_of, words_of
 from shub.roles import role_of
 
@@ -119,9 +119,7 @@ def role_in(context: CommandContext, target: str) -> str:
     return target
 
 
-_KEY_MARKS = words_of(
-    "con with to cuando when from by using triggered keyed desde against every vez al"
-)
+_KEY_MARKS = words_of("con with to cuando when from by using triggered keyed desde against every vez al")
 
 
 def _give_roles(clause: Clause, found: Scan) -> None:
@@ -239,10 +237,16 @@ def _is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext)
             score += 2.0
         elif item.quantity is not None and item.quantity.unit == "s":
             score += 0.7
-    unknown = len(set(found.unknown))
+    foreign = {token.text for token in found.tokens if token.text in FOREIGN}
+    unknown = len(set(found.unknown) - foreign)
+    score -= 1.2 * len(foreign) if not any("platform" in item.tags for item in items) else 0.0
     if not items and not unknown:
         return False
-    is_vague = unknown == 0 and any("verb" in item.tags or item.is_a("special", "better") or "place" in item.tags for item in items)
+    is_vague = (
+        unknown == 0
+        and not foreign
+        and any("verb" in item.tags or item.is_a("special", "better") or "place" in item.tags for item in items)
+    )
     return (
         score - 0.4 * unknown >= 0.7
         or (is_vague and score >= 0)
@@ -335,11 +339,7 @@ def _actions(
         case "apply_effects":
             return _apply(clause, found, reading, context, stems, len(clauses) > 1)
     reading.doubts.append("unclear")
-    return [
-        CommandAction(
-            action="unknown", targets=[] if clause.is_guess else clause.targets, params=_counted(clause, reading)
-        )
-    ]
+    return [CommandAction(action="unknown", params=_counted(clause, reading))]
 
 
 def _kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: CommandContext) -> str:
@@ -388,7 +388,8 @@ def _kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Comman
     if first == "normalize" or (clause.has("effect", "normalize") and not first):
         return "normalize"
     has_lufs = any(
-        item.quantity is not None and (item.quantity.unit == "lufs" or (item.label == "loudness" and item.quantity.unit in ("", "db")))
+        item.quantity is not None
+        and (item.quantity.unit == "lufs" or (item.label == "loudness" and item.quantity.unit in ("", "db")))
         for item in clause.numbers
     )
     if has_lufs and first not in SOUND_VERBS and first not in ("mix", "balance"):
@@ -524,8 +525,12 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
         if any(word not in _SMALL for word in gap if not word.isdigit()):
             return False
         after = [word for word in _rest_of_part(found, thing.until) if word not in _SMALL and not word.isdecimal()]
-        if is_strong and "file" in thing.tags and not thing.is_a("file", "file", "project"):  # "el stem de cuerdas", not "la pista que sobra"
-            return not after or after[0] in _FILE_WORDS or any("target" in one.tags and one is not thing for one in rest)
+        if (
+            is_strong and "file" in thing.tags and not thing.is_a("file", "file", "project")
+        ):  # "el stem de cuerdas", not "la pista que sobra"
+            return (
+                not after or after[0] in _FILE_WORDS or any("target" in one.tags and one is not thing for one in rest)
+            )
         if is_strong and thing.is_a("target", "*"):
             return not after or after[0] in _FILE_WORDS
         if is_strong:
@@ -594,7 +599,11 @@ def _asks_measure(clause: Clause, found: Scan, first: str) -> bool:
     has_measure = clause.has("measure")
     if first in ("show", "tell", "analyze", "compare") and has_measure and not clause.has("picture"):
         return True
-    if clause.has("measure", "report") and not clause.numbers and (not first or first in ("give", "make", "show", "tell", "put", "convert", "remove")):
+    if (
+        clause.has("measure", "report")
+        and not clause.numbers
+        and (not first or first in ("give", "make", "show", "tell", "put", "convert", "remove"))
+    ):
         return True
     if first in ("show", "tell") and clause.has("special", "how_many"):
         return True
@@ -623,7 +632,7 @@ def _asks_measure(clause: Clause, found: Scan, first: str) -> bool:
 def _is_export(clause: Clause, first: str) -> bool:
     if first == "export":
         return True
-    if clause.has("effect", "reverb", "delay", "compressor"):
+    if clause.has("effect", "reverb", "delay", "compressor") or (has_effects(clause) and not clause.has("format")):
         return False
     if (
         clause.has("format")
@@ -650,7 +659,7 @@ def _is_export(clause: Clause, first: str) -> bool:
         or (clause.has("format") and clause.said("want"))
     ):
         return first not in ("master",) and not (first == "mix" and not clause.has("format"))
-    if first in ("save", "convert"):
+    if first in ("save", "convert") and not has_effects(clause):
         return not (first == "convert" and clause.has("effect", "mono", "width")) and (
             clause.has("target")
             or clause.has("format")
@@ -694,6 +703,7 @@ def _is_level(clause: Clause, first: str, has_sound: bool) -> bool:
     )
     if (
         clause.has("effect", "volume")
+        and first not in SOUND_VERBS
         and not has_effects(clause)
         and (clause.verbs or clause.numbers or clause.has("place", "more", "less", "up", "down"))
     ):
@@ -721,7 +731,9 @@ def _is_pan(clause: Clause, has_sound: bool) -> bool:
 
 
 def _cuts_time(clause: Clause) -> bool:
-    if clause.own_targets not in ([], ["song"], ["master"], ["*"]) and not (clause.has("effect", "trim") or _EDGES & set(clause.words)):
+    if clause.own_targets not in ([], ["song"], ["master"], ["*"]) and not (
+        clause.has("effect", "trim") or _EDGES & set(clause.words)
+    ):
         return False
     has_time = any(item.quantity is not None and item.quantity.unit in ("s", "min") for item in clause.numbers)
     return (clause.said("cut", "remove", "put") or clause.has("effect", "trim")) and (
@@ -729,7 +741,9 @@ def _cuts_time(clause: Clause) -> bool:
     )
 
 
-_EDGES = words_of("primer primero primera primeros primeras first last ultimo ultima ultimos ultimas desde from inicio principio start final end beginning")
+_EDGES = words_of(
+    "primer primero primera primeros primeras first last ultimo ultima ultimos ultimas desde from inicio principio start final end beginning"
+)
 
 
 # -------------------------------------------------------------------------------------------------------- single actions
@@ -796,8 +810,12 @@ def _whole(
 
 def _is_with(clause: Clause, found: Scan) -> bool:
     """Whether the targets only tell how to mix all: "mezcla con la voz al frente"."""
-    target = next((item for item in clause.items if "target" in item.tags and item["target"] not in ("master", "*", "song")), None)
-    return target is not None and bool({"con", "with"} & {token.text for token in found.tokens[max(target.at - 2, 0) : target.at]})
+    target = next(
+        (item for item in clause.items if "target" in item.tags and item["target"] not in ("master", "*", "song")), None
+    )
+    return target is not None and bool(
+        {"con", "with"} & {token.text for token in found.tokens[max(target.at - 2, 0) : target.at]}
+    )
 
 
 def _without_output_numbers(clause: Clause, params: dict[str, Any]) -> Clause:
@@ -865,7 +883,9 @@ def _set_mix(
         params["pan"] = pan
         if isinstance(pan, list) and len(targets) == 2 and pan[0] > pan[1]:
             params["pan"] = [pan[0], pan[1]]
-    elif first == "mute" or (first == "remove" and not any(item.quantity and item.quantity.unit in ("db", "") for item in clause.numbers)):
+    elif first == "mute" or (
+        first == "remove" and not any(item.quantity and item.quantity.unit in ("db", "") for item in clause.numbers)
+    ):
         params["is_muted"] = True
         if first == "remove":
             reading.doubts.append("mute_or_delete")
@@ -873,9 +893,15 @@ def _set_mix(
         params["is_muted"] = False
     elif clause.has("special", "back_in"):
         params["is_muted"] = False
-    elif clause.has("special", "in_solo") or first == "solo" or (clause.is_only and first in ("put", "", "give") and not clause.numbers):
+    elif (
+        clause.has("special", "in_solo")
+        or first == "solo"
+        or (clause.is_only and first in ("put", "", "give") and not clause.numbers)
+    ):
         params["solo"] = True
-    elif first == "mask" or (len(targets) > 1 and (clause.said("mask") or any(item.text.startswith("se come") for item in clause.items))):
+    elif first == "mask" or (
+        len(targets) > 1 and (clause.said("mask") or any(item.text.startswith("se come") for item in clause.items))
+    ):
         targets, params = targets[:1], {"gain_db": -2.0}
     elif first == "balance" or first == "match":
         params["balance"] = True
@@ -905,7 +931,9 @@ def _is_index(item: Item, clause: Clause) -> bool:
     if quantity is None or quantity.unit or quantity.signed or quantity.value not in (1, 2, 3, 4, 5, 6, 7, 8, 9):
         return False
     follows = any("target" in one.tags and one.until == item.at for one in clause.items)
-    return follows and (clause.has("place", "left", "right", "center") or any(one is not item for one in clause.numbers))
+    return follows and (
+        clause.has("place", "left", "right", "center") or any(one is not item for one in clause.numbers)
+    )
 
 
 def _taken(clause: Clause, params: dict[str, Any]) -> set[str]:
@@ -1112,11 +1140,15 @@ def _descriptors(clause: Clause, text: str, found: Scan) -> list[Descriptor]:
                 )
             )
         elif "band" in item.tags:
-            _, low, high, name = BANDS[item["band"]]
+            low, high = BANDS[item["band"]]
             direction = -1 if clause.said("cut", "remove", "lower", "tame") or clause.has("place", "less", "too") else 1
             told.append(
                 Descriptor(
-                    term=name, said=quote, direction="more" if direction > 0 else "less", low_hz=low, high_hz=high
+                    term=item["band"],
+                    said=quote,
+                    direction="more" if direction > 0 else "less",
+                    low_hz=low,
+                    high_hz=high,
                 )
             )
     return told
@@ -1143,7 +1175,11 @@ def _merged(actions: list[CommandAction]) -> list[CommandAction]:
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Both, with their lists one after the other."""
-    lists = {key: [*one[key], *(item for item in value if item not in one[key])] for key, value in other.items() if isinstance(one.get(key), list)}
+    lists = {
+        key: [*one[key], *(item for item in value if item not in one[key])]
+        for key, value in other.items()
+        if isinstance(one.get(key), list)
+    }
     return {**one, **other, **lists}
 
 
@@ -1180,7 +1216,7 @@ def _numbers(value: Any) -> list[float]:
 
 
 COSTS = {
-    "unclear": 0.7, "nothing_asked": 0.45, "which_target": 0.2, "assumed_master": 0.15, "which_effect": 0.4, "mute_or_delete": 0.25, "which_part": 0.4,
+    "unclear": 0.7, "nothing_asked": 0.45, "which_target": 0.4, "assumed_master": 0.15, "which_effect": 0.4, "mute_or_delete": 0.25, "which_part": 0.4,
 }  # fmt: skip
 
 

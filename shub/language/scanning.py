@@ -1,6 +1,6 @@
 """What of a command stands for what: every known phrase with all that it may mean, every quantity, and where the parts of it end."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -8,8 +8,6 @@ from shub.language import vocabulary as known
 from shub.language.descriptors import DESCRIPTORS
 from shub.language.quantities import Quantity, quantities
 from shub.language.words import Token, singular, tokens_of, words_of
-
-Tags = Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -89,24 +87,10 @@ STOP = words_of(
 @lru_cache(maxsize=1)
 def _index() -> dict[str, list[tuple[tuple[str, ...], dict[str, str]]]]:
     """Phrases by their first word, longest first, each with everything that it may mean."""
-    tables: list[tuple[str, Iterable[tuple[str, str]]]] = [
-        ("target", known.TARGETS.items()),
-        ("effect", known.EFFECTS.items()),
-        ("band", ((name, band[0]) for name, band in known.BANDS.items())),
-        ("word", ((word.term, word.words) for word in DESCRIPTORS)),
-        ("param", known.PARAMS.items()),
-        ("place", known.PLACES.items()),
-        ("platform", known.PLATFORMS.items()),
-        ("format", known.FORMATS.items()),
-        ("file", known.FILES.items()),
-        ("picture", known.PICTURES.items()),
-        ("measure", known.MEASURES.items()),
-        ("special", known.SPECIAL.items()),
-        ("beat", known.BEATS.items()),
-    ]
+    tables = {**known.TABLES, "word": {word.term: word.words for word in DESCRIPTORS}}
     meanings: dict[tuple[str, ...], dict[str, str]] = {}
-    for kind, rows in tables:
-        for value, phrases in rows:
+    for kind, rows in tables.items():
+        for value, phrases in rows.items():
             for phrase in known.expanded(phrases):
                 meanings.setdefault(known.key_of(phrase), {}).setdefault(kind, value)
     by_first: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {}

@@ -86,7 +86,7 @@ def amount_of(clause: Clause, near: Item | None = None) -> float:
         close = [item for item in places if 0 <= near.at - item.until <= 3 or 0 <= item.at - near.until <= 1]
         places = close or places
     if not places:
-        return 1.0
+        return 1.5 if any(item.text in ("fuerte", "hard") for item in clause.items) else 1.0
     return 0.5 if places[0]["place"] == "slightly" else 1.5
 
 
@@ -298,17 +298,7 @@ def _of_effect(clause: Clause, item: Item, target: str, drafts: list[Draft], nam
             )
         case "transient":
             return Draft("transient", at, sign=direction_of(clause, item) or 1)
-        case (
-            "sides"
-            | "middle"
-            | "mid_side"
-            | "unavailable"
-            | "dither"
-            | "normalize"
-            | "stereo"
-            | "volume"
-            | "pan"
-        ):
+        case "sides" | "middle" | "mid_side" | "unavailable" | "dither" | "normalize" | "stereo" | "volume" | "pan":
             return None
     return Draft(value, at)
 
@@ -364,8 +354,6 @@ def _of_word(clause: Clause, item: Item, target: str) -> Draft:
             return _of_fault("noise", at, item)
         case "telephone":
             return Draft("telephone", at)
-        case "highpass":
-            return Draft("highpass", at)
     low, high = word.low_hz or 200.0, word.high_hz or 500.0
     if low >= 6_000.0:
         return Draft(
@@ -401,9 +389,7 @@ def word_direction(clause: Clause, item: Item, word: Word) -> int:
     return 1
 
 
-_EASILY_TOO_MUCH = words_of(
-    "dark aggressive small narrow dry soft mellow gritty spacious crunchy bright wide"
-)
+_EASILY_TOO_MUCH = words_of("dark aggressive small narrow dry soft mellow gritty spacious crunchy bright wide")
 
 
 def _is_wish(clause: Clause) -> bool:
@@ -422,7 +408,7 @@ def _is_statement(clause: Clause) -> bool:
 
 def _of_band(clause: Clause, item: Item, target: str) -> Draft:
     name = item["band"]
-    _, low, high, _ = BANDS[name]
+    low, high = BANDS[name]
     amount = amount_of(clause, item)
     sign = direction_of(clause, item) or (-1 if clause.has("place", "too") else 1)
     gain = sign * _gain(amount)
