@@ -1,6 +1,7 @@
 """The sound's edges, its rate and its bits."""
 
 import math
+from collections import deque
 from dataclasses import replace
 from typing import Final
 
@@ -22,45 +23,55 @@ _EXPONENTIAL_RANGE: Final = 1000.0
 class Fade:
     """In from silence, out into silence. With t from 0 to 1 over the fade's frames: t, sin(pi t / 2), or (1000^t - 1) / 999.
 
-    The first frame of a fade in and the last one of a fade out are 0. Where the length is not known, as many frames as the fade out has
-    are held back.
+    The first frame of a fade in and the last one of a fade out are 0. As many frames as the fade out has are held back, for only the end
+    of the sound tells where it is: what a header or the effects before announced may be some frames off.
     """
 
     def __init__(self, sound: Sound, *, in_seconds: float, out_seconds: float, curve: str) -> None:
         self.out, self._curve = sound, _CURVES[curve]
         self._in, self._out = round(in_seconds * sound.rate_hz), round(out_seconds * sound.rate_hz)
-        self._waiting = np.empty((0, sound.channels), np.float32)
-        self._done = 0
+        self._waiting: deque[Block] = deque()
+        self._held = self._done = 0
 
     def process(self, block: Block, key: Block | None = None) -> Block:
-        if self._out and self.out.frames is None:
-            there = np.concatenate((self._waiting, block))
-            ready = max(0, len(there) - self._out)
-            block, self._waiting = there[:ready], there[ready:]
-        return self._faded(block, self.out.frames)
+        if self._out:
+            self._waiting.append(block.copy())  # whoever gave it may use its memory again
+            self._held += len(block)
+            block = self._released(max(0, self._held - self._out))
+        return self._faded(block, out_frames=0)
 
     def flush(self) -> Block:
-        rest, self._waiting = self._waiting, self._waiting[:0]
-        return self._faded(rest, self._done + len(rest))
+        return self._faded(self._released(self._held), self._out)
 
     def told(self) -> dict[str, float]:
         return {}
 
-    def _faded(self, block: Block, frames: int | None) -> Block:
+    def _released(self, frames: int) -> Block:
+        """The oldest frames that wait."""
+        self._held -= frames
+        pieces = [np.empty((0, self.out.channels), np.float32)]
+        while frames:
+            piece = self._waiting.popleft()
+            pieces.append(piece[:frames])
+            if len(piece) > frames:
+                self._waiting.appendleft(piece[frames:])
+            frames -= len(pieces[-1])
+        return np.concatenate(pieces)
+
+    def _faded(self, block: Block, out_frames: int) -> Block:
         first, self._done = self._done, self._done + len(block)
-        fades_in = first < self._in
-        fades_out = self._out > 0 and frames is not None and self._done > frames - self._out
-        if not fades_in and not fades_out:
+        if first >= self._in and not out_frames:
             return block
         made = block.copy()
-        _fade(made, first, self._in, self._out if fades_out else 0, frames or 0, self._curve)
+        _fade(made, first, self._in, out_frames, self._curve)
         return made
 
 
 @compiled
-def _fade(made: Block, first: int, in_frames: int, out_frames: int, frames: int, curve: int) -> None:
+def _fade(made: Block, first: int, in_frames: int, out_frames: int, curve: int) -> None:
+    """`out_frames`: 0, or the block ends with the sound."""
     for i in range(made.shape[0]):
-        gain = _height(first + i, in_frames, curve) * _height(frames - 1 - first - i, out_frames, curve)
+        gain = _height(first + i, in_frames, curve) * _height(made.shape[0] - 1 - i, out_frames, curve)
         if gain != 1.0:
             for channel in range(made.shape[1]):
                 made[i, channel] = np.float32(np.float64(made[i, channel]) * gain)
@@ -68,9 +79,9 @@ def _fade(made: Block, first: int, in_frames: int, out_frames: int, frames: int,
 
 @compiled
 def _height(frame: int, frames: int, curve: int) -> float:
-    if frames == 0 or frame >= frames:
+    if frame >= frames:
         return 1.0
-    t = max(frame, 0) / frames
+    t = frame / frames
     if curve == 1:
         return math.sin(t * math.pi / 2)
     if curve == 2:

@@ -8,7 +8,7 @@ import pytest
 from shub.dsp.effects.processor import Sound
 from shub.dsp.effects.registry import build
 from shub.dsp.refusals import EmptyAudio
-from tests.shub.effects.running import filled, made, noise, sound
+from tests.shub.effects.running import filled, made, noise, sound, through
 from tests.shub.signals import sine
 
 CURVES = {
@@ -34,6 +34,13 @@ def test_fades_longer_than_the_sound_meet():
     )
     frame = np.arange(100)
     assert out[:, 0] == pytest.approx(frame * frame[::-1] / 48_000**2, abs=1e-9)
+
+
+@pytest.mark.parametrize("announced", [9_000, 11_000])
+def test_a_fade_out_ends_where_the_sound_does_whatever_was_announced(announced):
+    ones = np.ones((10_000, 2), np.float32)
+    line = build(Sound(48_000, ("L", "R"), announced), filled({"type": "fade", "out_seconds": 0.1, "curve": "linear"}))
+    assert through(line, ones, 700)[-4_800:, 0] == pytest.approx(np.arange(4_800)[::-1] / 4_800, abs=1e-6)
 
 
 def test_a_fade_out_ends_with_the_tail_that_an_effect_before_it_added():
