@@ -182,7 +182,7 @@ class waiting_stream:
 
     def __init__(self, fleet: TrialFleet) -> None:
         self._client = httpx.Client(
-            base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False
+            base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False, verify=False
         )
 
     def __enter__(self) -> httpx.Response:

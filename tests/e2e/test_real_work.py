@@ -139,7 +139,7 @@ def test_nothing_that_was_answered_is_lost_when_madre_is_killed_under_load(fleet
 
     def keep_asking(number: int) -> None:
         with httpx.Client(
-            base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False
+            base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False, verify=False
         ) as client:
             while not stop.is_set():
                 try:

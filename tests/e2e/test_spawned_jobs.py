@@ -162,7 +162,7 @@ def test_a_fleet_that_ends_takes_its_jobs_along(new_fleet, marker, end):
     fleet = new_fleet()
     fleet.up()
     with httpx.Client(
-        base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False
+        base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False, verify=False
     ) as gateway:
         spawned(gateway, marker)
         wait_until(lambda: len(marked(marker)) >= 3)

@@ -137,8 +137,10 @@ async def test_a_page_of_results_leads_to_the_tools_own_page_whose_commands_and_
 
 
 @needs_chromium
-async def test_nothing_leads_to_a_host_that_is_not_allowed(browsing, host, other) -> None:
-    host.answers |= {
+async def test_pages_that_misbehave_cost_only_themselves_and_nothing_leads_to_a_host_that_is_not_allowed(
+    browsing, host, other
+) -> None:
+    away = {
         "/away/boxer": (302, b"", {"Location": f"{other.url}/boxer"}),
         "/script/boxer": page(f"<script>location = '{other.url}/boxer'</script>"),
         "/frame/boxer": page(
@@ -146,22 +148,8 @@ async def test_nothing_leads_to_a_host_that_is_not_allowed(browsing, host, other
             "<pre>brew install boxer</pre>"
         ),
     }
-    local = f"http://localhost:{host.host.partition(':')[2]}"  # by this name it is nobody's business
-    paths = [*host.answers, f"{other.url}/{{name}}", f"{local}/frame/boxer"]
-    async with browsing(*paths, hermes_discover_hosts=[host.host]) as hermes:
-        result = await discovered(hermes)
-    assert other.asked == []
-    assert [one["command"] for one in result["installs"]] == ["brew install boxer"]
-    codes = [(one["source"], one["code"]) for one in result["warnings"]]
-    assert codes == [("127.0.0.1", "host_not_allowed")] * 3 + [("localhost", "host_not_allowed")]
-    assert all("/frame/" in one["source_url"] for one in result["installs"])
-
-
-@needs_chromium
-async def test_pages_that_misbehave_cost_only_themselves(browsing, host) -> None:
-    big = "<pre>brew install boxer</pre>" + "<p>" + "x" * 300_000
-    host.answers |= {
-        "/big/boxer": page(big),
+    unwell = {
+        "/big/boxer": page("<pre>brew install boxer</pre>" + "<p>" + "x" * 300_000),
         "/unwell/boxer": (500, b"<pre>brew install boxer</pre>", HTML),
         "/file/boxer": (200, b"MZ", {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}),
         "/good/boxer": page(
@@ -169,24 +157,29 @@ async def test_pages_that_misbehave_cost_only_themselves(browsing, host) -> None
             "<script>alert(1); window.open('/good/boxer')</script>"
         ),
     }
+    host.answers |= away | unwell
+    local = f"http://localhost:{host.host.partition(':')[2]}"  # by this name it is nobody's business
+    nowhere = "127.0.0.1:1"
     async with browsing(
-        *host.answers,
-        "/not/there/boxer",
-        "http://127.0.0.1:1/boxer",
+        *(*away, f"{other.url}/{{name}}", f"{local}/frame/boxer"),
+        *(*unwell, "/not/there/boxer", f"http://{nowhere}/boxer"),
         hermes_discover_limit_bytes=100_000,
-        hermes_discover_hosts=["127.0.0.1"],
+        hermes_discover_hosts=[host.host, nowhere],
     ) as hermes:
         result = await discovered(hermes)
-    assert [one["command"] for one in result["installs"]] == ["apt install boxer"]
-    codes = [one["code"] for one in result["warnings"]]
-    assert codes == ["page_too_large", "page_refused", "page_unreachable", "page_unreachable"]
+    assert other.asked == []
+    found = {one["command"]: one["source_url"] for one in result["installs"]}
+    assert found == {"brew install boxer": f"{host.url}/frame/boxer", "apt install boxer": f"{host.url}/good/boxer"}
+    codes = [(one["source"], one["code"]) for one in result["warnings"]]
+    assert codes[:4] == [("127.0.0.1", "host_not_allowed")] * 3 + [("localhost", "host_not_allowed")]
+    assert [code for _, code in codes[4:]] == ["page_too_large", "page_refused", "page_unreachable", "page_unreachable"]
     assert f"{host.url}/good/boxer" in result["sources"]
 
 
 @needs_chromium
 async def test_a_page_that_never_comes_to_an_end_is_given_up(browsing, host) -> None:
     host.answers["/late/boxer"] = page("<script>while (true) {}</script><pre>brew install boxer</pre>")
-    async with browsing("/late/boxer", hermes_discover_timeout=3) as hermes:
+    async with browsing("/late/boxer", hermes_discover_timeout=1) as hermes:
         result = await discovered(hermes)
     assert result["installs"] == []
     assert [one["code"] for one in result["warnings"]] == ["page_late"]

@@ -68,7 +68,7 @@ def test_broken_onnx_is_refused(tmp_path, content):
         read_onnx(path)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(content=st.binary(max_size=200), cut=st.integers(0, 200))
 def test_noise_is_refused_and_never_breaks_the_reader(tmp_path_factory, content, cut):
     path = tmp_path_factory.getbasetemp() / "noise"

@@ -37,7 +37,11 @@ class Service:
         }
         self.process = forks.start(SERVE, "hermes", cwd=state_dir, **settings | variables)
         self.http = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}", headers={"X-VX11-Token": token}, timeout=60, trust_env=False
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"X-VX11-Token": token},
+            timeout=60,
+            trust_env=False,
+            verify=False,
         )
 
     async def ready(self) -> "Service":

@@ -87,7 +87,7 @@ async def test_after_a_kill_nothing_runs_and_the_next_start_tells_the_truth(
     word = new_id("word")
     process = killed_spawner(unused_tcp_port)
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{unused_tcp_port}", headers=owner_headers, timeout=30
+        base_url=f"http://127.0.0.1:{unused_tcp_port}", headers=owner_headers, timeout=30, verify=False
     ) as http:
 
         async def up():

@@ -68,7 +68,11 @@ class Spawner:
             stderr=(self.place / "spawner.log").open("a"),
         )
         self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", headers={"X-VX11-Token": self.owner}, timeout=90, trust_env=False
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"X-VX11-Token": self.owner},
+            timeout=90,
+            trust_env=False,
+            verify=False,
         )
         self._wait()
         self.report: dict[str, Any] = self.http.get("/spawner/protections").raise_for_status().json()

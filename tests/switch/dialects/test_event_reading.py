@@ -36,7 +36,7 @@ def read(pieces: list[bytes]) -> list[Event]:
     return [event for piece in pieces for event in reader.take(piece)] + reader.rest()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(splits)
 def test_events_are_the_same_however_they_are_cut(places):
     assert read(cut(STREAM, places))[:2] == EVENTS
