@@ -194,3 +194,19 @@ def test_a_tilt_is_matched_by_a_handful_of_bands_and_never_beyond_its_limit():
     steep = matching_bands(flat, {hz: -40.0 - 12 * np.log2(hz / 1000) for hz in hertz}, 1.0, 48_000)
     assert max(abs(band["gain_db"]) for band in steep) <= 9.0
     assert matching_bands(flat, tilted, 0.0, 48_000) == []
+
+
+async def test_the_same_key_is_one_master_and_a_cancelled_one_leaves_nothing(shub, mix):
+    order, headers = {"asset_id": mix, "target": "tidal"}, {"Idempotency-Key": "plan_7:s1"}
+    answers = [await shub.http.post("/shub/master", json=order, headers=headers) for _ in range(2)]
+    (job_id,) = {answer.json()["job_id"] for answer in answers}
+    other = await shub.http.post("/shub/master", json=order | {"target": "cd"}, headers=headers)
+    problem(other, 409, "idempotency_conflict")
+    assert (await shub.finished(job_id))["status"] == "DONE"
+    held = shub.files()
+    long = {"asset_id": mix, "target_lufs": -8, "sample_rate_hz": 192_000}
+    job_id = (await shub.http.post("/shub/master", json=long)).json()["job_id"]
+    await shub.job_when(job_id, lambda job: job["progress"] > 0.0)
+    assert (await shub.http.post(f"/shub/jobs/{job_id}/cancel")).json()["status"] == "CANCELLED"
+    assert shub.files() == held
+    assert shub.unfinished() == []

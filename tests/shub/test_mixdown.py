@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shub.dsp.decode import Limits
-from shub.dsp.mixdown import Mix, MixOrder, Stem, mix_down
+from shub.dsp.mixdown import Bus, Mix, MixOrder, Send, Stem, mix_down
 from shub.dsp.refusals import NotFinite
 from tests.shub.files import BAD_INSIDE, samples_of
 from tests.shub.signals import Reading, peak_at_8x, sine, stereo, uneven_stems, write
@@ -145,3 +145,17 @@ def test_a_nan_in_a_stem_stops_the_mix_and_leaves_no_scratch(tmp_path):
     with pytest.raises(NotFinite):
         mix(tmp_path, [Stem(bad, -20.0)])
     assert not (tmp_path / "scratch").exists()
+
+
+def test_the_bits_do_not_depend_on_how_many_threads_there_are(tmp_path, monkeypatch):
+    paths = uneven_stems(tmp_path, 3.0)
+    bell = {"type": "eq_peak", "freq_hz": 900.0, "gain_db": 3.0, "q": 1.0}
+    stems = [Stem(path, -20.0, pan=0.2, chain=(bell,), sends=(Send("bus", -3.0),)) for path in paths]
+    order = MixOrder(tuple(stems), -14.0, -1.0, "wav", 32, buses=(Bus("bus", -2.0, (bell,)),))
+    made = set()
+    for count in (1, 2, 7):
+        monkeypatch.setattr("os.cpu_count", lambda count=count: count)
+        mix_down(order, tmp_path / "out", tmp_path / "scratch", lambda _part: None)
+        made.add((tmp_path / "out").read_bytes())
+    assert len(made) == 1
+    assert not list(tmp_path.glob("scratch*"))

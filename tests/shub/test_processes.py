@@ -182,6 +182,26 @@ async def test_a_killed_service_takes_its_jobs_up_again_and_makes_each_mix_once(
     assert len(second.files()) == 3
 
 
+async def test_a_service_killed_in_the_middle_of_a_master_makes_it_once_and_whole(service_at, tmp_path):
+    first = service_at()
+    asset_id = first.upload(write(tmp_path / "x.wav", tone(2, 12.0), RATE, "PCM_16"))
+    order = {"asset_id": asset_id, "target_lufs": -9.0, "sample_rate_hz": 96_000}
+    job_id = first.http.post("/shub/master", json=order).json()["job_id"]
+    await first.job_when(job_id, lambda job: job["progress"] > 0.32)  # it was listened to and is being rendered
+    workers = first.workers()
+    first.process.kill()
+    for pid in workers:
+        await is_gone(pid)
+    assert first.unfinished()  # what was on its way, and nobody sees it
+    assert len(first.files()) == 1
+
+    second = service_at()
+    done = await second.job_when(job_id, lambda job: job["status"] == "DONE")
+    assert done["result"]["target_lufs"] == -9.0
+    assert second.unfinished() == []
+    assert len(second.files()) == 2
+
+
 async def test_a_stopped_service_ends_its_workers_and_goes_on_later_and_idle_ones_end(service_at, tmp_path):
     first = service_at()
     job_id = first.http.post("/shub/mix", json=long_order(first, tmp_path)).json()["job_id"]
