@@ -73,6 +73,35 @@ def test_stems_become_a_mix_that_an_independent_meter_confirms(gateway, message)
     assert dbtp <= CEILING_DBTP
 
 
+def test_a_whole_session_in_words_from_upload_to_a_master_and_a_step_back(gateway):
+    files = [upload(gateway, name, content) for name, content in make_stems().items()]
+
+    def say(message: str, *said: str) -> dict:
+        body = {"message": message, "session_id": "song", "files": list(said), "mode": "AUDIO_ENGINEER"}
+        reply = gateway.post("/madre/chat", json=body | {"wait_seconds": 60})
+        assert reply.json()["status"] == "DONE", reply.text
+        return reply.json()
+
+    def heard(answer: dict) -> str:
+        return answer["artifacts"][0]["asset_id"]
+
+    assert "waveform.png" in say("analiza", *files)["response"]
+    mixed = say("mezcla a -16 LUFS")
+    brighter = say("más brillo en el bajo")
+    assert heard(brighter) != heard(mixed)
+    assert heard(mixed) in say("deshaz")["response"]
+    mastered = say("masteriza para Spotify")
+    exported = say("exporta en FLAC de 24 bits")
+    asset = gateway.get(f"/shub/assets/{heard(exported)}").json()
+    assert (asset["format"], asset["encoding"]) == ("flac", "PCM_24")
+    assert asset["provenance"]["inputs"][0]["asset_id"] == heard(mastered)
+    made_of = gateway.get(f"/shub/assets/{heard(mastered)}").json()["provenance"]["inputs"]
+    assert [one["asset_id"] for one in made_of] == [heard(mixed)]
+    lufs, dbtp = independent_meter(gateway.get(f"/shub/assets/{heard(exported)}/content").content)
+    assert lufs == pytest.approx(-14.0, abs=0.1)
+    assert dbtp <= CEILING_DBTP
+
+
 def test_a_question_is_answered_by_the_local_model_and_the_model_is_named(gateway):
     done = gateway.post("/madre/chat", json={"message": "what does a compressor do?", "wait_seconds": 60}).json()
     assert done["status"] == "DONE", done
