@@ -102,8 +102,8 @@ def test_two_minutes_cost_no_more_memory_than_half_a_minute(tmp_path):
 
 
 def test_a_longer_master_costs_no_more_memory(tmp_path):
-    short, long = (peak_of(written(tmp_path, str(n), n), tmp_path, MASTERING) for n in (1, 3))
-    assert long["seconds"] == 90.0
-    assert long["reduction"] > 1.0  # every pass was needed
-    assert long["peak_mib"] < short["peak_mib"] + 12  # an hour in float32 would be 1.2 GiB
+    short, long = (peak_of(written(tmp_path, str(n), n), tmp_path, MASTERING) for n in (1, 2))
+    assert long["seconds"] == 60.0
+    assert long["reduction"] > 0.5  # every pass was needed
+    assert long["peak_mib"] < short["peak_mib"] + 8  # an hour in float32 would be 1.2 GiB
     assert long["peak_mib"] < 320

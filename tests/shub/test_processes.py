@@ -184,7 +184,7 @@ async def test_a_killed_service_takes_its_jobs_up_again_and_makes_each_mix_once(
 
 async def test_a_service_killed_in_the_middle_of_a_master_makes_it_once_and_whole(service_at, tmp_path):
     first = service_at()
-    asset_id = first.upload(write(tmp_path / "x.wav", tone(2, 12.0), RATE, "PCM_16"))
+    asset_id = first.upload(write(tmp_path / "x.wav", tone(2, 8.0), RATE, "PCM_16"))
     order = {"asset_id": asset_id, "target_lufs": -9.0, "sample_rate_hz": 96_000}
     job_id = first.http.post("/shub/master", json=order).json()["job_id"]
     await first.job_when(job_id, lambda job: job["progress"] > 0.32)  # it was listened to and is being rendered
