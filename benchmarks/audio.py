@@ -131,7 +131,7 @@ def measuring(source: Path) -> dict[str, Contender]:
         return f"I {pyloudnorm.Meter(rate).integrated_loudness(samples):.2f} (no range, no true peak)"
 
     def ffmpeg() -> str:
-        said = run_ffmpeg("-i", str(source), "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-")
+        said = run_ffmpeg("-i", str(source), "-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-")
         found = [re.findall(rf"{name}:\s+(-?[\d.]+)", said)[-1] for name in ("I", "LRA", "Peak")]
         return f"I {found[0]} LRA {found[1]} TP {found[2]}"
 

@@ -33,20 +33,20 @@ class MusicalKey:
 
 
 class Pitches:
-    """Feed it the long spectra of a sound with `add`, then ask for the key."""
+    """Feed it the long power spectra of a sound with `add`, then ask for the key."""
 
     def __init__(self, rate_hz: int, size: int) -> None:
-        self._first, last = int(LOWEST_HZ * size / rate_hz), int(min(HIGHEST_HZ, rate_hz * 0.45) * size / rate_hz)
-        self._bins = np.arange(self._first, last)
+        first, last = int(LOWEST_HZ * size / rate_hz), int(min(HIGHEST_HZ, rate_hz * 0.45) * size / rate_hz)
+        self._bins = np.arange(first, last)
         self._hertz = rate_hz / size
         self._around = max(4, round(AROUND_HZ * size / rate_hz))
         self._steps = np.zeros(STEPS)
         self._weight = 0.0
 
-    def add(self, spectra: NDArray[np.complex64]) -> None:
-        """Frames by channels by bins."""
-        for frame in spectra:
-            self._add((frame.real.astype(np.float64) ** 2 + frame.imag.astype(np.float64) ** 2).sum(axis=0))
+    def add(self, powers: NDArray[np.float32]) -> None:
+        """Frames by bins."""
+        for power in powers:
+            self._add(power[: self._bins[-1] + self._around + 2].astype(np.float64))
 
     def _add(self, power: NDArray[np.float64]) -> None:
         low, high = self._bins[0] - 1, self._bins[-1] + 2

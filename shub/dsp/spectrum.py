@@ -60,8 +60,8 @@ class TonalBalance:
     tilt_db_per_octave: float | None
 
 
-Spectra = NDArray[np.complex64]
-"""Frames by channels by bins."""
+Powers = NDArray[np.float32]
+"""Frames by bins, all channels summed."""
 
 
 def long_window(rate_hz: int) -> int:
@@ -70,7 +70,7 @@ def long_window(rate_hz: int) -> int:
 
 
 class Spectrum:
-    """Feed it blocks with `add`, which gives the spectra it has just taken, then ask.
+    """Feed it blocks with `add`, which gives the power spectra it has just taken, then ask.
 
     Mean of windowed spectra (Welch). With a root-of-Hann window and half a window from one to the next, the squares of all windows over
     a sample sum to 1: the bins hold exactly the power of the sound.
@@ -85,16 +85,17 @@ class Spectrum:
         self._low = np.zeros(3)
         self._frames = 0
 
-    def add(self, block: Block) -> Spectra:
+    def add(self, block: Block) -> Powers:
         self._frames += len(block)
         return self._take(self._framing.add(block))
 
-    def finish(self) -> Spectra:
+    def finish(self) -> Powers:
         return self._take(self._framing.flush())
 
-    def _take(self, frames: NDArray[np.float32]) -> Spectra:
-        spectra: Spectra = np.fft.rfft(frames * self._window, axis=2).astype(np.complex64, copy=False)
-        self._power += (spectra.real.astype(np.float64) ** 2 + spectra.imag.astype(np.float64) ** 2).sum(axis=(0, 1))
+    def _take(self, frames: NDArray[np.float32]) -> Powers:
+        spectra = np.fft.rfft(frames * self._window, axis=2)
+        powers: Powers = (spectra.real**2 + spectra.imag**2).sum(axis=1, dtype=np.float32)
+        self._power += powers.sum(axis=0, dtype=np.float64)
         if self._pair is not None:
             low = slice(1, int(LOW_END_HZ * self.size / self._rate) + 1)
             left, right = (spectra[:, channel, low].astype(np.complex128) for channel in self._pair)
@@ -103,7 +104,7 @@ class Spectrum:
                 float((right * right.conj()).real.sum()),
                 float((left * right.conj()).real.sum()),
             ]
-        return spectra
+        return powers
 
     def low_end_correlation(self) -> float | None:
         """Of left and right, below 120 Hz; None for mono, and where there is next to nothing."""

@@ -164,6 +164,14 @@ def _power_db(power: float) -> float | None:
 
 
 @compiled
+def _is_loud(frame: NDArray[np.float32]) -> bool:
+    for x in frame:  # noqa: SIM110 - compiled
+        if abs(x) >= QUIET:
+            return True
+    return False
+
+
+@compiled
 def _survey(
     block: Block,
     totals: NDArray[np.float64],
@@ -182,16 +190,18 @@ def _survey(
     while start < frames:
         hop_end = (clock[1] + 1) * rate // HOPS_PER_SECOND
         stop = min(frames, start + hop_end - clock[0])
+        loudest = 0.0
         for channel in range(block.shape[1]):
-            total, _, largest = totals[channel]
-            power = 0.0
+            total, power, largest = totals[channel, 0], 0.0, 0.0
             for i in range(start, stop):
                 x = np.float64(block[i, channel])
                 total += x
                 power += x * x
                 largest = max(largest, abs(x))
-            totals[channel, 0], totals[channel, 2] = total, largest
+            totals[channel, 0] = total
             totals[channel, 1] += power
+            totals[channel, 2] = max(totals[channel, 2], largest)
+            loudest = max(loudest, largest)
             opened[0] += power
             if channel == left:
                 opened[1] += power
@@ -202,15 +212,16 @@ def _survey(
             for i in range(start, stop):
                 product += np.float64(block[i, left]) * np.float64(block[i, right])
             opened[3] = product
-        for i in range(start, stop):
-            for channel in range(block.shape[1]):
-                if abs(block[i, channel]) >= QUIET:
-                    here = clock[0] + i - start
-                    if here - quiet_since[0] >= shortest:
-                        silent[found, 0], silent[found, 1] = quiet_since[0], here
-                        found += 1
-                    quiet_since[0] = here + 1
-                    break
+        if loudest >= QUIET:  # a hop is shorter than a silence: only its first and its last loud frame matter
+            first, last = start, stop - 1
+            while not _is_loud(block[first]):
+                first += 1
+            while not _is_loud(block[last]):
+                last -= 1
+            if clock[0] + first - start - quiet_since[0] >= shortest:
+                silent[found, 0], silent[found, 1] = quiet_since[0], clock[0] + first - start
+                found += 1
+            quiet_since[0] = clock[0] + last - start + 1
         clock[0] += stop - start
         start = stop
         if clock[0] == hop_end:

@@ -62,13 +62,15 @@ class Canvas:
         )
         self._agg: Any = FigureCanvasAgg(self.figure)
 
-    def head(self, title: str, facts: Sequence[str], *, legend: Sequence[Artist] = ()) -> None:
-        """The file's name, with a legend beside it where there is room, and below as many of the facts as there is room for."""
+    def head(
+        self, title: str, facts: Sequence[str], *, legend: Sequence[Artist] = (), right_px: int = RIGHT_PX
+    ) -> None:
+        """The file's name, with a legend beside it where there is room, and below as many of the facts as fit left of `right_px`."""
         self._line(_drawable(title), 24, 11.5, INK, "bold", taken_px=self._explain(legend) if legend else 0)
         shown = list(facts)
-        while len(shown) > 1 and self._wide("   ·   ".join(shown), 9.0, "normal") > self.width - LEFT_PX - RIGHT_PX:
+        while len(shown) > 1 and self._wide("   ·   ".join(shown), 9.0, "normal") > self.width - LEFT_PX - right_px:
             shown.pop()
-        self._line("   ·   ".join(shown), 43, 9.0, FAINT_INK, "normal")
+        self._line("   ·   ".join(shown), 43, 9.0, FAINT_INK, "normal", taken_px=right_px - RIGHT_PX)
 
     def panel(self, first: float = 0.0, last: float = 1.0, *, right_px: int = RIGHT_PX) -> Axes:
         """Axes over a part of the room for them, from the top (0) to the bottom (1)."""
@@ -176,7 +178,12 @@ def clock(seconds: float, step: float = 1.0) -> str:
 
 def signed(value: float | None, unit: str) -> str:
     """A level for the line of facts; a dash where there is none."""
-    return f"— {unit}" if value is None else f"{value + 0.0:.1f} {unit}"
+    return f"— {unit}" if value is None else f"{round(value, 1) + 0.0:.1f} {unit}"  # adding 0 makes -0.0 0.0
+
+
+def length(seconds: float) -> str:
+    """How long a sound is, for the line of facts."""
+    return clock(seconds, 1.0 if seconds >= 10.0 else 0.01)
 
 
 def _drawable(text: str) -> str:

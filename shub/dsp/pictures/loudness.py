@@ -23,7 +23,7 @@ from shub.dsp.pictures.canvas import (
     PALE_BLUE,
     RED,
     Canvas,
-    clock,
+    length,
     signed,
     time_axis,
 )
@@ -61,7 +61,7 @@ def draw_loudness(
         f"range {signed(found.loudness_range_lu, 'LU')}",
         f"true peak {signed(found.true_peak_dbtp, 'dBTP')}",
         f"loudest 3 s {signed(found.max_short_term_lufs, 'LUFS')}",
-        clock(seconds),
+        length(seconds),
         f"for {aim.name}",
     ]
     canvas.head(name, facts, legend=_legend(aim))

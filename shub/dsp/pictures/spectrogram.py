@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from shub.dsp.decode import AudioReader, Limits
 from shub.dsp.framing import Framing
-from shub.dsp.pictures.canvas import FAINT_INK, GRID, INK, RIGHT_PX, Canvas, clock, time_axis
+from shub.dsp.pictures.canvas import FAINT_INK, GRID, INK, RIGHT_PX, Canvas, length, time_axis
 
 LOWEST_HZ, HIGHEST_HZ = 20.0, 20_000.0
 RANGE_DB: Final = 90.0
+LOWEST_DB: Final = -140.0
+"""What arithmetic in 32 bit may leave of silence."""
 _SMALLEST, _LARGEST = 2_048, 8_192
 _BAR_PX: Final = 84
 _MARKED = (20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
@@ -32,11 +34,19 @@ def draw_spectrogram(
         levels = picture.levels()
     seconds = picture.done / info.sample_rate_hz
     loudest = float(levels.max())
-    top = min(0.0, 5.0 * np.ceil(loudest / 5.0)) if loudest > -140.0 else 0.0
+    top = min(0.0, 5.0 * np.ceil(loudest / 5.0)) if loudest > LOWEST_DB else 0.0
     channels = {1: "mono", 2: "both channels"}.get(info.channels, f"{info.channels} channels")
     window = f"window {picture.size} samples ({1000 * picture.size / info.sample_rate_hz:.0f} ms)"
     canvas.head(
-        name, [f"{info.sample_rate_hz / 1000:g} kHz", clock(seconds), channels, f"loudest {loudest:.0f} dBFS", window]
+        name,
+        [
+            f"{info.sample_rate_hz / 1000:g} kHz",
+            length(seconds),
+            channels,
+            f"loudest {loudest:.0f} dBFS" if loudest > LOWEST_DB else "silence",
+            window,
+        ],
+        right_px=_BAR_PX,
     )
     axes = canvas.panel(right_px=_BAR_PX)
     axes.grid(False)
