@@ -5,7 +5,8 @@ from typing import Any
 
 from config.contracts.shub import AudioWarning
 from config.contracts.shub_language import CommandAction, CommandContext, Interpretation
-from shub.language.reading import Language, Reading, role_in
+from shub.language.outcome import Language, Reading
+from shub.language.stems import role_in
 from shub.language.warnings import Found, destructive, told, warnings_of_effects, warnings_of_output
 
 SURE_FROM = 0.6
@@ -76,12 +77,14 @@ RECOMMENDATIONS: dict[str, tuple[str, str]] = {
         "Después del compresor, que realza las eses; 3-6 dB de reducción bastan.",
         "Put it after the compressor, which brings out the esses; 3 to 6 dB of reduction are enough.",
     ),
-    "width": ("Comprueba la mezcla en mono: lo que está en contrafase desaparece.", "Check the mix in mono: what is out of phase disappears."),
+    "width": ("Comprueba la mezcla en mono: lo que está en contrafase desaparece.",
+        "Check the mix in mono: what is out of phase disappears."),
     "dither": (
         "Aplica dither TPDF al bajar a 16 bits, una sola vez y al final (Lipshitz, Wannamaker y Vanderkooy, JAES 1992).",
         "Dither (TPDF) when going to 16 bit, once and last (Lipshitz, Wannamaker and Vanderkooy, JAES 1992).",
     ),
-    "lossy": ("Guarda también un WAV o FLAC: lo que un MP3 quita no vuelve.", "Keep a WAV or FLAC as well: what an MP3 takes away does not come back."),
+    "lossy": ("Guarda también un WAV o FLAC: lo que un MP3 quita no vuelve.",
+        "Keep a WAV or FLAC as well: what an MP3 takes away does not come back."),
 }  # fmt: skip
 
 
@@ -133,7 +136,7 @@ def warnings_of(
 
 
 def _as_effects(action: CommandAction) -> list[dict[str, Any]]:
-    """The effects of an action, with its level and place as what they are, and values that no effect could take with their effect's rules."""
+    """The effects of an action, with its level and place as what they are, and the values that no effect could take."""
     effects = list(action.effects)
     params = action.params
     if action.action == "set_mix":

@@ -11,12 +11,16 @@ from shub.language.scanning import Item, Scan
 from shub.language.words import words_of
 
 DETERMINERS = words_of(
-    "old new rough previous viejo vieja nuevo nueva whole la el los las un una unos unas the an my mi mis tu su your this that these those este esta ese esa estos estas de del of al in "
+    "old new rough previous viejo vieja nuevo nueva whole "
+    "la el los las un una unos unas the an my mi mis tu su your this that these those este esta ese esa estos estas de del of al in "
     "en on for with con sobre lo same mismo misma whole our nuestra nuestro final entire toda todo complete full otra otro another"
 )
 GENERIC = words_of("put give make want move tell sound touch clip mask do keep")
 CONTENT = ("effect", "band", "word")
 NOUN_OR_VERB = frozenset({"mix", "master"})
+SOUND_VERBS = words_of(
+    "compress limit gate deess saturate equalize filter highpass lowpass widen narrow duck fade reverberate resample close"
+)
 NO_ORDERS = words_of("sound clip mask want touch show")
 CREATING = words_of("make put want give show add export save remove")
 
@@ -147,11 +151,8 @@ def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:
                 break
             denied = True
             continue
-        if (
-            denied
-            and item.is_a("special", "only")
-            and item.text not in ("but",)
-            or (denied and item.is_a("special", "only"))
+        if (denied and item.is_a("special", "only") and item.text not in ("but",)) or (
+            denied and item.is_a("special", "only")
         ):
             denied = False
             continue
@@ -222,9 +223,9 @@ def _settle(clause: Clause, scan: Scan) -> None:
             item.tags["place"] = "below"
     _settle_bands(clause, scan)
     for before, item in pairwise(items):  # "3 dB por encima de la guitarra": she is only what it is measured by
-        if before.is_a("place", "above", "below") and "target" in item.tags and item.at - before.until <= 1:
-            if any("target" in one.tags and one.at < item.at for one in items):
-                del item.tags["target"]
+        is_measure = before.is_a("place", "above", "below") and "target" in item.tags and item.at - before.until <= 1
+        if is_measure and any("target" in one.tags and one.at < item.at for one in items):
+            del item.tags["target"]
     _name_numbers(items, scan)
     clause.verbs = [item["verb"] for item in items if "verb" in item.tags]
     clause.own_targets = _targets(items)
@@ -254,7 +255,7 @@ _LABEL_AFTER = frozenset({"de", "of", "del", "-"})
 
 
 def _name_numbers(items: list[Item], scan: Scan) -> None:
-    """Give each number the parameter that is named by it: before it ("ataque de 5 ms") or after it ("5 ms de ataque"), as the part has it."""
+    """Give each number the parameter named by it: before it ("ataque de 5 ms") or after it ("5 ms de ataque"), as the part has it."""
     labelled = [
         item for item in items if ("param" in item.tags and "stem" not in item.tags) or item.quantity is not None
     ]
@@ -348,11 +349,10 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         last.items += clause.items
         last.verbs, last.own_targets = list(clause.verbs), list(clause.own_targets)
         return
-    if clause.is_only_targets:
-        if clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference"):
-            last.items += clause.items
-            last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
-            return
+    if clause.is_only_targets and (clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference")):
+        last.items += clause.items
+        last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
+        return
     if not last.verbs and last.is_only_targets and not clause.own_targets:
         last.items += clause.items
         last.verbs = list(clause.verbs)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Means = Literal[
-    "peak", "low_shelf", "high_shelf", "deesser", "attack", "sustain", "compress", "saturate", "reverb", "dry", "width", "gate", "telephone",
+    "peak", "low_shelf", "high_shelf", "deesser", "attack", "sustain", "compress", "saturate", "reverb", "dry", "width", "gate",
+    "telephone",
 ]  # fmt: skip
 
 

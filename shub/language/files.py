@@ -94,7 +94,7 @@ def _meaning(item: Item, label: str, params: dict[str, Any]) -> tuple[str, float
         return "sample_rate_hz", RATES[value]
     if unit == "" and value >= LOWEST_RATE_HZ:
         return "sample_rate_hz", int(value)
-    if unit in ("db", "") and -3.0 <= value < 0 or unit == "" and value == 0 and quantity.signed:
+    if (unit in ("db", "") and -3.0 <= value < 0) or (unit == "" and value == 0 and quantity.signed):
         return "ceiling_dbtp", value
     if unit in ("", "db") and value < -3.0:
         return "target_lufs", value

@@ -1,5 +1,6 @@
 """Numbers and their units, in digits and in words: 1,5 dB, tres decibelios, 200-500 Hz, 4:1, "cuatro a uno", -14 LUFS, 30 %, 2.5k, 50L."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -44,26 +45,10 @@ UNITS: Mapping[str, str] = {
     }.items()
     for word in words.split()
 }
-COUNTED = frozenset(
-    [
-        "stem",
-        "stems",
-        "pista",
-        "pistas",
-        "track",
-        "tracks",
-        "canal",
-        "canales",
-        "archivo",
-        "archivos",
-        "file",
-        "files",
-        "channel",
-        "channels",
-    ]
-)
+COUNTED = words_of("stem stems pista pistas track tracks canal canales archivo archivos file files channel channels")
 _ONES = {
-    "cero": 0, "zero": 0, "un": 1, "uno": 1, "una": 1, "one": 1, "a": 1, "an": 1, "otro": 1, "otra": 1, "another": 1, "dos": 2, "two": 2, "tres": 3, "three": 3, "cuatro": 4,
+    "cero": 0, "zero": 0, "un": 1, "uno": 1, "una": 1, "one": 1, "a": 1, "an": 1, "otro": 1, "otra": 1, "another": 1,
+    "dos": 2, "two": 2, "tres": 3, "three": 3, "cuatro": 4,
     "four": 4, "cinco": 5, "five": 5, "seis": 6, "six": 6, "siete": 7, "seven": 7, "ocho": 8, "eight": 8, "nueve": 9, "nine": 9,
     "diez": 10, "ten": 10, "once": 11, "eleven": 11, "doce": 12, "twelve": 12, "trece": 13, "thirteen": 13, "catorce": 14,
     "fourteen": 14, "quince": 15, "fifteen": 15, "dieciseis": 16, "sixteen": 16, "diecisiete": 17, "seventeen": 17, "dieciocho": 18,
@@ -115,9 +100,7 @@ def _is_no_quantity(tokens: list[Token], begin: int, at: int, after: int, unit: 
     if token.kind == "word":
         if token.text in _ARTICLES and after - at == 1:
             return True
-        if token.text in _ARTICLES and (unit not in _PLAIN_UNITS or unit == "bit"):
-            return True
-        return False
+        return bool(token.text in _ARTICLES and (unit not in _PLAIN_UNITS or unit == "bit"))
     if not unit and value in _INSTRUMENTS:
         return True
     return (
@@ -318,7 +301,7 @@ def _ranges(tokens: list[Token], found: list[Quantity], owner: list[int]) -> lis
     """ "200-500 Hz", "entre 200 y 500 Hz", "de 2 a 5k": both ends have the unit, and the second knows that it ends a range."""
     index_of = {quantity.start: number for number, quantity in enumerate(found)}
     starts = [index for index, one in enumerate(owner) if one >= 0 and tokens[index].start in index_of]
-    for first, second in zip(starts, starts[1:], strict=False):
+    for first, second in itertools.pairwise(starts):
         low, high = found[owner[first]], found[owner[second]]
         between = [token.text for index, token in enumerate(tokens[first:second], first) if owner[index] < 0]
         low_unit = low.unit

@@ -301,11 +301,11 @@ def corrected(word: str) -> str | None:
 
 
 NOT_MISSPELT = words_of(
-    "compra comprar compro espera esperar esperas esperate tarde tardes parada parado vaca vocablo casar compra comprar compre compro local clave clase plane plazo planta carta casa cosas costa punta punto cuenta prueba primer "
-    "primero servidor browser server docker version people person correo mundo mercado trabajo tiempo tempo luces puerto puertos "
-    "parto place planes plants salsa mesa masa pollo tomate cocina receta libro libros texto codigo python script branch commit "
-    "email mail weather tomorrow manana noche viernes lunes medico coche water coffee music ready report banana brand bread breath "
-    "cuadro cuarta miedo bomba carpa playa campo medir stage start state status story store paper power poder panel pared plant "
-    "broken bring frame phase place press price prize letter better butter matter water center canter poster faster mister muster "
-    "minter verdad verano verbo verse"
+    "compra comprar compro espera esperar esperas esperate tarde tardes parada parado vaca vocablo casar compre local clave clase "
+    "plane plazo planta carta casa cosas costa punta punto cuenta prueba primer primero servidor browser server docker version "
+    "people person correo mundo mercado trabajo tiempo tempo luces puerto puertos parto place planes plants salsa mesa masa pollo "
+    "tomate cocina receta libro libros texto codigo python script branch commit email mail weather tomorrow manana noche viernes "
+    "lunes medico coche water coffee music ready report banana brand bread breath cuadro cuarta miedo bomba carpa playa campo "
+    "medir stage start state status story store paper power poder panel pared plant broken bring frame phase press price prize "
+    "letter better butter matter center canter poster faster mister muster minter verdad verano verbo verse"
 )  # fmt: skip

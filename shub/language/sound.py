@@ -45,7 +45,8 @@ COMPRESSORS: Mapping[str, dict[str, float]] = {
 }
 HIGHPASSES_HZ: Mapping[str, float] = {
     "vocal": 90.0, "backing_vocal": 150.0, "guitar": 100.0, "keys": 120.0, "piano": 60.0, "strings": 120.0, "brass": 120.0, "pad": 150.0,
-    "snare": 100.0, "hats": 300.0, "percussion": 150.0, "kick": 30.0, "bass": 35.0, "drums": 40.0, "master": 30.0, "lead": 120.0, "fx": 150.0,
+    "snare": 100.0, "hats": 300.0, "percussion": 150.0, "kick": 30.0, "bass": 35.0, "drums": 40.0,
+    "master": 30.0, "lead": 120.0, "fx": 150.0,
 }  # fmt: skip
 REVERBS: Mapping[str, dict[str, Any]] = {
     "vocal": {"kind": "plate", "decay_s": 1.6, "predelay_ms": 30.0, "wet": 0.18},
@@ -482,7 +483,8 @@ def _wants_hertz(item: Item, clause: Clause) -> bool:
 
 def _takes_hertz(draft: Draft) -> bool:
     return draft.type in EQ or draft.type in (
-        "highpass", "lowpass", "notch", "filter", "eq_shelf", "deesser", "telephone", "multiband", "mono", "width", "reverb", "delay", "resample"
+        "highpass", "lowpass", "notch", "filter", "eq_shelf", "deesser", "telephone", "multiband", "mono", "width", "reverb",
+        "delay", "resample",
     )  # fmt: skip
 
 
@@ -591,7 +593,8 @@ def named(label: str, item: Item) -> tuple[str, float]:
     assert quantity is not None
     value, unit = quantity.value, quantity.unit
     units = {
-        "db": ("gain_db", 1.0), "dbtp": ("ceiling_dbtp", 1.0), "lufs": ("target_lufs", 1.0), "lu": ("loudness_lu", 1.0), "hz": ("freq_hz", 1.0),
+        "db": ("gain_db", 1.0), "dbtp": ("ceiling_dbtp", 1.0), "lufs": ("target_lufs", 1.0), "lu": ("loudness_lu", 1.0),
+        "hz": ("freq_hz", 1.0),
         "khz": ("freq_hz", 1000.0), "ms": ("time_ms", 1.0), "s": ("seconds", 1.0), "min": ("seconds", 60.0), "%": ("percent", 1.0),
         "bit": ("bit_depth", 1.0), "bpm": ("tempo_bpm", 1.0), "kbps": ("bitrate_kbps", 1.0), ":1": ("ratio", 1.0), "st": ("semitones", 1.0),
         "cent": ("cents", 1.0), "oct": ("octaves", 1.0), "deg": ("degrees", 1.0), "count": ("count", 1.0), "db/oct": ("slope_db_oct", 1.0),
@@ -880,7 +883,7 @@ def _telephone_key(draft: Draft, label: str, value: float, unit: str) -> tuple[s
 
 
 def _resample_key(draft: Draft, label: str, value: float, unit: str) -> tuple[str, float] | None:
-    return ("sample_rate_hz", int(round(value * 1000 if value < 1000 else value))) if unit == "" else None
+    return ("sample_rate_hz", round(value * 1000 if value < 1000 else value)) if unit == "" else None
 
 
 _KEYS = {

@@ -1,7 +1,7 @@
 """The words of audio work in Spanish and English, folded (lower case, no accents), and what each stands for: `vocabulary.json`.
 
-Phrases may end in `[oa]` for both endings; plurals are understood (`words.singular`). Verbs are patterns of whole words, with the endings and
-the pronouns that Spanish hangs on them: `<ar levant|aument>` is "levanta", "aumentar", "levantale", …
+Phrases may end in `[oa]` for both endings; plurals are understood (`words.singular`). Verbs are patterns of whole words, with the
+endings and the pronouns that Spanish hangs on them: `<ar levant|aument>` is "levanta", "aumentar", "levantale", …
 """
 
 import json
@@ -55,8 +55,8 @@ def _pattern(alternative: str) -> str:
 
 _VERB = re.compile("|".join(f"(?P<{name}>{'|'.join(map(_pattern, verbs))})" for name, verbs in _ALL["verbs"].items()))
 _NO_VERBS = words_of(
-    "cargas sobre solas dado dada nada cortas cero comes media medias tema todo toda pasos paso pases abrasivo mates mato cale cara es de des "
-    "den limites alto alta"
+    "cargas sobre solas dado dada nada cortas cero comes media medias tema todo toda pasos paso pases abrasivo mates mato cale cara es de "
+    "des den limites alto alta"
 )
 _LONGEST_VERB = 20
 

@@ -1,0 +1,427 @@
+"""A clause as actions, with their effects and parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from config.contracts.shub_language import CommandAction, CommandContext, KnownStem
+from shub.language.clauses import Clause
+from shub.language.deleting import deleted
+from shub.language.files import output_params, trim_of
+from shub.language.kinds import cuts_time, has_effects, is_pan, is_with, kind_of
+from shub.language.outcome import Reading
+from shub.language.scanning import Item, Scan
+from shub.language.sound import Sound, amount_of, keep, sound_of
+from shub.language.stems import is_common, role_in, roles_of
+from shub.language.words import folded
+
+
+def actions_of(
+    clause: Clause,
+    clauses: list[Clause],
+    found: Scan,
+    reading: Reading,
+    context: CommandContext,
+    stems: Sequence[KnownStem],
+) -> list[CommandAction]:
+    """What one clause asks for."""
+    action = kind_of(clause, clauses, found, context)
+    match action:
+        case "":
+            return []
+        case "undo":
+            return [_undo(clause, reading)]
+        case "delete":
+            return [CommandAction(action="delete", targets=deleted(clause), params=_counted(clause, reading))]
+        case "export" | "master" | "normalize" | "match_reference" | "mix":
+            return _whole(action, clause, found, reading, stems)
+        case "analyze":
+            measures = list(dict.fromkeys(item["measure"] for item in clause.items if "measure" in item.tags))
+            params: dict[str, Any] = {"measures": measures} if measures else {}
+            platform = next((item["platform"] for item in clause.items if "platform" in item.tags), None)
+            return [
+                CommandAction(
+                    action="analyze",
+                    targets=_whole_targets(clause),
+                    params=params | ({"target": platform} if platform else {}) | _counted(clause, reading),
+                )
+            ]
+        case "visualize":
+            pictures = list(
+                dict.fromkeys(
+                    item["picture"] for item in clause.items if item.is_a("picture") and item["picture"] != "picture"
+                )
+            )
+            return [
+                CommandAction(
+                    action="visualize",
+                    targets=_whole_targets(clause),
+                    params=({"pictures": pictures} if pictures else {}) | _counted(clause, reading),
+                )
+            ]
+        case "set_mix":
+            return _set_mix(clause, reading, context, stems)
+        case "apply_effects":
+            return _apply(clause, found, reading, context, stems, len(clauses) > 1)
+    reading.doubts.append("unclear")
+    return [CommandAction(action="unknown", params=_counted(clause, reading))]
+
+
+def _undo(clause: Clause, reading: Reading) -> CommandAction:
+    counts = [item.quantity.value for item in clause.numbers if item.quantity is not None]
+    steps = {"dos": 2, "two": 2, "tres": 3, "three": 3}
+    said = next((steps[word] for word in clause.words if word in steps), None)
+    count = int(counts[0]) if counts else said
+    return CommandAction(action="undo", params={"steps": count} if count else {})
+
+
+def _counted(clause: Clause, reading: Reading) -> dict[str, Any]:
+    """Numbers that an action has no use for, kept."""
+    sound = Sound()
+    for item in clause.numbers:
+        if item.quantity is not None and item.quantity.unit == "count":
+            sound.params["stem_count"] = int(item.quantity.value)
+        else:
+            keep(sound, item.label, item)
+    reading.unused += sound.unused
+    return sound.params
+
+
+def _whole_targets(clause: Clause, default: str = "master") -> list[str]:
+    own = ["master" if one == "song" else one for one in clause.own_targets]
+    return own or [one for one in clause.targets if not clause.is_guess] or [default]
+
+
+def _whole(
+    action: str, clause: Clause, found: Scan, reading: Reading, stems: Sequence[KnownStem]
+) -> list[CommandAction]:
+    """What is done to the whole, or is written to a file; with effects that were asked for in the same breath."""
+    output = output_params(clause)
+    params = output.params
+    if action == "mix":
+        count = params.pop("stem_count", None)
+        params = ({"stem_count": count} if count else {}) | params
+        is_all = clause.own_targets in ([], ["song"], ["master"]) or "*" in clause.own_targets or bool(count)
+        is_all = is_all or is_with(clause, found)
+        targets = ["*"] if is_all else clause.own_targets
+        if clause.excepted:
+            params["except"] = clause.excepted
+    elif action == "export":
+        targets = _whole_targets(clause)
+        if clause.has("special", "stems_out") or targets == ["*"]:
+            params["stems_out"], targets = True, ["*"] if targets == ["master"] else targets
+        if params.get("bit_depth") == 16 and "dither" not in params:
+            params["dither"] = "tpdf"
+        params.pop("target", None) if action == "export" and not clause.has("platform") else None
+    else:
+        targets = _whole_targets(clause)
+    effects: list[dict[str, Any]] = []
+    unused = output.unused
+    if action == "normalize":
+        effects, params = _normalize(clause, params)
+    elif has_effects(clause) and action in ("master", "mix") and not clause.has("special", "auto"):
+        clause.targets = targets
+        wanted = sound_of(_without_output_numbers(clause, params), found.tokens)
+        effects = wanted.effects if action == "master" or clause.own_targets else []
+        reading.unavailable += wanted.unavailable
+    reading.unused += unused
+    return [CommandAction(action=action, targets=targets, effects=effects, params=params)]
+
+
+def _without_output_numbers(clause: Clause, params: dict[str, Any]) -> Clause:
+    taken = {value for value in params.values() if isinstance(value, int | float)}
+    kept = [
+        item
+        for item in clause.items
+        if item.quantity is None or not {item.quantity.value, -item.quantity.value} & taken
+    ]
+    return Clause(
+        items=kept, verbs=clause.verbs, own_targets=clause.own_targets, targets=clause.targets, words=clause.words
+    )
+
+
+def _normalize(clause: Clause, params: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """To a loudness, or, where only decibels of a peak were said, to that peak."""
+    says_peak = clause.has("param", "ceiling") or clause.has("measure", "true_peak")
+    if "target_lufs" not in params and "ceiling_dbtp" in params:
+        peak = params["ceiling_dbtp"]
+        return [{"type": "normalize", "peak_dbtp": peak, "ceiling_dbtp": -1.0}], {**params, "peak_dbtp": peak}
+    if says_peak and "target_lufs" not in params:
+        return [{"type": "normalize", "peak_dbtp": -1.0, "ceiling_dbtp": -1.0}], params
+    from_target = {"spotify": -14.0, "ebu_r128": -23.0, "atsc_a85": -24.0, "apple_music": -16.0, "podcast": -16.0}.get(
+        params.get("target", ""), -14.0
+    )
+    loudness = params.get("target_lufs", from_target)
+    if not -60.0 <= loudness <= -1.0:
+        return [], params
+    effect = {
+        "type": "normalize",
+        "target_lufs": loudness,
+        "ceiling_dbtp": max(params.get("ceiling_dbtp", -1.0), -24.0),
+    }
+    return [effect], {**params, "target_lufs": loudness}
+
+
+def _mix_targets(clause: Clause, stems: Sequence[KnownStem]) -> tuple[list[str], dict[str, Any]]:
+    """Everybody but those who were excepted, by name where the stems are known."""
+    targets = ["master" if one == "song" else one for one in clause.targets]
+    if not clause.excepted:
+        return targets, {}
+    roles = roles_of(stems)
+    if targets == ["*"] and roles:
+        out = set(clause.excepted)
+        kept = [(name, role) for name, role in roles if name not in out and role not in out]
+        return [name if not is_common(folded(name)) else (role if role != "other" else name) for name, role in kept], {}
+    return targets, {"except": clause.excepted}
+
+
+def _set_mix(
+    clause: Clause, reading: Reading, context: CommandContext, stems: Sequence[KnownStem]
+) -> list[CommandAction]:
+    """Levels, places, and who is heard at all."""
+    targets, params = _mix_targets(clause, stems)
+    sound = Sound()
+    clause.items = [item for item in clause.items if not _is_index(item, clause)]
+    sides = [item["place"] for item in clause.items if item.is_a("place", "left", "right")]
+    if clause.has("place", "both_sides"):
+        sides = ["left", "right"]
+    first = next((verb for verb in clause.verbs if verb not in ("sound", "want", "clip")), "")
+    if is_pan(clause, False) or first == "center":
+        pan = _pan(clause, sides, sound)
+        params["pan"] = pan
+        if isinstance(pan, list) and len(targets) == 2 and pan[0] > pan[1]:
+            params["pan"] = [pan[0], pan[1]]
+    elif first == "mute" or (
+        first == "remove" and not any(item.quantity and item.quantity.unit in ("db", "") for item in clause.numbers)
+    ):
+        params["is_muted"] = True
+        if first == "remove":
+            reading.doubts.append("mute_or_delete")
+    elif first == "unmute" or clause.has("special", "back_in"):
+        params["is_muted"] = False
+    elif (
+        clause.has("special", "in_solo")
+        or first == "solo"
+        or (clause.is_only and first in ("put", "", "give") and not clause.numbers)
+    ):
+        params["solo"] = True
+    elif first == "mask" or (
+        len(targets) > 1 and (clause.said("mask") or any(item.text.startswith("se come") for item in clause.items))
+    ):
+        targets, params = targets[:1], {"gain_db": -2.0}
+    elif first == "balance" or first == "match":
+        params["balance"] = True
+    else:
+        params["gain_db"] = _level(clause, first, sound)
+    for item in clause.numbers:
+        if item.text not in sound.unused and item.quantity is not None:
+            keep(sound, item.label, item)
+            sound.unused.pop() if sound.unused and item.text in sound.unused[
+                -1:
+            ] and item.quantity.unit == "count" else None
+    sound.params.pop("_", None)
+    params |= {key: value for key, value in sound.params.items() if key not in params}
+    reading.unused += [one for one in sound.unused if one not in _taken(clause, params)]
+    if clause.is_guess:
+        reading.doubts.append("which_target")
+    return [
+        CommandAction(
+            action="set_mix", targets=targets, params={key: value for key, value in params.items() if value is not None}
+        )
+    ]
+
+
+def _is_index(item: Item, clause: Clause) -> bool:
+    """A number that counts instruments: "guitarra 2 a la derecha"."""
+    quantity = item.quantity
+    if quantity is None or quantity.unit or quantity.signed or quantity.value not in (1, 2, 3, 4, 5, 6, 7, 8, 9):
+        return False
+    follows = any("target" in one.tags and one.until == item.at for one in clause.items)
+    return follows and (
+        clause.has("place", "left", "right", "center") or any(one is not item for one in clause.numbers)
+    )
+
+
+def _taken(clause: Clause, params: dict[str, Any]) -> set[str]:
+    """Texts of the numbers that stand in the params already."""
+    values = {
+        abs(one)
+        for value in params.values()
+        for one in (value if isinstance(value, list) else [value])
+        if isinstance(one, int | float)
+    }
+    return {
+        item.text
+        for item in clause.numbers
+        if item.quantity is not None and {abs(item.quantity.value), abs(item.quantity.value) / 100} & values
+    }
+
+
+def _level(clause: Clause, first: str, sound: Sound) -> float:
+    sign = 1
+    if clause.has("special", "softer", "loud_complaint") or clause.has("place", "down", "behind"):
+        sign = -1
+    if clause.has("special", "louder", "quiet_complaint") or clause.has("place", "front"):
+        sign = 1
+    if first in ("lower", "cut", "remove", "tame"):
+        sign = -1
+    elif first in ("raise", "boost") and not clause.has("place", "down"):
+        sign = 1
+    elif (
+        first in ("move", "put", "give", "make", "add", "want", "")
+        and clause.has("place", "down")
+        and not clause.has("special", "louder")
+    ):
+        sign = -1
+    if clause.has("place", "less") and first not in ("lower", "cut", "raise") and not clause.has("special", "louder"):
+        sign = -1
+    if clause.has("place", "too") and first in ("", "move"):
+        sign = -1
+    for item in clause.numbers:
+        quantity = item.quantity
+        if quantity is None or quantity.unit not in ("db", ""):
+            continue
+        sound.unused.append(item.text)
+        value = quantity.value
+        if quantity.signed:
+            return -abs(value) if sign < 0 and first in ("lower", "cut", "remove") else value
+        return sign * abs(value)
+    amount = amount_of(clause)
+    return sign * (1.0 if amount < 1 else 4.0 if amount > 1 else 2.0)
+
+
+def _pan(clause: Clause, sides: list[str], sound: Sound) -> float | list[float]:
+    values: list[float] = []
+    unit_sides: list[str] = []
+    signed = False
+    for item in clause.numbers:
+        quantity = item.quantity
+        if quantity is None or quantity.unit not in ("", "%", "pan_l", "pan_r", "pan_c", "deg"):
+            continue
+        sound.unused.append(item.text)
+        signed = signed or (quantity.signed and quantity.value < 0)
+        scale = 90.0 if quantity.unit == "deg" else 100.0
+        values.append(quantity.value if abs(quantity.value) <= 1 and quantity.unit == "" else quantity.value / scale)
+        if quantity.unit == "pan_l":
+            unit_sides.append("left")
+        elif quantity.unit == "pan_r":
+            unit_sides.append("right")
+    sides = unit_sides + sides
+    if not values:
+        if clause.has("place", "center") and not sides:
+            return 0.0
+        if clause.said("center"):
+            return 0.0
+        default = 1.0 if clause.has("place", "hard") else 0.5
+        if clause.has("place", "slightly"):
+            default = 0.2
+        elif clause.has("place", "strongly"):
+            default = 0.8
+        values = [default]
+    if "left" in sides and "right" in sides:
+        pair = (values * 2)[:2] if len(values) == 1 else values[:2]
+        ordered = sorted(dict.fromkeys(sides), key=sides.index)
+        return [
+            round((-1 if side == "left" else 1) * abs(value), 4) for side, value in zip(ordered, pair, strict=False)
+        ]
+    if not sides:
+        return round(max(-1.0, min(values[0], 1.0)), 4)
+    sign = -1 if sides[0] == "left" else 1
+    return round(sign * min(abs(values[0]), 1.0), 4)
+
+
+def _apply(
+    clause: Clause,
+    found: Scan,
+    reading: Reading,
+    context: CommandContext,
+    stems: Sequence[KnownStem],
+    is_one_of_many: bool,
+) -> list[CommandAction]:
+    targets, params = _mix_targets(clause, stems)
+    role = role_in(context, targets[0]) if targets else "master"
+    shown = clause.targets
+    clause.targets = [role]
+    removed = _removed_effects(clause)
+    if removed:
+        params["remove"] = removed
+        sound = Sound()
+        for item in clause.numbers:
+            keep(sound, item.label, item)
+    elif cuts_time(clause) and not has_effects(clause):
+        sound = Sound()
+        trim = trim_of(clause, sound)
+        if trim:
+            sound.effects.append(trim)
+        elif trim is None:
+            sound.effects.append({"type": "trim", "start_seconds": 0.0})
+            reading.doubts.append("which_part")
+    else:
+        sound = sound_of(clause, found.tokens)
+    clause.targets = shown
+    if not (sound.effects or removed or sound.unavailable or clause.numbers) and is_one_of_many:
+        return []
+    reading.unused += sound.unused
+    reading.unavailable += sound.unavailable
+    if clause.is_guess:
+        reading.doubts.append("assumed_master")
+    if not sound.effects and not removed and not sound.unavailable:
+        reading.doubts.append("which_effect")
+    actions = []
+    gain = _level_beside(clause, sound)
+    if gain is not None:
+        actions.append(CommandAction(action="set_mix", targets=targets, params={"gain_db": gain}))
+        sound.params.pop("gain_db", None)
+    actions.append(
+        CommandAction(action="apply_effects", targets=targets, effects=sound.effects, params=params | sound.params)
+    )
+    return actions
+
+
+def _level_beside(clause: Clause, sound: Sound) -> float | None:
+    """A gain that no effect took, in a clause that raises or lowers as well: it is the level that is meant."""
+    gain = sound.params.get("gain_db")
+    if gain is None or not clause.said("raise", "lower"):
+        return None
+    sound.unused = [one for one in sound.unused if "db" not in one]
+    return -abs(gain) if clause.said("lower") else float(gain)
+
+
+def _removed_effects(clause: Clause) -> list[str]:
+    """Effects that are to be taken off: "quita la reverb"."""
+    if not clause.said("remove", "mute") or clause.said("add", "give", "put"):
+        return []
+    if clause.has("band") or clause.has("word") or clause.numbers:
+        return []
+    if clause.has("special", "all_effects"):
+        return ["*"]
+    removable = {
+        "compressor",
+        "parallel",
+        "limiter",
+        "gate",
+        "deesser",
+        "multiband",
+        "saturation",
+        "tape",
+        "tube",
+        "distortion",
+        "delay",
+        "pingpong",
+        "reverb",
+        "hall",
+        "plate",
+        "chamber",
+        "eq",
+        "highpass",
+        "lowpass",
+        "expander",
+        "sidechain",
+    }
+    named_here = [
+        item
+        for item in clause.items
+        if (item["effect"] in removable and "verb" not in item.tags) or item["effect"] in ("eq", "delay", "reverb")
+    ]
+    if any(item.is_a("place", "slightly", "less") for item in clause.items):
+        return []
+    return list(dict.fromkeys(item["effect"] for item in named_here if item["effect"]))
