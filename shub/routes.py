@@ -162,11 +162,11 @@ async def delete_asset(
 
 @assets_router.post(
     "/analyze",
-    summary="Measure a file: loudness, range, peaks",
+    summary="Measure a file: loudness, peaks, clipping, spectrum, stereo, tempo, key, with verdicts",
     responses=documented(AssetNotFound, AudioProblem, AnalysisTooSlow, AudioWorkerLost),
 )
 async def analyze(body: AnalyzeRequest, request: Request, assets: AssetsDep) -> AudioAnalysis:
-    """To ITU-R BS.1770 and EBU R 128; silence is null."""
+    """Loudness and peaks to ITU-R BS.1770 and EBU R 128; silence is null. Each measure has a verdict against `target`, in two languages."""
     return await _unless_gone(request, assets.analyze(body))
 
 
