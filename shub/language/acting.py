@@ -379,6 +379,10 @@ def _apply(
 
 def _level_beside(clause: Clause, sound: Sound) -> float | None:
     """A gain that no effect took, in a clause that raises or lowers as well: it is the level that is meant."""
+    if any(effect["type"] == "mid_side" for effect in sound.effects):
+        if sound.params.pop("gain_db", None) is not None:
+            sound.unused = [one for one in sound.unused if "db" not in one]
+        return None
     gain = sound.params.get("gain_db")
     if gain is None or not clause.said("raise", "lower"):
         return None

@@ -74,6 +74,10 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         ):
             return "apply_effects"
         return "mix"
+    if is_with(clause, found) and any(
+        item.text in _MIXES and item.before in ("una", "a", "un") for item in clause.items
+    ):
+        return "mix"
     if (
         clause.own_targets in (["master"], ["*"])
         and _is_created(clause, ("mezcla", "mix", "premezcla", "mixdown", "mescla"))
@@ -162,6 +166,7 @@ def has_effects(clause: Clause) -> bool:
     )
 
 
+_MIXES = ("mezcla", "mix", "premezcla")
 _NO_EFFECTS = ("volume", "pan", "stereo", "normalize", "resample", "dither")
 
 
@@ -182,6 +187,18 @@ def _asks_measure(clause: Clause, found: Scan, first: str) -> bool:
         for item in clause.numbers
     ):
         return False
+    if (
+        found.is_question
+        and not first
+        and clause.has("special", "how_many")
+        and (clause.has("word") or clause.has("effect"))
+    ):
+        return True
+    if has_measure and not clause.numbers and not has_effects(clause) and first in ("", "give", "convert", "put"):
+        names = {item["measure"] for item in clause.items if "measure" in item.tags and "effect" not in item.tags}
+        vague = clause.has("format") or clause.has("place", "more", "less", "too")
+        if names - {"levels", "width", "spectrum"} and not vague:
+            return True
     if (
         found.is_question
         and has_measure
@@ -272,6 +289,7 @@ def _is_level(clause: Clause, first: str, has_sound: bool) -> bool:
     )
     if (
         clause.has("effect", "volume")
+        and first not in SOUND_VERBS
         and first not in SOUND_VERBS
         and not has_effects(clause)
         and (clause.verbs or clause.numbers or clause.has("place", "more", "less", "up", "down"))

@@ -17,7 +17,8 @@ EFFECT: TypeAdapter[Any] = TypeAdapter(Effect)
 NOTHING = CommandContext()
 WORDS = (
     "sube baja quita la voz el bajo y con 3 dB -2 Hz 4:1 menos reverb compresor barro and the vocal cut boost no sin , . : 200 k a % "
-    "master delete borra todo pista más un poco ms de ataque umbral left derecha 50 fade out segundos LUFS export wav 16 bits solo pan except"
+    "master delete borra todo pista más un poco ms de ataque umbral left derecha 50 fade out segundos LUFS export wav 16 bits "
+    "solo pan except"
 )
 
 
