@@ -105,13 +105,15 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "apply_effects"
     if implied_effect(clause) and first not in WHOLE_VERBS:
         return "apply_effects"
+    if first == "tame" and clause.targets and not clause.numbers:
+        return "apply_effects"
     if has_effects(clause) or has_sound or first in SOUND_VERBS or cuts_time(clause):
         return "apply_effects"
     if first == "remove" and clause.own_targets and clause.own_targets not in (["song"], ["*"], ["master"]):
         return "set_mix" if _is_direct_object(clause, found) else "apply_effects"
     if clause.has("effect", "resample", "dither"):
         return "export"
-    if (first in ("lower", "raise", "move") or clause.has("place", "more", "less", "up", "down")) and (
+    if (first in ("lower", "raise", "move") or clause.has("place", "more", "less", "too", "up", "down")) and (
         clause.own_targets or context.last_targets or has_pronoun(clause)
     ):
         return "set_mix"

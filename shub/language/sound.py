@@ -153,6 +153,12 @@ def _drafts(clause: Clause, target: str) -> tuple[list[Draft], list[str]]:
             draft = _of_effect(clause, item, target, drafts, VERB_EFFECTS[item["verb"]])
             if draft is not None:
                 drafts.append(draft)
+    if (
+        not drafts and not clause.numbers and clause.said("tame")
+    ):  # "controla la voz" is its level, "suaviza" its harshness
+        is_level = any(item.text.startswith(("control", "conten", "contien", "dom", "amans")) for item in clause.items)
+        smooth = {"freq_hz": 3_200.0, "gain_db": -_gain(amount_of(clause)), "q": 0.8}
+        drafts.append(Draft("compressor", 0) if is_level else Draft("eq_peak", 0, smooth, sign=-1))
     if not drafts and (implied := implied_effect(clause)):
         drafts.append(Draft(implied, clause.items[0].at))
     has_hertz = [item for item in clause.numbers if is_hertz(item, clause)]
