@@ -25,7 +25,9 @@ OFFSET = 0.001
 """-60 dBFS of direct current: it costs headroom and clicks at edits."""
 NOISY_DBFS, QUIET_ENOUGH_DBFS = -50.0, -60.0
 """Of recordings with pauses. -60 dBFS is what ACX asks of audiobooks."""
-UNUSUAL_DB, FAR_DB = 4.0, 8.0
+ALWAYS_SOUNDING_DB = 20.0
+"""Between the mean and the noise floor: with less, there are no pauses."""
+UNUSUAL_DB, FAR_DB, MISSING_DB = 4.0, 8.0, 20.0
 """How far a region may stand from the usual balance: good masters spread by some 3 to 4 dB."""
 LONG_SILENCE_SECONDS = 2.0
 NARROW, WIDE = 0.02, 0.5
@@ -33,6 +35,8 @@ OFF_CENTRE_DB = 1.5
 HEARD_LOSS_DB, GREAT_LOSS_DB = 3.5, 6.0
 """A fold to mono takes 3 dB of two unrelated channels; what is beyond is cancelled."""
 LOW_END_TOGETHER = 0.5
+MOST_REGIONS = 3
+"""Told of the balance; more is no help."""
 
 _REGIONS = {
     "low_db": ("lows (below 140 Hz)", "los graves (por debajo de 140 Hz)"),
@@ -145,11 +149,11 @@ def _range(found: AudioAnalysis) -> Iterator[Verdict]:
     here = f"Loudness range {_en(value)} LU", f"Rango de sonoridad {_es(value)} LU"
     if value > LIVELY_LU:
         words = (
-            "very wide: soft passages may get lost where it is noisy.",
-            "muy amplio: los pasajes suaves se perderán donde haya ruido.",
+            "very wide; soft passages may get lost where it is noisy.",
+            "muy amplio; los pasajes suaves se perderán donde haya ruido.",
         )
     elif value < FLAT_LU:
-        words = "very narrow: loud and soft hardly differ.", "muy estrecho: apenas hay diferencia entre fuerte y suave."
+        words = "very narrow; loud and soft hardly differ.", "muy estrecho; apenas hay diferencia entre fuerte y suave."
     else:
         words = "usual for a programme.", "habitual en un programa."
     mark = "good" if FLAT_LU <= value <= LIVELY_LU else "notice"
@@ -160,7 +164,7 @@ def _range(found: AudioAnalysis) -> Iterator[Verdict]:
 
 def _dynamics(found: AudioAnalysis, target: PlatformTarget) -> Iterator[Verdict]:
     value = found.peak_to_loudness_lu
-    if value is None:
+    if value is None or found.channels > 2:  # the loudness of many speakers adds up, their peaks do not
         return
     here = f"Peak to loudness {_en(value)} LU", f"Relación pico-sonoridad {_es(value)} LU"
     wanted = SQUASHED_PLR_LU
@@ -193,11 +197,13 @@ def _clipping(clipping: Clipping) -> Iterator[Verdict]:
         yield _say("clipping", "good", text, text_es, 0.0, "0", "places")
         return
     first = clipping.places[0].start_seconds if clipping.places else 0.0
+    often = ("once", "una vez") if clipping.count == 1 else (f"{clipping.count} times", f"{clipping.count} veces")
+    when, cuando = _clock(first), _clock(first).replace(".", ",")
     yield _say(
         "clipping",
         "problem",
-        f"The tops of the wave are cut off {clipping.count} times ({clipping.samples} samples), first at {_clock(first)}.",
-        f"Las crestas de la onda están recortadas {clipping.count} veces ({clipping.samples} muestras), la primera en {_clock(first)}.",
+        f"The tops of the wave are cut off {often[0]} ({clipping.samples} samples), first at {when}.",
+        f"Las crestas de la onda están recortadas {often[1]} ({clipping.samples} muestras), la primera en {cuando}.",
         float(clipping.count),
         "0",
         "places",
@@ -231,23 +237,27 @@ def _noise(found: AudioAnalysis) -> Iterator[Verdict]:
     if floor is None or found.rms_dbfs is None:
         return
     here = f"Noise floor {_en(floor)} dBFS", f"Ruido de fondo {_es(floor)} dBFS"
-    if found.rms_dbfs - floor < 15.0:  # it never stops sounding
-        words, mark = (
-            ("never quiet enough to tell noise from sound.", "nunca calla lo bastante para distinguir el ruido."),
-            "good",
+    mark: Mark = "good"
+    if floor <= QUIET_ENOUGH_DBFS:
+        words = "low.", "bajo."
+    elif has_pauses:
+        words = (
+            "the pauses are clean; this is the softest of the sound.",
+            "las pausas están limpias; esto es lo más suave que suena.",
         )
-    elif floor > NOISY_DBFS and not has_pauses:
-        words, mark = (
-            ("high: noise is likely to be heard in the pauses.", "alto: es probable que se oiga en las pausas."),
-            "notice",
+    elif found.rms_dbfs - floor < ALWAYS_SOUNDING_DB:
+        words = (
+            "it is never quiet enough to tell noise from sound.",
+            "nunca calla lo bastante para distinguir el ruido.",
         )
-    elif floor > QUIET_ENOUGH_DBFS:
-        words, mark = ("fair.", "aceptable."), "good"
+    elif floor > NOISY_DBFS:
+        mark = "notice"
+        words = "high; noise is likely to be heard in the pauses.", "alto; es probable que se oiga en las pausas."
     else:
-        words, mark = ("low.", "bajo."), "good"
+        words = "fair.", "aceptable."
     yield _say(
         "noise_floor_dbfs",
-        _mark(mark),
+        mark,
         f"{here[0]}: {words[0]}",
         f"{here[1]}: {words[1]}",
         floor,
@@ -291,8 +301,17 @@ def _balance(balance: TonalBalance) -> Iterator[Verdict]:
         yield _say("tonal_balance", "good", "The spectrum is balanced.", "El espectro está equilibrado.")
         return
     far = max(heard.values(), key=abs)
-    text = [f"{_signed(value)} dB of {_REGIONS[name][0]}" for name, value in (much | little).items()]
-    text_es = [f"{_signed(value, es=True)} dB en {_REGIONS[name][1]}" for name, value in (much | little).items()]
+    most = [*much.items(), *sorted(little.items(), key=lambda each: each[1])][:MOST_REGIONS]
+    text = [
+        f"{_signed(value)} dB of {_REGIONS[name][0]}" if value > -MISSING_DB else f"hardly any {_REGIONS[name][0]}"
+        for name, value in most
+    ]
+    text_es = [
+        f"{_signed(value, es=True)} dB en {_REGIONS[name][1]}"
+        if value > -MISSING_DB
+        else f"casi nada en {_REGIONS[name][1]}"
+        for name, value in most
+    ]
     mark: Mark = "problem" if max(much.values(), default=0.0) > FAR_DB else "notice"
     yield _say(
         "tonal_balance",

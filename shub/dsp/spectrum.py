@@ -15,6 +15,8 @@ from shub.dsp.survey import correlation_of
 WIDEST_BIN_HZ: Final = 1.5
 """The narrowest band, the third octave at 20 Hz, is 4.6 Hz wide."""
 LOW_END_HZ: Final = 120.0
+LEAST_LOW_END: Final = 1e-5
+"""Share of the power (-50 dB) from which on there is a low end at all."""
 LOWEST_DB: Final = -160.0
 """What arithmetic in 32 bit leaves of silence; below it a band has no level."""
 LEAST_SHARE_DB: Final = -60.0
@@ -109,8 +111,8 @@ class Spectrum:
     def low_end_correlation(self) -> float | None:
         """Of left and right, below 120 Hz; None for mono, and where there is next to nothing."""
         left, right, product = (float(one) for one in self._low)
-        scale = 2.0 / self.size / max(1, self._frames)
-        return correlation_of(left, right, product) if min(left, right) * scale > 10.0 ** (LOWEST_DB / 10.0) else None
+        least = LEAST_LOW_END * float(self._power.sum()) / self._channels
+        return correlation_of(left, right, product) if min(left, right) > least else None
 
     def octaves(self) -> list[BandLevel]:
         """Level of each octave that lies below half the sample rate: the mean power of all channels, full scale 1, in dB.

@@ -133,7 +133,31 @@ def test_clipping_tells_how_often_and_where_first():
     found = said(clipping=Clipping(count=12, samples=50, places=places))["clipping"]
     assert found.verdict == "problem"
     assert "12 times (50 samples), first at 1:23.2" in found.text
-    assert "12 veces" in found.text_es
+    assert "12 veces (50 muestras), la primera en 1:23,2" in found.text_es
+    assert " once (3 samples)" in said(clipping=Clipping(count=1, samples=3, places=places))["clipping"].text
+
+
+def test_what_is_missing_from_the_spectrum_is_named_without_its_number():
+    whistle = TonalBalance(
+        low_db=-60.0,
+        low_mid_db=-60.0,
+        mid_db=6.0,
+        high_mid_db=-60.0,
+        high_db=-60.0,
+        centroid_hz=900.0,
+        tilt_db_per_octave=None,
+    )
+    found = said(tonal_balance=whistle)["tonal_balance"]
+    assert found.text.startswith("Against a balanced programme: +6.0 dB of mids")
+    assert "hardly any lows" in found.text
+    assert "-60" not in found.text
+    assert "casi nada en los graves" in found.text_es
+
+
+def test_the_softest_music_is_not_called_noise_where_there_are_clean_pauses():
+    pauses = Silences(count=3, total_seconds=4.0, leading_seconds=0.0, trailing_seconds=0.0, places=[])
+    assert "clean" in said(silences=pauses, noise_floor_dbfs=-40.0)["noise_floor_dbfs"].text
+    assert "never quiet" in said(noise_floor_dbfs=-25.0)["noise_floor_dbfs"].text
 
 
 def test_silence_around_and_throughout_is_told():
