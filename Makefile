@@ -17,6 +17,7 @@ BENCHMARKS ?= startup first_intent chat proxy audio spawn registry
 LITELLM ?=  # a folder with a virtual environment that has litellm[proxy]: then benchmarks/proxy.py measures it in the same run
 
 up: environment
+	@$(IN)/python -m shub.prepare
 	@$(IN)/vx11 up --detach
 
 down: environment

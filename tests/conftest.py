@@ -20,9 +20,10 @@ from config.secrets import FleetSecrets, load_secrets
 from config.settings import FleetSettings
 from switch.providers import catalogue, keys
 from tests.forked import forks
+from tests.kernels import begin_compiling, kernels
 from tests.postgres import migrated_postgres, postgres, postgres_url
 
-__all__ = ["forks", "migrated_postgres", "postgres", "postgres_url"]
+__all__ = ["forks", "kernels", "migrated_postgres", "postgres", "postgres_url"]
 
 KEYS = {variable for provider in catalogue.entries().values() for variable in provider.key_variables}
 for name in [name for name in os.environ if name.startswith("VX11_") or name in KEYS]:
@@ -37,7 +38,7 @@ TOGETHER = ("tests/e2e/", "tests/spawner/abuse/", "tests/contract/")
 """Folders whose tests go to one worker, as those of a file do: they share what is dear to make, or would starve or kill each other."""
 
 DEAREST = (
-    *("tests/e2e/", "postgres", "tests/spawner/abuse/", "tests/contract/"),
+    *("postgres", "tests/spawner/abuse/", "tests/e2e/", "tests/contract/"),
     *("tests/shub/test_mixing_jobs.py", "tests/shub/test_processes.py", "tests/switch/test_light_model.py"),
     *("tests/vx11/test_broken_settings.py", "tests/shub/test_kernel_cache.py", "tests/shub/test_analyze.py"),
     *("tests/hermes/test_discover_browser.py", "tests/hermes/test_processes.py", "tests/config/test_database.py"),
@@ -77,6 +78,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
     config.option.loadscopereorder = False
     return Together(config, log)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    begin_compiling(session.config)
 
 
 def pytest_collection_finish() -> None:

@@ -1,5 +1,6 @@
 """Compile everything before it is needed."""
 
+import fcntl
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,10 +19,23 @@ from shub.dsp.pictures.waveform import draw_waveform
 def warm() -> bool:
     """Run every sample loop once on a little sound, so that its machine code is in the cache; returns whether that was news.
 
-    Caches of other versions are removed.
+    Whoever else does that for the same folder is waited for. Caches of other versions are removed.
     """
     folder = cache_dir()
-    was_complete = is_complete(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, or the process dies
+        if is_complete(folder):
+            return False
+        _compile()
+        mark_complete(folder)
+    for other in folder.parent.glob("shub-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    return True
+
+
+def _compile() -> None:
     with tempfile.TemporaryDirectory() as made:
         work = Path(made)
         stems = []
@@ -33,12 +47,6 @@ def warm() -> bool:
         draw_waveform(stems[1].path, "", work / "picture", 320, 200)  # the drawing library writes its list of fonts
         mix_down(MixOrder(tuple(stems), -10.0, -1.0, "wav", 16), work / "mix", work / "sum", lambda _part: None)
     _run_effects()
-    mark_complete(folder)
-    if not was_complete:
-        for other in folder.parent.glob("shub-*"):
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
-    return not was_complete
 
 
 def _run_effects() -> None:

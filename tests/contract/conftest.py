@@ -130,7 +130,9 @@ def database_url(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url: str | None) -> Iterator[Fleet]:
+def fleet(
+    tmp_path_factory: pytest.TempPathFactory, provider: str, database_url: str | None, kernels: Path
+) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
     settings = FleetSettings(state_dir=folder / "state", database_url=database_url, _env_file=None)
     migrate.upgrade(settings)
@@ -143,6 +145,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, provider: str, database_url:
             "VX11_PROVIDERS": json.dumps({"fake": {"base_url": provider, "models": ["fake-1"]}}),
             "VX11_LIGHT_MODEL_PATH": str(folder / "no-model.gguf"),  # answers come from the provider, in no time
             "VX11_LOG_LEVEL": "info",
+            "VX11_SHUB_CACHE_DIR": str(kernels),
             "VX11_HERMES_HUB_URL": "http://127.0.0.1:9",  # nobody is asked outside
             "VX11_HERMES_OPENROUTER_URL": "http://127.0.0.1:9",
             "VX11_HERMES_DISCOVER_PAGES": "[]",

@@ -16,6 +16,12 @@ UNPROBED = {"VX11_HERMES_CLI_SCAN_INTERVAL": "PT0S", "VX11_SWITCH_LOOK_FOR_SERVE
 """No fleet asks all programs of this machine for their versions, nor looks for servers of models; a test that wants it asks."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled(kernels: Path) -> None:
+    """No fleet here compiles: the sample loops are there before the first one."""
+    UNPROBED["VX11_SHUB_CACHE_DIR"] = str(kernels)
+
+
 @pytest.fixture(scope="session")
 def project() -> Iterator[Path]:
     """A folder that any user can reach, as pytest's own cannot be: jobs do not run as the fleet's user where that is root."""

@@ -19,11 +19,15 @@ from fastapi import FastAPI
 from config.secrets import FleetSecrets, load_secrets
 from shub.main import create_app
 from shub.settings import ShubSettings
+from tests.kernels import KERNELS
 
 PATIENCE_SECONDS = 60.0
-# Compiled sample loops are kept between runs, out of the user's home; no test has imported numba yet.
-KERNELS = Path(__file__).parents[2] / ".pytest_cache" / "numba"
-os.environ["NUMBA_CACHE_DIR"] = str(KERNELS)
+os.environ["NUMBA_CACHE_DIR"] = str(KERNELS)  # no test has imported numba yet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled(kernels: Path) -> None:
+    """No test here compiles: what it needs is there before the first one."""
 
 
 @dataclass

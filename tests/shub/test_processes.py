@@ -18,7 +18,8 @@ import pytest
 
 from config.secrets import FleetSecrets
 from tests.forked import SERVE, Forks
-from tests.shub.conftest import KERNELS, PATIENCE_SECONDS, until
+from tests.kernels import KERNELS
+from tests.shub.conftest import PATIENCE_SECONDS, until
 from tests.shub.files import RATE, tone
 from tests.shub.signals import write
 from vx11.trial import ROOT, free_ports

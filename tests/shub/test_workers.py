@@ -8,7 +8,8 @@ import pytest
 
 from config.clients.shub import AudioWorkerLost
 from shub.workers import WorkerPool
-from tests.shub.conftest import KERNELS, until
+from tests.kernels import KERNELS
+from tests.shub.conftest import until
 from tests.shub.files import good
 
 
