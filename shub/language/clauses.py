@@ -91,6 +91,7 @@ class Clause:
         """A complaint or a description, not an order."""
         return not [verb for verb in self.verbs if verb not in NO_ORDERS] and (
             self.has("word")
+            or self.said("mask")
             or self.has("special", "quiet_complaint", "loud_complaint", "better", "dislike")
             or (self.has("place", "left", "right") and self.has("place", "strongly", "too", "slightly"))
         )
@@ -216,6 +217,8 @@ def _settle(clause: Clause, scan: Scan) -> None:
             and verb not in ("compress",)
         ):
             del item.tags["verb"]
+        if item.is_a("special", "discard"):
+            item.tags["verb"] = "remove"
         if item.is_a("target", "lead") and item.is_a("special", "only"):
             item.tags.pop("target")
         if item.text in ("bajo", "bajos") and _next_is_hertz(items, number) and item.before not in ("el", "del", "al"):
@@ -262,7 +265,10 @@ def _name_numbers(items: list[Item], scan: Scan) -> None:
     named_first = next(
         (item for item in labelled if item.quantity is None or item.quantity.unit in ("db", "ms", "s", "%", "")), None
     )
-    before_wins = named_first is None or named_first.quantity is None
+    ends_in_number = (
+        bool(labelled) and labelled[-1].quantity is not None and any(item.quantity is None for item in labelled)
+    )
+    before_wins = named_first is None or named_first.quantity is None or ends_in_number
     for number, item in enumerate(labelled):
         if item.quantity is None:
             continue
@@ -371,9 +377,18 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         last.items += clause.items
         last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
         return
+    if (
+        last.has_content
+        and not clause.own_targets
+        and not clause.has_content
+        and _is_only_values(clause)
+        and not _is_global(last)
+    ):
+        last.items += [item for item in clause.items if "verb" not in item.tags]  # "… y súbele el makeup a 3 dB"
+        return
     if orders or (clause.verbs and not last.is_only_targets):
         if last.is_statement and not clause.own_targets:
-            clause.own_targets = list(last.own_targets)
+            clause.own_targets = last.own_targets[:1] if last.said("mask") else list(last.own_targets)
             words = [
                 item
                 for item in last.items

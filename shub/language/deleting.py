@@ -30,8 +30,9 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
     for number, item in enumerate(clause.items):
         if "verb" not in item.tags:
             continue
+        is_thrown = item.is_a("special", "discard")
         is_strong, is_soft = item.text.startswith(STRONG_DELETES), item.text.startswith(SOFT_DELETES)
-        if not (is_strong or is_soft) or found.is_question_of_knowledge:
+        if not (is_strong or is_soft or is_thrown) or found.is_question_of_knowledge:
             continue
         rest = [one for one in clause.items[number + 1 :] if not one.is_a("special", "only")]
         if any(
@@ -50,6 +51,9 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
         if any(word not in SMALL_WORDS for word in gap if not word.isdigit()):
             return False
         after = [word for word in _rest_of_part(found, thing.until) if word not in SMALL_WORDS and not word.isdecimal()]
+        if is_thrown:  # "throw away the pad stem": only with the file named
+            is_named = thing.text.split()[-1] in _FILE_WORDS or thing.is_a("file", "file", "project")
+            return is_named or ("target" in thing.tags and bool(after) and after[0] in _FILE_WORDS)
         if (
             is_strong and "file" in thing.tags and not thing.is_a("file", "file", "project")
         ):  # "el stem de cuerdas", not "la pista que sobra"

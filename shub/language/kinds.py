@@ -97,6 +97,8 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "set_mix"
     if clause.has("special", "in_solo") or (first == "solo" and clause.own_targets and len(orders) == 1):
         return "set_mix"
+    if implied_effect(clause) and first not in WHOLE_VERBS and all(item.label for item in clause.numbers):
+        return "apply_effects"
     if _is_level(clause, first, has_sound):
         return "set_mix"
     if is_pan(clause, has_sound):

@@ -97,6 +97,8 @@ def quantities(tokens: list[Token]) -> tuple[list[Quantity], list[int]]:
 def _is_no_quantity(tokens: list[Token], begin: int, at: int, after: int, unit: str, value: float) -> bool:
     """Articles without a unit ("un poco", "a bit"), names of instruments ("808"), and what is part of a name ("wav2vec")."""
     token = tokens[at]
+    if token.kind == "word" and begin < at:  # "minus one"
+        return False
     if token.kind == "word":
         if token.text in _ARTICLES and after - at == 1:
             return True

@@ -58,6 +58,12 @@ def is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext) 
         and not foreign
         and any("verb" in item.tags or item.is_a("special", "better") or "place" in item.tags for item in items)
     )
+    points = any(
+        item["verb"] in ("make", "give", "put", "fix") and item.text.endswith(("lo", "la", "le", "les", "los", "las"))
+        for item in items
+    )
+    points = points or any(token.text == "it" for token in found.tokens)
+    is_vague = is_vague or (points and unknown <= 2 and not foreign and any("verb" in item.tags for item in items))
     return (
         score - 0.4 * unknown >= 0.7
         or (is_vague and score >= 0)

@@ -474,6 +474,8 @@ def is_hertz(item: Item, clause: Clause) -> bool:
 def _wants_hertz(item: Item, clause: Clause) -> bool:
     if any(one.quantity is not None and one.quantity.unit in ("s", "min") for one in clause.numbers):
         return False
+    if clause.has("place", "left", "right", "center"):
+        return False
     if clause.has(
         "effect", "compressor", "gate", "delay", "reverb", "saturation", "limiter", "parallel"
     ) or clause.said("compress", "gate", "pan"):
@@ -482,7 +484,21 @@ def _wants_hertz(item: Item, clause: Clause) -> bool:
     return label in ("", "freq") and (
         clause.has_content
         or clause.said(
-            "cut", "boost", "lower", "raise", "remove", "filter", "add", "tame", "highpass", "lowpass", "deess"
+            "move",
+            "give",
+            "put",
+            "make",
+            "cut",
+            "boost",
+            "lower",
+            "raise",
+            "remove",
+            "filter",
+            "add",
+            "tame",
+            "highpass",
+            "lowpass",
+            "deess",
         )
     )
 
@@ -858,7 +874,9 @@ def _reverb_key(draft: Draft, label: str, value: float, unit: str) -> tuple[str,
         )
     if unit == "%" or label in ("wet", "mix_share"):
         return "wet", _share(value, unit)
-    return ("wet", value) if unit == "" and 0 < value < 1 else None
+    if unit == "" and 0 < value <= 100 and (value < 1 or value >= 5):
+        return "wet", _share(value, unit)
+    return None
 
 
 def _width_key(draft: Draft, label: str, value: float, unit: str) -> tuple[str, float] | None:
