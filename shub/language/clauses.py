@@ -173,6 +173,10 @@ def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:
             clause.refused += clause.items
             clause.items = []
             return clause, True
+    is_topic = bool(clause.items) and all("target" in item.tags and "verb" not in item.tags for item in clause.items)
+    if denied and is_topic and any("verb" in item.tags for item in clause.refused):  # "la voz ni la toques"
+        clause.refused, clause.items = clause.items + clause.refused, []
+        return clause, True
     clause.is_only = any(item.is_a("special", "only") and item.text != "but" for item in clause.items)
     clause.items = [item for item in clause.items if not _is_filler(item, clause.items)]
     _settle(clause, scan)
@@ -225,13 +229,26 @@ def _settle(clause: Clause, scan: Scan) -> None:
             item.tags.pop("target", None)
             item.tags["place"] = "below"
     _settle_bands(clause, scan)
-    for before, item in pairwise(items):  # "3 dB por encima de la guitarra": she is only what it is measured by
-        is_measure = before.is_a("place", "above", "below") and "target" in item.tags and item.at - before.until <= 1
-        if is_measure and any("target" in one.tags and one.at < item.at for one in items):
-            del item.tags["target"]
+    _forget_comparisons(items, scan)
     _name_numbers(items, scan)
     clause.verbs = [item["verb"] for item in items if "verb" in item.tags]
     clause.own_targets = _targets(items)
+
+
+_BENEFICIARY = words_of("for para than que so como like under against without debajo")
+
+
+def _forget_comparisons(items: list[Item], scan: Scan) -> None:
+    """Who is only what another is measured by or makes room for is no target: "above the guitar", "to make room for the vocal"."""
+    first = next((item for item in items if "target" in item.tags), None)
+    for number, item in enumerate(items):
+        if "target" not in item.tags or item is first:
+            continue
+        before = items[number - 1]
+        is_measure = before.is_a("place", "above", "below") and item.at - before.until <= 1
+        words = {token.text for token in scan.tokens[max(item.at - 2, 0) : item.at]}
+        if is_measure or words & _BENEFICIARY:
+            del item.tags["target"]
 
 
 _AFTER_NOUNS = words_of("stereo estereo rough lead")
