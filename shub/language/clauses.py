@@ -4,6 +4,7 @@
 súbela" is one, whose target stands in what was said before it. What is denied ("no toques el bajo", "sin reverb") is no order.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -101,7 +102,7 @@ def clauses_of(scan: Scan) -> list[Clause]:
     """The orders in a command, in their order, with their targets where they say them."""
     clauses: list[Clause] = []
     denied = False
-    for part, opener in zip(scan.parts, scan.openers, strict=True):
+    for part, opener in _pieces(scan):
         clause, is_denied = _clause(part, scan)
         if not clause.items:
             denied = is_denied or denied
@@ -129,6 +130,24 @@ def clauses_of(scan: Scan) -> list[Clause]:
         if not before.items:
             after.refused = before.refused + after.refused
     return [clause for clause in clauses if clause.items]
+
+
+def _pieces(scan: Scan) -> Iterator[tuple[list[Item], str]]:
+    """The parts with what opens them; "voz +1 bajo -2 caja +3" is three."""
+    for part, opener in zip(scan.parts, scan.openers, strict=True):
+        cuts = [
+            number
+            for number in range(1, len(part))
+            if "target" in part[number].tags and part[number - 1].quantity is not None
+        ]
+        targets = sum("target" in item.tags for item in part)
+        numbers = sum(item.quantity is not None and item.quantity.unit in ("db", "") for item in part)
+        has_more = any(kind in item.tags for item in part for kind in (*CONTENT, "param"))
+        if not cuts or targets < 2 or numbers != targets or has_more:
+            yield part, opener
+            continue
+        for start, end in pairwise([0, *cuts, len(part)]):
+            yield part[start:end], opener if start == 0 else ","
 
 
 def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:
@@ -395,7 +414,7 @@ def _join(clauses: list[Clause], clause: Clause) -> None:
         last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
         return
     if (
-        last.has_content
+        (last.has_content or last.said(*SOUND_VERBS))
         and not clause.own_targets
         and not clause.has_content
         and _is_only_values(clause)
