@@ -110,7 +110,8 @@ class _Session:
         for action in heard.actions:
             if action.action in CHANGES:
                 take = applied(take, self._with_reference(action, take))
-        current, unmastered = self._render(before, take)
+        names = {action.action for action in heard.actions}
+        current, unmastered = self._render(before, take, names)
         for action in asked:
             if action.action == "export":
                 self._export(action, take, current)
@@ -118,6 +119,8 @@ class _Session:
                 self._analyze(action, take, current)
         if take != studio.now:
             self._keep(take, current, unmastered)
+        if not self.made:
+            raise Unclear("nothing_changed")
         return self.made
 
     def _table(self, actions: Sequence[CommandAction]) -> Take:
@@ -149,10 +152,13 @@ class _Session:
             raise Unclear("which_reference")
         return action.model_copy(update={"params": {**action.params, "reference_asset_id": reference}})
 
-    def _render(self, before: Take, take: Take) -> tuple[Any, Any]:
-        """The steps that make what the take describes: what is heard, and what that is before mastering, by asset or as pointers."""
+    def _render(self, before: Take, take: Take, names: set[str]) -> tuple[Any, Any]:
+        """The steps that make what the take describes: what is heard, and what that is before mastering, by asset or as pointers.
+
+        What was asked for by name is made also where nothing changed: it costs time and gives the same file.
+        """
         unmastered: Any = take.unmastered
-        is_changed = (take.tracks, take.mix, take.bus, take.focus) != (
+        is_changed = "mix" in names or (take.tracks, take.mix, take.bus, take.focus) != (
             before.tracks,
             before.mix,
             before.bus,
@@ -164,7 +170,8 @@ class _Session:
             unmastered = self._chains(before, take)
         if take.master is None:
             return unmastered, unmastered
-        if is_changed or take.master != before.master or take.current is None:
+        is_asked = bool(names & {"master", "match_reference"})
+        if is_asked or is_changed or take.master != before.master or take.current is None:
             source = unmastered or (take.focused.asset_id if take.focused else take.current)
             checked(MasterRequest, {"asset_id": "later", **take.master})
             return self._add(StepType.CALL_SHUB, "shub:master", {"asset_id": source, **take.master}), source

@@ -23,6 +23,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "No encuentro «{name}» entre lo que hay: {tracks}. ¿A cuál te refieres?",
         'I find no "{name}" among what is there: {tracks}. Which one do you mean?',
     ),
+    "nothing_changed": (
+        "Con eso no cambia nada de lo que hay. ¿Qué hago?",
+        "That changes nothing of what there is. What shall I do?",
+    ),
     "not_there": (
         "Ahí no hay nada de eso que quitar ({effects}). ¿Qué hago entonces?",
         "There is none of that to take away ({effects}). What shall I do instead?",

@@ -225,6 +225,12 @@ async def test_a_reference_is_no_track_of_the_mix(session, shub, files):
     assert len([kind for kind, _ in shub.ordered if kind == "mix"]) == 1
 
 
+async def test_the_same_mix_asked_for_again_is_made_again(session, shub, files):
+    await session.say("mezcla", *files)
+    assert (await session.say("mezcla", *files))["status"] == "DONE"
+    assert [kind for kind, _ in shub.ordered] == ["mix", "mix"]
+
+
 async def test_what_is_not_clear_is_asked_in_the_words_of_the_engineer(session, shub, files):
     await session.say("mezcla", *files)
     answer = await session.say("arréglalo")
