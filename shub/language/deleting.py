@@ -79,6 +79,7 @@ def _rest_of_part(found: Scan, at: int) -> list[str]:
 
 
 SMALL_WORDS = words_of(
+    "unused extra duplicate temporary audio "
     "el la los las un una unos unas de del the a an of all every my mi mis tu tus this that these those este esta ese esa estos "
     "estas esos esas por favor please viejo vieja old viejos viejas whole entire entera entero completo completa me lo mismo also "
     "ya now ahora todo todos toda todas - _ . for to and y both other otro otra"

@@ -315,7 +315,9 @@ def _ranges(tokens: list[Token], found: list[Quantity], owner: list[int]) -> lis
         ):
             continue
         before = tokens[first - 1].text if first else ""
-        is_range = between[0] in ("-", "hasta") or (before, between[0]) in _OPENED
+        is_range = (
+            between[0] in ("-", "hasta") or (before, between[0]) in _OPENED or (between[0] == "to" and low.value >= 20)
+        )
         if not is_range:
             continue
         unit = low_unit or high.unit

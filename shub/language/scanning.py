@@ -60,6 +60,7 @@ MOST_UNKNOWN = 16
 """A text with more words than this that nothing is known of is no misspelt command: looking further costs 0.3 ms a word."""
 _JOINED = (("m", "s"), ("mid", "side"), ("drum", "bass"), ("radio", "tv"))
 STOP = words_of(
+    "unused duplicate temporary "
     "entero entera completo completa old viejo vieja finish gusta molesta convence puedas tuyo alta calidad nueva nuevo new gente "
     "nada nothing inicial initial leading trailing together juntos juntas vuelve volver hiciste hizo acabas vuelta tone timbre tonal color "
     "a al ante con de del desde el ella ello en es esa ese eso esas esos esta este esto estas estos estos ha han hasta la las le "
