@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from shub.dsp.ahead import ahead
 from shub.dsp.analysis import Progress
 from shub.dsp.decode import Block
 from shub.dsp.limiter import CEILING_MARGIN_DB, GainRider
@@ -100,13 +101,13 @@ class Leveller:
 
     def _loudness_at(self, setting: _Setting) -> float | None:
         meter = Meter(self._rate, self._speakers, peaks=False)
-        for block in self._limited(self._rider(setting)):
+        for block in ahead(self._limited(self._rider(setting))):
             meter.add(block)
         return meter.integrated_lufs()
 
     def _render(self, setting: _Setting, write: Write) -> Levelled:
         rider, meter = self._rider(setting), Meter(self._rate, self._speakers)
-        for block in self._limited(rider):
+        for block in ahead(self._limited(rider)):
             meter.add(block)
             write(block)
         loudness = meter.read()

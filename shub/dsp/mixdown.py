@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from shub.dsp.ahead import ahead
@@ -151,10 +152,11 @@ class _Mixing:
         one before, so nobody waits for ever."""
         order, keys, stems = self._order, _KeysOf(self), len(self._order.stems)
         often = set(self._bus_numbers()) if order.with_stems else set(order.keys.values()) & set(self._bus_numbers())
-        done, of = count(1), stems + len(often)
+        done, of, turn = count(1), stems + len(often), Lock()
 
         def tell(_future: object) -> None:
-            self._progress(_STAGED * next(done) / of)
+            with turn:  # or one could be told after the next
+                self._progress(_STAGED * next(done) / of)
 
         for number in order.turns or range(stems + len(order.buses)):
             if number < stems:
