@@ -1,6 +1,7 @@
 """From a command to the audio engineer to steps: what the session holds, what shub made of the words, and what follows."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -152,7 +153,7 @@ class _Session:
             raise Unclear("which_reference")
         return action.model_copy(update={"params": {**action.params, "reference_asset_id": reference}})
 
-    def _render(self, before: Take, take: Take, names: set[str]) -> tuple[Any, Any]:
+    def _render(self, before: Take, take: Take, names: AbstractSet[str]) -> tuple[Any, Any]:
         """The steps that make what the take describes: what is heard, and what that is before mastering, by asset or as pointers.
 
         What was asked for by name is made also where nothing changed: it costs time and gives the same file.

@@ -257,7 +257,7 @@ def halted(key: str, language: str, *, by: str | None, reason: str | None) -> st
 
 def report(intent: IntentV2, steps: list[StepV2]) -> str:
     """What was done, out of the results of the finished steps."""
-    if any(step.operation in ("madre:take", "madre:undo", "shub:chain", "shub:master") for step in steps):
+    if intent.domain == "audio" and "actions" in intent.params:  # a command that shub read
         return audio_words.report(intent.language, steps)
     teller = _REPORTS.get(intent.name)
     results = [step.result or {} for step in steps]
