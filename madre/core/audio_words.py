@@ -53,14 +53,78 @@ def say(key: str, language: str, **values: Any) -> str:
     return (es if language == "es" else en).format(**values)
 
 
-def report(language: str, steps: list[StepV2]) -> str:
-    """What was done, out of the results of the finished steps, a line for each that a person cares about."""
-    lines = []
+def report(language: str, actions: list[dict[str, Any]], steps: list[StepV2]) -> str:
+    """What was done: the changes that a command asked for, then a line for each finished step that a person cares about."""
+    lines = [told for action in actions if (told := done_to(language, action))]
     for step in steps:
         if step.result and (teller := _TELLERS.get(step.operation)):
             name = step.params.get("name")
             lines.append(f"{name}: {teller(language, step.result)}" if name else teller(language, step.result))
     return "\n".join(lines)
+
+
+EFFECTS: dict[str, tuple[str, str]] = {
+    "gain": ("nivel", "level"),
+    "eq_peak": ("ecualización", "equalizer"),
+    "eq_low_shelf": ("graves", "low shelf"),
+    "eq_high_shelf": ("agudos", "high shelf"),
+    "highpass": ("paso alto", "high-pass"),
+    "lowpass": ("paso bajo", "low-pass"),
+    "notch": ("filtro de muesca", "notch"),
+    "compressor": ("compresor", "compressor"),
+    "gate": ("puerta de ruido", "gate"),
+    "expander": ("expansor", "expander"),
+    "deesser": ("de-esser", "de-esser"),
+    "multiband": ("compresor multibanda", "multiband compressor"),
+    "saturation": ("saturación", "saturation"),
+    "transient": ("transitorios", "transients"),
+    "delay": ("eco", "delay"),
+    "reverb": ("reverb", "reverb"),
+    "pan": ("panorama", "pan"),
+    "width": ("anchura", "width"),
+    "channels": ("canales", "channels"),
+    "mid_side": ("centro y lados", "mid and side"),
+    "limiter": ("limitador", "limiter"),
+    "normalize": ("normalización", "normalization"),
+    "fade": ("fundido", "fade"),
+    "trim": ("recorte", "trim"),
+    "resample": ("frecuencia de muestreo", "sample rate"),
+    "dither": ("dither", "dither"),
+}
+_UNITS = {
+    "gain_db": "{:+g} dB", "freq_hz": "{:g} Hz", "ratio": "{:g}:1", "threshold_db": "{:g} dB", "drive_db": "{:g} dB",
+    "attack_db": "{:+g} dB", "sustain_db": "{:+g} dB", "max_reduction_db": "{:g} dB", "time_ms": "{:g} ms", "decay_s": "{:g} s",
+    "pan": "{:+g}", "width": "{:g}", "ceiling_dbtp": "{:g} dBTP", "target_lufs": "{:g} LUFS", "sample_rate_hz": "{:g} Hz",
+}  # fmt: skip
+"""What of an effect is told, and how; `pan` is from -1 (left) to 1 (right)."""
+
+
+def done_to(language: str, action: dict[str, Any]) -> str | None:
+    """What an action did to whom, in a line; None for what tells of itself (a mix, a master, an export)."""
+    told = [_effect(language, effect) for effect in action["effects"]]
+    params = action["params"]
+    told += [
+        _effect(language, {"type": {"gain_db": "gain"}.get(name, name), name: params[name]})
+        for name in ("gain_db", "pan")
+        if name in params
+    ]
+    if (muted := params.get("is_muted")) is not None:
+        silent, heard = ("silencio", "suena otra vez") if language == "es" else ("muted", "heard again")
+        told.append(silent if muted else heard)
+    if params.get("solo"):
+        told.append("solo")
+    if removed := params.get("remove"):
+        without = "sin" if language == "es" else "without"
+        told.append(f"{without} {', '.join(removed if isinstance(removed, list) else [removed])}")
+    if not told or action["action"] not in ("apply_effects", "set_mix", "normalize"):
+        return None
+    return f"{', '.join(action['targets']) or '*'}: {'; '.join(told)}"
+
+
+def _effect(language: str, effect: dict[str, Any]) -> str:
+    es, en = EFFECTS.get(effect["type"], (effect["type"],) * 2)
+    values = [form.format(effect[key]) for key, form in _UNITS.items() if isinstance(effect.get(key), int | float)]
+    return " ".join([es if language == "es" else en, ", ".join(values)]).strip()
 
 
 def undone(language: str, result: dict[str, Any]) -> str:

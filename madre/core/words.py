@@ -258,7 +258,7 @@ def halted(key: str, language: str, *, by: str | None, reason: str | None) -> st
 def report(intent: IntentV2, steps: list[StepV2]) -> str:
     """What was done, out of the results of the finished steps."""
     if intent.domain == "audio" and "actions" in intent.params:  # a command that shub read
-        return audio_words.report(intent.language, steps)
+        return audio_words.report(intent.language, intent.params["actions"], steps)
     teller = _REPORTS.get(intent.name)
     results = [step.result or {} for step in steps]
     return str(teller(intent.language, results)) if teller else ""

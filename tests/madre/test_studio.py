@@ -104,6 +104,12 @@ async def test_a_whole_session_builds_each_step_on_the_last(session, shub, files
     assert exported["artifacts"]
 
 
+async def test_what_was_done_to_whom_is_told_in_the_language_of_the_command(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("más brillo en la voz y sube el bajo")
+    assert answer["response"].splitlines()[:2] == ["vocal: agudos +2 dB, 8000 Hz", "bass: nivel +2 dB"]
+
+
 async def test_what_changes_a_mastered_mix_is_mastered_again(session, shub, files):
     await session.say("mezcla", *files)
     await session.say("masteriza para Spotify")
