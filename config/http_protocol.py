@@ -30,8 +30,9 @@ LONGEST_KEPT_URL = 256
 MOST_KNOWN_NAMES = 1000
 
 NOT_IN_A_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\[\]={}\\"]')
-NOT_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+CONTROLS = bytes(code for code in (*range(0x20), 0x7F) if code != 0x09)
+"""Characters that no header may hold; the two that end a line are among them."""
+FRAMING = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
 BODILESS = frozenset({204, 304})
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -391,22 +392,20 @@ class Exchange:
 
     def _head_of(self, status: int, headers: Any) -> bytes:
         """Raises RuntimeError for what would be read as another header, or as none."""
-        lines = []
+        pieces = list[bytes]()
         is_framed = is_closing = False
         for name, value in headers:
-            name = name.lower()
-            if name not in _known_names:
-                _know(name)
-            if name in FRAMING:
-                if name == b"content-length" and not is_framed:
+            before = _beginnings.get(name) or _begin(name)
+            if before in FRAMING:
+                if before == b"content-length: " and not is_framed:
                     self._left_bytes, is_framed = int(value), True
-                elif name == b"transfer-encoding" and value.lower() == b"chunked":
+                elif before == b"transfer-encoding: " and value.lower() == b"chunked":
                     self._is_chunked = is_framed = True
-                elif name == b"connection" and b"close" in [one.strip() for one in value.lower().split(b",")]:
+                elif before == b"connection: " and b"close" in [one.strip() for one in value.lower().split(b",")]:
                     is_closing = True
-            lines.append(b"%b: %b\r\n" % (name, value))
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or NOT_IN_A_HEAD.search(head):
+            pieces += before, value, b"\r\n"
+        head = b"".join(pieces)
+        if len(head) - len(head.translate(None, CONTROLS)) != len(pieces) // 3 * len(b"\r\n"):
             raise RuntimeError("a header of the answer holds a line break or another control character")
         if is_closing:
             self.keeps_alive = False
@@ -418,15 +417,17 @@ class Exchange:
         return b"%b%b%b\r\n" % (STATUS_LINES[status], self._protocol.usual_headers(), head)
 
 
-_known_names: set[bytes] = set()
-"""Names of headers that have been looked at; answers have the same few."""
+_beginnings: dict[bytes, bytes] = {}
+"""What a header's line begins with, by the header's name; answers have the same few."""
 
 
-def _know(name: bytes) -> None:
+def _begin(name: bytes) -> bytes:
     if not name or NOT_IN_A_NAME.search(name):
         raise RuntimeError(f"{name!r} is no name of a header")
-    if len(_known_names) < MOST_KNOWN_NAMES:
-        _known_names.add(name)
+    beginning = name.lower() + b": "
+    if len(_beginnings) < MOST_KNOWN_NAMES:
+        _beginnings[name] = beginning
+    return beginning
 
 
 def _parse(url: bytes) -> tuple[str, bytes, bytes]:

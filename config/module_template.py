@@ -7,7 +7,7 @@ on the module's own port the bare path of the original documents is the same rou
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -243,15 +243,14 @@ class ModuleApp(FastAPI):
 
     door: "_Door"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if (
             scope["type"] == "http"
             and len(self.user_middleware) == 1
             and (hot := self.door.hot(scope["path"])) is not None
         ):
-            await self.door.let_in(hot, scope, receive, send, is_hot=True)
-        else:
-            await super().__call__(scope, receive, send)
+            return self.door.let_in(hot, scope, receive, send, is_hot=True)
+        return super().__call__(scope, receive, send)
 
 
 class _BehindTheDoor:
@@ -321,9 +320,11 @@ class _Door:
                 raise MalformedRequest("neither path nor query may contain NUL")
             limit = self._limit_of(path)
             declared = headers.get("content-length", "")
-            if declared.isdecimal() and int(declared) > limit:
+            if not declared.isdecimal():
+                receive = _Limited(receive, limit)
+            elif int(declared) > limit:
                 raise BodyTooLarge(f"the body may have {limit} bytes, this one has {declared}")
-            await app(scope, _Limited(receive, limit), answer)
+            await app(scope, receive, answer)
         except FleetError as error:
             if begun:
                 raise  # half an answer is out: only breaking the connection is still honest
@@ -374,7 +375,7 @@ class _Door:
 
 
 class _Limited:
-    """Counts the bytes of a body that did not say its length; raises BodyTooLarge past the limit."""
+    """Counts the bytes of a body that did not say its length, to which the server would hold it; raises BodyTooLarge past the limit."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive, self._limit, self._seen = receive, limit, 0
