@@ -10,7 +10,10 @@ from shub.language.files import output_params, trim_of
 from shub.language.kinds import cuts_time, has_effects, is_pan, is_with, kind_of
 from shub.language.outcome import Reading
 from shub.language.scanning import Item, Scan
-from shub.language.sound import Sound, amount_of, keep, sound_of
+from shub.language.sound.directions import amount_of
+from shub.language.sound.draft import Sound
+from shub.language.sound.making import sound_of
+from shub.language.sound.numbers import keep
 from shub.language.stems import is_common, role_in, roles_of
 from shub.language.words import folded
 

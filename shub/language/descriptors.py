@@ -4,6 +4,7 @@ The table is `descriptors.json`, with its sources: SocialFX and SAFE-DB, of whic
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,3 +33,5 @@ class Word:
 
 _ALL: dict[str, Any] = json.loads(Path(__file__).with_name("descriptors.json").read_text(encoding="utf-8"))
 DESCRIPTORS: tuple[Word, ...] = tuple(Word(**row) for row in _ALL["descriptors"])
+WORDS: Mapping[str, Word] = {word.term: word for word in DESCRIPTORS}
+"""The same by their terms."""

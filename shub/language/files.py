@@ -4,7 +4,8 @@ from typing import Any
 
 from shub.language.clauses import Clause
 from shub.language.scanning import Item
-from shub.language.sound import Sound, keep
+from shub.language.sound.draft import Sound
+from shub.language.sound.numbers import keep
 
 LOSSY = ("mp3", "ogg", "aac", "m4a", "opus", "wma")
 BITS = (8, 16, 20, 24, 32)

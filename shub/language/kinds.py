@@ -4,7 +4,8 @@ from config.contracts.shub_language import CommandContext
 from shub.language.clauses import NO_ORDERS, SOUND_VERBS, Clause
 from shub.language.deleting import SMALL_WORDS, is_deletion
 from shub.language.scanning import Scan
-from shub.language.sound import implied_effect, is_hertz
+from shub.language.sound.drafting import implied_effect
+from shub.language.sound.frequencies import is_hertz
 from shub.language.stems import has_pronoun
 from shub.language.words import words_of
 

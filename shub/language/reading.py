@@ -5,10 +5,12 @@ from typing import Any
 from config.contracts.shub_language import CommandAction, CommandContext, Descriptor, KnownStem
 from shub.language.acting import actions_of
 from shub.language.clauses import Clause, clauses_of
+from shub.language.descriptors import WORDS
 from shub.language.outcome import Reading
 from shub.language.relevance import is_about_audio
 from shub.language.scanning import Scan, scan
-from shub.language.sound import WORDS, named, word_direction
+from shub.language.sound.directions import word_direction
+from shub.language.sound.numbers import named
 from shub.language.stems import carry_targets, give_roles, own_names
 from shub.language.tongue import language_of
 from shub.language.vocabulary import BANDS

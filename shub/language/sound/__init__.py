@@ -1,0 +1,1 @@
+"""Clauses about sound as effects with numbers."""
