@@ -7,7 +7,7 @@ on the module's own port the bare path of the original documents is the same rou
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -243,14 +243,15 @@ class ModuleApp(FastAPI):
 
     door: "_Door"
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
             scope["type"] == "http"
             and len(self.user_middleware) == 1
             and (hot := self.door.hot(scope["path"])) is not None
         ):
-            return self.door.let_in(hot, scope, receive, send, is_hot=True)
-        return super().__call__(scope, receive, send)
+            await self.door.let_in(hot, scope, receive, send, is_hot=True)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class _BehindTheDoor:
