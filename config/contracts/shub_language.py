@@ -7,6 +7,9 @@ from pydantic import Field
 from config.contracts.common import Wire
 from config.contracts.shub import MOST_STEMS, AudioWarning
 
+LONGEST_COMMAND = 4_000
+LONGEST_STEM_NAME = 200
+
 Action = Literal[
     "mix",
     "set_mix",
@@ -27,7 +30,7 @@ Action = Literal[
 class KnownStem(Wire):
     """A stem that the speaker may mean; `role` as a mix names it."""
 
-    name: str = Field("", max_length=200)
+    name: str = Field("", max_length=LONGEST_STEM_NAME)
     role: str | None = Field(None, max_length=40)
     asset_id: str | None = Field(None, max_length=64)
 
@@ -47,7 +50,7 @@ class CommandContext(Wire):
 class InterpretRequest(Wire):
     """What was said. `ask_model` lets switch read what our rules are unsure of."""
 
-    command: str = Field(min_length=1, max_length=4_000, examples=["sube 3 dB la voz y quita barro en el bajo"])
+    command: str = Field(min_length=1, max_length=LONGEST_COMMAND, examples=["sube 3 dB la voz y quita barro en el bajo"])
     context: CommandContext = CommandContext()
     ask_model: bool = True
 

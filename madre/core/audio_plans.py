@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from config.contracts.shub import MOST_STEMS, Asset, ChainRequest, MasterRequest, MixRequest
-from config.contracts.shub_language import CommandAction, CommandContext, Interpretation, KnownStem
+from config.contracts.shub_language import LONGEST_STEM_NAME, CommandAction, CommandContext, Interpretation, KnownStem
 from madre.core import audio_words
 from madre.core.draft import Draft, checked, step
 from madre.core.models import IntentName, IntentV2, PlanV2, StepType, StepV2
@@ -41,8 +41,8 @@ class Command:
 
 def context_of(take: Take, files: Sequence[Asset]) -> CommandContext:
     """What is on the table, as shub wants to know it."""
-    known = [KnownStem(name=track.title, role=track.role, asset_id=track.asset_id) for track in take.tracks]
-    new = [KnownStem(name=PurePath(one.name).stem, role=one.role, asset_id=one.asset_id) for one in files]
+    known = [KnownStem(name=track.title[:LONGEST_STEM_NAME], role=track.role, asset_id=track.asset_id) for track in take.tracks]
+    new = [KnownStem(name=PurePath(one.name).stem[:LONGEST_STEM_NAME], role=one.role, asset_id=one.asset_id) for one in files]
     return CommandContext(stems=list({stem.asset_id: stem for stem in (*known, *new)}.values())[:MOST_STEMS])
 
 

@@ -23,7 +23,7 @@ from config.contracts.hermes import DownloadRequest, SearchRequest, SearchResult
 from config.contracts.hermes_db import Model
 from config.contracts.madre import Artifact
 from config.contracts.shub import Asset, ChainRequest, MasterRequest, MixRequest
-from config.contracts.shub_language import CommandContext, Interpretation, InterpretRequest
+from config.contracts.shub_language import LONGEST_COMMAND, CommandContext, Interpretation, InterpretRequest
 from config.contracts.spawner import SpawnSummary
 from config.errors import Conflict, FleetError, NotFound, UpstreamContractError, UpstreamUnavailable
 from config.secrets import FleetSecrets
@@ -193,7 +193,9 @@ class Delegation:
             return None
 
     async def interpret(self, command: str, context: CommandContext) -> Interpretation | None:
-        """A message as the audio engineer reads it; None where shub cannot say."""
+        """A message as the audio engineer reads it; None where shub cannot say, and for one that is longer than any command."""
+        if len(command) > LONGEST_COMMAND:
+            return None
         request = InterpretRequest(command=command, context=context)
         try:
             return await self._shub.interpret(request, timeout_seconds=LISTENING_SECONDS)

@@ -264,3 +264,12 @@ async def test_sessions_do_not_hear_each_other(session, shub, files):
     await session.say("mezcla", *files)
     answer = await session.say("masteriza para Spotify", session_id="another")
     assert answer["status"] == "WAITING"
+
+
+async def test_a_message_longer_than_any_command_and_long_names_are_no_error(session, shub):
+    named = shub.add("long")
+    shub.assets[named] = shub.assets[named].model_copy(update={"name": "n" * 250 + ".wav"})
+    answer = await session.say("¿qué es un compresor? " * 400, named)
+    assert answer["status"] == "DONE"
+    assert answer["plan"]["steps"][0]["operation"] == "switch:route"
+    assert (await session.say("más brillo", named))["status"] == "DONE"
