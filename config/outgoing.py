@@ -112,6 +112,10 @@ class Connection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             await self._wait(idle_seconds, "fell silent in the middle of its answer")
+        return self.taken()
+
+    def taken(self) -> bytes:
+        """What has come of the body since it was last asked for; after the end that is the rest."""
         found = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks, self._waiting_bytes = [], 0
         if self._is_reading_paused and self._transport is not None:
@@ -341,14 +345,21 @@ class Peer(Generic[Link]):
     def error(self, trouble: Trouble, what: str) -> Exception:
         return self._error_of(trouble, f"{self.name} {what}")
 
-    async def connection(self, *, fresh: bool = False) -> Link:
-        """An open connection, kept from before unless `fresh`. Raises the peer's error when there is none to be had in time."""
-        loop = asyncio.get_running_loop()
-        while self._idle and not fresh:
+    def kept(self) -> Link | None:
+        """An open connection that was kept from before, where there is one."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
             kept = self._idle.pop()
-            if kept.is_open and loop.time() - kept.idle_since < self._idle_seconds:
+            if kept.is_open and now - kept.idle_since < self._idle_seconds:
                 return kept
             kept.abort()
+        return None
+
+    async def connection(self, *, fresh: bool = False) -> Link:
+        """An open connection, kept from before unless `fresh`. Raises the peer's error when there is none to be had in time."""
+        if not fresh and (kept := self.kept()) is not None:
+            return kept
+        loop = asyncio.get_running_loop()
         try:
             if self._is_tls and self._tls is None:
                 self._tls = await asyncio.to_thread(self._make_tls)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic_core import to_json
 
@@ -14,8 +14,7 @@ GENERAL = "general"
 """The type of task of a request that does not say; a specialty of hermes_db."""
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What a request asks of whoever answers it. Token counts are estimates made before the call (`switch/needs.py`)."""
 
     input_tokens: int = 0
@@ -176,11 +175,12 @@ class Choice:
     backend: Backend
     model: str
     facts: Facts = UNKNOWN
+    name: str = field(init=False, repr=False, compare=False)
+    """What `model` is in a request that wants exactly this one."""
 
-    @property
-    def name(self) -> str:
-        """What `model` is in a request that wants exactly this one."""
-        return self.model if self.is_local else f"{self.backend.name}/{self.model}"
+    def __post_init__(self) -> None:  # once: every request asks for it four times
+        name = self.model if self.is_local else f"{self.backend.name}/{self.model}"
+        object.__setattr__(self, "name", name)
 
     @property
     def is_local(self) -> bool:

@@ -114,7 +114,10 @@ class Flight:
         if answered is None:
             self.land("failed")
             raise policy.refusal(self.trail.tried, is_auto=self.wanted.is_auto)
-        self.answered = next(one for one in self.trail.tried if one.choice is answered.choice)
+        for one in self.trail.tried:
+            if one.choice is answered.choice:
+                self.answered = one
+                break
         if answered.exchange is not None:
             self.streamed, self._begun_at = StreamUsage(), time.perf_counter()
         elif answered.content is not None:

@@ -112,9 +112,12 @@ class Ledger:
         self._total_ms += flight.latency_ms
         if flight.outcome == "answered":
             self.answered += 1
-            if next(one for one in flight.trail.tried if one.asked) is not flight.answered:
-                self.failed_over += 1
-                self._meters.failed_over.inc()
+            for one in flight.trail.tried:
+                if one.asked:  # the first who was
+                    if one is not flight.answered:
+                        self.failed_over += 1
+                        self._meters.failed_over.inc()
+                    break
         elif flight.outcome != "cancelled":
             self.errors += 1
         self._meters.landed(flight)

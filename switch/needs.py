@@ -20,6 +20,8 @@ CHARACTERS_PER_PDF_TOKEN = 50  # of base64: a page of 75 kB and 2,000 tokens; An
 LEAST_PDF = 1500
 TOKENS_PER_VIDEO = 10_000  # Gemini: 258 for each second; what comes in a request is rarely longer than this
 
+ASKS_FOR_MORE = frozenset({"tools", "functions", "response_format", "max_completion_tokens", "max_tokens"})
+"""Members of a body that are looked at besides its messages; most requests have none of them."""
 NONE: frozenset[str] = frozenset()
 KIND_OF = {
     "image_url": "image",
@@ -57,6 +59,13 @@ def of(body: dict[str, Any], *, max_latency_ms: float | None = None, max_cost_us
                 for name, value in message.items():
                     if name not in ("content", "role"):
                         size_bytes += _written(value)
+    if ASKS_FOR_MORE.isdisjoint(body):
+        return Needs(
+            tokens + -(-size_bytes // BYTES_PER_TOKEN),
+            modalities=kinds,
+            max_latency_ms=max_latency_ms,
+            max_cost_usd=max_cost_usd,
+        )
     tools = body.get("tools") or body.get("functions")
     has_tools = isinstance(tools, list) and bool(tools)
     if has_tools:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -180,26 +180,25 @@ class Relay:
             log.warning("circuit_opened", model=tried.choice.name, kind=failure.kind, detail=tried.detail)
 
     async def _exchange(self, call: Call, choice: Choice) -> Answered:
-        while (answered := await self._answer(call, choice)) is None:
-            pass
-        return answered
+        """One exchange, and another where only what we had added was in the way. Each is released once: it may be in use by others already
+        when it is over."""
+        while True:
+            exchange = await self._asked(call, choice)
+            try:
+                if exchange.status != 200:
+                    answered = await self._refused(call, exchange, choice)
+                elif call.is_stream:
+                    answered = await self._begun(exchange, choice)
+                else:
+                    answered = await self._whole(exchange, choice)
+            except BaseException:
+                exchange.release()
+                raise
+            if answered is not None:
+                return answered
 
-    async def _answer(self, call: Call, choice: Choice) -> Answered | None:
-        """One exchange; None where the same is to be asked again, without what we had added. Released once: it may be in use by others
-        already when it is over."""
-        exchange = await self._asked(call, choice)
-        try:
-            if exchange.status != 200:
-                return await self._refused(call, exchange, choice)
-            if call.is_stream:
-                return await self._begun(exchange, choice)
-            return await self._whole(exchange, choice)
-        except BaseException:
-            exchange.release()
-            raise
-
-    async def _asked(self, call: Call, choice: Choice) -> Answer:
-        return await choice.backend.ask(call, choice.model)
+    def _asked(self, call: Call, choice: Choice) -> Awaitable[Answer]:
+        return choice.backend.ask(call, choice.model)
 
     async def _whole(self, exchange: Answer, choice: Choice) -> Answered:
         answer = await exchange.whole(self._silence_seconds)
@@ -230,6 +229,7 @@ class Relay:
         return Answered(choice, 200, first, exchange=exchange)
 
     async def _refused(self, call: Call, exchange: Answer, choice: Choice) -> Answered | None:
+        """The refusal; None where the same is to be asked again, without what we had added."""
         if exchange.status < 400:
             raise Failure(FailureKind.GARBAGE, f"{choice.name} answered with status {exchange.status}")
         failure = policy.failure_of(choice.name, exchange.status, exchange.header(b"retry-after"))

@@ -1,6 +1,6 @@
 """Asking those who have models, over their OpenAI-compatible APIs: requests that end the moment nobody wants their answer any more."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from config.outgoing import Connection, Peer, Trouble
 from config.tls import trusted
@@ -36,7 +36,7 @@ class Exchange(Connection):
 
     async def whole(self, within_seconds: float) -> bytes:
         """The rest of the answer. Raises Failure, also for one that is longer than anything a model writes."""
-        found = await self.more(within_seconds)
+        found = self.taken() if self.is_complete else await self.more(within_seconds)
         if self.is_exhausted:
             return found
         parts, size_bytes = [found], len(found)
@@ -83,7 +83,7 @@ class Address:
         }
         self._headers = "".join(f"{key}: {value}\r\n" for key, value in (always | dict(headers)).items()).encode()
 
-    async def post(self, path: str, body: bytes, *, within_seconds: float) -> Exchange:
+    def post(self, path: str, body: bytes, *, within_seconds: float) -> Awaitable[Exchange]:
         """Send `body` (JSON) and wait until the answer begins. Raises Failure. The caller releases the exchange.
 
         A kept connection that turns out to be closed is replaced by a new one, once.
@@ -94,7 +94,7 @@ class Address:
             len(body),
             body,
         )
-        return await self._ask(request, within_seconds)
+        return self._ask(request, within_seconds)
 
     async def get(self, path: str, *, within_seconds: float) -> Exchange:
         """The same without a body."""
@@ -105,12 +105,13 @@ class Address:
         self._peer.close()
 
     async def _ask(self, request: bytes, within_seconds: float) -> Exchange:
-        exchange = await self._peer.connection()
-        try:
-            return await _begin(exchange, request, within_seconds)
-        except Failure:
-            if not (exchange.is_reused and exchange.was_never_heard):
-                raise
+        exchange = self._peer.kept()
+        if exchange is not None:
+            try:
+                return await _begin(exchange, request, within_seconds)
+            except Failure:
+                if not exchange.was_never_heard:
+                    raise
         return await _begin(await self._peer.connection(fresh=True), request, within_seconds)
 
 

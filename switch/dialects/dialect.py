@@ -4,7 +4,7 @@ A dialect is pure: values in, values out. What reads bytes is here, once for all
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -86,14 +86,14 @@ class OpenAI:
     def headers(self, key: str | None) -> Mapping[str, str]:
         return {} if key is None else {"authorization": f"Bearer {key}"}
 
-    async def written(self, call: Call, model: str) -> bytes:
+    def written(self, call: Call, model: str) -> Awaitable[bytes]:
         if not self._is_openais_own:
-            return await call.written(model=model, **call.limit())
+            return call.written(model=model, **call.limit())
         call = call.bounded()
         if call.body.get("max_tokens") is not None:
             body = {name: value for name, value in call.body.items() if name != "max_tokens"}
             call = replace(call, body={"max_completion_tokens": call.body["max_tokens"], **body})
-        return await call.written(model=model)
+        return call.written(model=model)
 
 
 async def ask(

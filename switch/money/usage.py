@@ -59,7 +59,10 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
     if said is None:
         return None
     read, written = _count(said.get("prompt_tokens")), _count(said.get("completion_tokens") or 0)
-    stated = _stated(said)
+    is_short = (
+        said.keys() <= SUMS
+    )  # most servers say no more, and looking for it takes three times as long as all else here
+    stated = None if is_short else _stated(said)
     if (
         read is None or written is None or not (read or stated)
     ):  # nobody answers to nothing: some say 0 who did not count
@@ -68,9 +71,7 @@ def of_answer(content: Mapping[str, Any]) -> Usage | None:
         written = all_tokens - read  # thoughts that `completion_tokens` leaves out
     tier = content.get("service_tier") or said.get("service_tier") or ""
     tier = tier if isinstance(tier, str) and len(tier) <= LONGEST_TIER else ""
-    if (
-        said.keys() <= SUMS
-    ):  # most servers say no more, and looking for parts takes three times as long as all else here
+    if is_short:
         return Usage(read, written, service_tier=tier)
     details, made = _mapping(said.get("prompt_tokens_details")), _mapping(said.get("completion_tokens_details"))
     cached = _part(
@@ -217,11 +218,11 @@ def _nanousd(value: object) -> int | None:
 
 def _count(value: object) -> int | None:
     """A number of tokens; None for what cannot be one."""
+    if type(value) is int:
+        return value if 0 <= value <= MOST_TOKENS else None
     if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
-        return None
-    return value
+        return _count(int(value))
+    return None
 
 
 def _part(value: object, most: int) -> int:
