@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -98,6 +99,7 @@ class Madre:
         self._halt = HaltState(halted=False)
         self._halting = asyncio.Lock()  # a halt that comes while a resume is written down must not be lost
         self._in_work: set[str] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tidied: float | None = None
 
     # --- start and upkeep -------------------------------------------------------------------------------------------
@@ -208,7 +210,12 @@ class Madre:
         reading = await self._reading(request, waiting)
         if reading is None:
             return await self._declined(waiting, caller, intent_id, session_id, dry_run=request.dry_run)
-        return await self._plan(reading, caller, intent_id, session_id, mode=request.mode, dry_run=request.dry_run)
+        async with self._in_turn(scope_of(caller.id, session_id)):
+            return await self._plan(reading, caller, intent_id, session_id, mode=request.mode, dry_run=request.dry_run)
+
+    def _in_turn(self, scope: str) -> asyncio.Lock:
+        """Held while a session's message becomes a plan: of two at once the second builds on the first, and neither is lost."""
+        return self._turns.setdefault(scope, asyncio.Lock())
 
     async def _reading(self, request: ChatRequest, waiting: dict[str, Any] | None) -> Reading | None:
         """The message read anew, or as the answer to the question that waits in its session; None when that is refused."""
@@ -462,8 +469,8 @@ class Madre:
                 intent=plan.intent,
                 plan_id=plan.plan_id,
             )
-            if not plan.status.is_final and expires_at is None and (take := audio_plans.pending_take(plan)) is not None:
-                studio = (await repository.studio_of(session, scope)).with_take(take)
+            if not plan.status.is_final and expires_at is None and audio_plans.changes_studio(plan):
+                studio = audio_plans.awaited(await repository.studio_of(session, scope), plan)
                 await repository.set_context(session, scope, STUDIO, studio.model_dump(mode="json"))
             if expires_at is not None:
                 waiting = {"kind": "confirm", "plan_id": plan.plan_id, "until": expires_at.isoformat()}

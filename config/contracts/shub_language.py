@@ -50,7 +50,9 @@ class CommandContext(Wire):
 class InterpretRequest(Wire):
     """What was said. `ask_model` lets switch read what our rules are unsure of."""
 
-    command: str = Field(min_length=1, max_length=LONGEST_COMMAND, examples=["sube 3 dB la voz y quita barro en el bajo"])
+    command: str = Field(
+        min_length=1, max_length=LONGEST_COMMAND, examples=["sube 3 dB la voz y quita barro en el bajo"]
+    )
     context: CommandContext = CommandContext()
     ask_model: bool = True
 

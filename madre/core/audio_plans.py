@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -41,8 +41,14 @@ class Command:
 
 def context_of(take: Take, files: Sequence[Asset]) -> CommandContext:
     """What is on the table, as shub wants to know it."""
-    known = [KnownStem(name=track.title[:LONGEST_STEM_NAME], role=track.role, asset_id=track.asset_id) for track in take.tracks]
-    new = [KnownStem(name=PurePath(one.name).stem[:LONGEST_STEM_NAME], role=one.role, asset_id=one.asset_id) for one in files]
+    known = [
+        KnownStem(name=track.title[:LONGEST_STEM_NAME], role=track.role, asset_id=track.asset_id)
+        for track in take.tracks
+    ]
+    new = [
+        KnownStem(name=PurePath(one.name).stem[:LONGEST_STEM_NAME], role=one.role, asset_id=one.asset_id)
+        for one in files
+    ]
     return CommandContext(stems=list({stem.asset_id: stem for stem in (*known, *new)}.values())[:MOST_STEMS])
 
 
@@ -50,6 +56,20 @@ def pending_take(plan: PlanV2) -> Take | None:
     """The take that a plan makes, as far as it is known before it is made: the next command builds on it."""
     keeping = next((one for one in plan.steps if one.operation == "madre:take"), None)
     return None if keeping is None else Take.model_validate({**keeping.params["take"], "plan_id": plan.plan_id})
+
+
+def changes_studio(plan: PlanV2) -> bool:
+    return any(one.operation in ("madre:undo", "madre:take") for one in plan.steps)
+
+
+def awaited(studio: Studio, plan: PlanV2) -> Studio:
+    """The studio as it stands for the next command, from the moment that a plan is begun: what it takes back is gone, what it makes
+    is built on."""
+    for one in plan.steps:
+        if one.operation == "madre:undo":
+            studio, _ = studio.back(one.params["steps"], plan.plan_id)
+    take = pending_take(plan)
+    return studio if take is None else studio.with_take(take)
 
 
 def named_in(interpretation: Interpretation, take: Take) -> list[str]:
@@ -103,22 +123,24 @@ class _Session:
     made: list[StepV2] = field(default_factory=list)
 
     def steps(self) -> list[StepV2]:
-        heard, studio = self.command.interpretation, self.command.studio
-        if any(action.action == "undo" for action in heard.actions):
-            return self._undo(next(action for action in heard.actions if action.action == "undo"))
-        take = before = self._table(heard.actions)
-        asked = [action for action in heard.actions if action.action not in CHANGES]
-        for action in heard.actions:
+        actions = self._after_undo(self.command.interpretation.actions)
+        if not actions:
+            return self.made
+        if any(action.action == "delete" for action in actions):
+            raise Unclear("delete_alone")
+        take = before = self._table(actions)
+        asked = [action for action in actions if action.action not in CHANGES]
+        for action in actions:
             if action.action in CHANGES:
                 take = applied(take, self._with_reference(action, take))
-        names = {action.action for action in heard.actions}
+        names = {action.action for action in actions}
         current, unmastered = self._render(before, take, names)
         for action in asked:
             if action.action == "export":
                 self._export(action, take, current)
             elif action.action in ("analyze", "visualize"):
                 self._analyze(action, take, current)
-        if take != studio.now:
+        if take != self.command.studio.now:
             self._keep(take, current, unmastered)
         if not self.made:
             raise Unclear("nothing_changed")
@@ -133,13 +155,17 @@ class _Session:
             return with_files(now, files)
         return with_files(Take(), files) if names & CHANGES else now
 
-    def _undo(self, action: CommandAction) -> list[StepV2]:
-        steps = action.params.get("steps", 1)
-        count = (
-            len(self.command.studio.takes) if steps == "all" else int(steps) if isinstance(steps, int | float) else 1
-        )
-        self._add(StepType.NOOP, "madre:undo", {"steps": max(1, count)})
-        return self.made
+    def _after_undo(self, actions: Sequence[CommandAction]) -> list[CommandAction]:
+        """What there is to do besides going back, which comes first: the rest builds on what was there then."""
+        studio, count = self.command.studio, 0
+        for action in actions:
+            if action.action == "undo":
+                steps = action.params.get("steps", 1)
+                count += max(1, int(steps)) if isinstance(steps, int | float) else max(1, len(studio.takes))
+        if count:
+            self._add(StepType.NOOP, "madre:undo", {"steps": count})
+            self.command = replace(self.command, studio=studio.back(count, "")[0])
+        return [action for action in actions if action.action != "undo"]
 
     def _with_reference(self, action: CommandAction, take: Take) -> CommandAction:
         """A file that came with the message, or is called by its name, is what the master shall sound like."""

@@ -44,6 +44,11 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "No hay nada que deshacer en esta sesión.",
         "There is nothing to undo in this session.",
     ),
+    "in_the_making": ("lo que todavía se está haciendo", "what is still being made"),
+    "delete_alone": (
+        "Borrar archivos va aparte de todo lo demás: pídelo en un mensaje propio. No he hecho nada.",
+        "Files are deleted apart from everything else: ask for it in a message of its own. Nothing was done.",
+    ),
     "nothing_made": ("los archivos como llegaron", "the files as they came"),
 }
 
@@ -132,7 +137,8 @@ def undone(language: str, result: dict[str, Any]) -> str:
         return say("nothing_to_undo", language)
     is_one = result["steps"] == 1
     times = ("paso" if is_one else "pasos") if language == "es" else ("step" if is_one else "steps")
-    what = f"GET /shub/assets/{result['asset_id']}/content" if result.get("asset_id") else say("nothing_made", language)
+    kept = "in_the_making" if result.get("is_in_the_making") else "nothing_made"
+    what = f"GET /shub/assets/{result['asset_id']}/content" if result.get("asset_id") else say(kept, language)
     return say("undone", language, steps=result["steps"], times=times, what=what)
 
 

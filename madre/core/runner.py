@@ -604,7 +604,8 @@ class Runner:
             studio = await repository.studio_of(session, scope)
             kept, steps = studio.back(int(params["steps"]), plan.plan_id)
             await repository.set_context(session, scope, STUDIO, kept.model_dump(mode="json"))
-        return {"steps": steps, "asset_id": kept.now.current}
+        now = kept.now
+        return {"steps": steps, "asset_id": now.current, "is_in_the_making": now.is_in_the_making}
 
 
 OWN_STEPS: dict[str, Callable[[Runner, PlanV2, dict[str, Any]], Awaitable[dict[str, Any]]]] = {

@@ -62,6 +62,11 @@ class Take(Wire):
     """The plan that makes it; while it runs, `current` is not known yet."""
 
     @property
+    def is_in_the_making(self) -> bool:
+        """Whether there is something to be heard that is not known yet."""
+        return self.current is None and (self.mix, self.master, self.focus) != (None, None, None)
+
+    @property
     def focused(self) -> Track | None:
         return next((track for track in self.tracks if track.asset_id == self.focus), None)
 
@@ -75,9 +80,10 @@ class Studio(Wire):
     """The takes of a session, newest last."""
 
     takes: list[Take] = []
-    undone_by: str | None = None
-    """The plan that went back last: asked again after a kill, it goes back once."""
-    undone_steps: int = 0
+    undone: dict[str, int] = {}
+    """How many changes the last plans that went back took away: asked again after a kill, each goes back once."""
+    given_up: list[str] = []
+    """Plans whose takes were taken away before they were made: what comes of them is not laid on the table again."""
 
     @property
     def now(self) -> Take:
@@ -85,6 +91,8 @@ class Studio(Wire):
 
     def with_take(self, take: Take) -> "Studio":
         """With one more take, or with the one of its plan as it stands now; before the first change stand the files as they came."""
+        if take.plan_id in self.given_up:
+            return self
         if any(one.plan_id == take.plan_id for one in self.takes):
             changed = [take if one.plan_id == take.plan_id else one for one in self.takes]
             return self.model_copy(update={"takes": changed})
@@ -98,11 +106,13 @@ class Studio(Wire):
 
     def back(self, steps: int, plan_id: str) -> tuple["Studio", int]:
         """As it stood so many changes ago, or at the first take; and how many steps that were."""
-        if self.undone_by == plan_id:
-            return self, self.undone_steps
+        if plan_id in self.undone:
+            return self, self.undone[plan_id]
         left = max(1, len(self.takes) - steps)
-        gone = max(0, len(self.takes) - left)
-        return Studio(takes=self.takes[:left], undone_by=plan_id, undone_steps=gone), gone
+        gone = self.takes[left:]
+        undone = [*self.undone.items(), (plan_id, len(gone))][-MOST_TAKES:]
+        given_up = [*self.given_up, *(take.plan_id for take in gone if take.plan_id is not None)][-MOST_TAKES:]
+        return Studio(takes=self.takes[:left], undone=dict(undone), given_up=given_up), len(gone)
 
 
 class Unclear(Exception):

@@ -1,5 +1,6 @@
 """A session in the studio: every command builds on what was made before, and nothing that was made is lost."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -21,6 +22,8 @@ MEANINGS = {
     "más brillo en la voz": [meant("apply_effects", "vocal", effects=[BRIGHT])],
     "sube el bajo 2 dB": [meant("set_mix", "bass", params={"gain_db": 2})],
     "deshaz": [meant("undo")],
+    "deshaz y masteriza": [meant("undo"), meant("master", "master", params={"target": "cd"})],
+    "borra el archivo de voz y masteriza": [meant("delete", "vocal"), meant("master", "master")],
     "deshaz dos": [meant("undo", params={"steps": 2})],
     "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
     "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
@@ -273,3 +276,55 @@ async def test_a_message_longer_than_any_command_and_long_names_are_no_error(ses
     assert answer["status"] == "DONE"
     assert answer["plan"]["steps"][0]["operation"] == "switch:route"
     assert (await session.say("más brillo", named))["status"] == "DONE"
+
+
+async def test_of_two_messages_at_once_neither_is_lost(session, shub, files):
+    await session.say("mezcla", *files)
+    await asyncio.gather(session.say("más brillo en la voz"), session.say("sube el bajo 2 dB"))
+    await session.say("masteriza para Spotify")
+    await session.say("mezcla")
+    assert session.stem(-1, "vocal")["chain"]
+    assert session.stem(-1, "bass")["gain_db"] == 2
+
+
+async def test_what_was_taken_back_while_it_was_being_made_does_not_come_back(session, shub, files):
+    await session.say("mezcla", *files)
+    shub.finish.clear()
+    under_way = await session.say("sube el bajo 2 dB", wait_seconds=0)
+    undone = await session.say("deshaz")
+    assert "asset_mix_job_0" in undone["response"]
+    shub.finish.set()
+    await finished(session.madre, under_way["plan_id"])
+    await session.say("más brillo en la voz")
+    assert session.stem(-1, "bass")["gain_db"] == 0
+
+
+async def test_going_back_to_what_is_still_being_made_says_so(session, shub, files):
+    shub.finish.clear()
+    plans = [await session.say("mezcla", *files, wait_seconds=0)]
+    plans.append(await session.say("sube el bajo 2 dB", wait_seconds=0))
+    assert "se está haciendo" in (await session.say("deshaz"))["response"]
+    shub.finish.set()
+    for plan in plans:
+        await finished(session.madre, plan["plan_id"])
+    await session.say("más brillo en la voz")
+    assert session.stem(-1, "bass")["gain_db"] == 0
+
+
+async def test_what_is_asked_for_besides_going_back_is_done_after_it(session, shub, files):
+    await session.say("mezcla", *files)
+    await session.say("sube el bajo 2 dB")
+    answer = await session.say("deshaz y masteriza")
+    assert [step["operation"] for step in answer["plan"]["steps"]] == ["madre:undo", "shub:master", "madre:take"]
+    assert shub.ordered[-1][1]["asset_id"] == "asset_mix_job_0"
+    await session.say("más brillo en la voz")
+    assert session.stem(-1, "bass")["gain_db"] == 0
+    assert shub.ordered[-1][0] == "master"
+
+
+async def test_nothing_is_deleted_beside_something_else_and_that_is_said(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("borra el archivo de voz y masteriza")
+    assert answer["status"] == "WAITING"
+    assert "mensaje propio" in answer["question"]
+    assert [kind for kind, _ in shub.ordered] == ["mix"]
