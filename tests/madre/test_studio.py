@@ -278,10 +278,23 @@ async def test_a_message_longer_than_any_command_and_long_names_are_no_error(ses
     assert (await session.say("más brillo", named))["status"] == "DONE"
 
 
-async def test_of_two_messages_at_once_neither_is_lost(session, shub, files):
+async def test_of_two_messages_at_once_neither_is_lost(session, shub, files, monkeypatch):
     await session.say("mezcla", *files)
-    await asyncio.gather(session.say("más brillo en la voz"), session.say("sube el bajo 2 dB"))
-    await session.say("masteriza para Spotify")
+    work, asked, go_on = shub.work, asyncio.Event(), asyncio.Event()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if b"brillo" in request.content:
+            asked.set()
+            await go_on.wait()
+        return await work(request)
+
+    monkeypatch.setattr(shub, "work", slow)
+    first = asyncio.create_task(session.say("más brillo en la voz"))
+    await asked.wait()
+    second = asyncio.create_task(session.say("sube el bajo 2 dB"))
+    await asyncio.wait({second}, timeout=0.2)  # were it not to wait for its turn, it would be through by now
+    go_on.set()
+    await asyncio.gather(first, second)
     await session.say("mezcla")
     assert session.stem(-1, "vocal")["chain"]
     assert session.stem(-1, "bass")["gain_db"] == 2
