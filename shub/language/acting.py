@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from config.contracts.shub_language import CommandAction, CommandContext, KnownStem
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.deleting import deleted
 from shub.language.files import output_params, trim_of
 from shub.language.kinds import cuts_time, has_effects, is_pan, is_with, kind_of
@@ -350,7 +350,7 @@ def _apply(
         sound = Sound()
         for item in clause.numbers:
             keep(sound, item.label, item)
-    elif cuts_time(clause) and not has_effects(clause):
+    elif cuts_time(clause) and not has_effects(clause, "trim", "mono", "stereo"):
         sound = Sound()
         trim = trim_of(clause, sound)
         if trim:
@@ -427,7 +427,8 @@ def _removed_effects(clause: Clause) -> list[str]:
     named_here = [
         item
         for item in clause.items
-        if (item["effect"] in removable and "verb" not in item.tags) or item["effect"] in ("eq", "delay", "reverb")
+        if item.before not in ("con", "with")  # "destroy the drums with distortion"
+        and ((item["effect"] in removable and "verb" not in item.tags) or item["effect"] in ("eq", "delay", "reverb"))
     ]
     if any(item.is_a("place", "slightly", "less") for item in clause.items):
         return []

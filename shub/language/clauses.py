@@ -5,9 +5,11 @@ súbela" is one, whose target stands in what was said before it. What is denied 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 
+from shub.language.asides import said_in
+from shub.language.clause import CONTENT, Clause
+from shub.language.joining import join
 from shub.language.scanning import Item, Scan
 from shub.language.words import words_of
 
@@ -16,125 +18,66 @@ DETERMINERS = words_of(
     "la el los las un una unos unas the an my mi mis tu su your this that these those este esta ese esa estos estas de del of al in "
     "en on for with con sobre lo same mismo misma whole our nuestra nuestro final entire toda todo complete full otra otro another"
 )
-GENERIC = words_of("put give make want move tell sound touch clip mask do keep")
-CONTENT = ("effect", "band", "word")
+
+
 NOUN_OR_VERB = frozenset({"mix", "master"})
-SOUND_VERBS = words_of(
-    "compress limit gate deess saturate equalize filter highpass lowpass widen narrow duck fade reverberate resample close"
-)
-NO_ORDERS = words_of("sound clip mask want touch show")
-CREATING = words_of("make put want give show add export save remove")
 
 
-@dataclass(slots=True)
-class Clause:
-    """One order. `own_targets` are those said in it; `targets` those that it is about in the end."""
-
-    items: list[Item] = field(default_factory=list)
-    verbs: list[str] = field(default_factory=list)
-    own_targets: list[str] = field(default_factory=list)
-    excepted: list[str] = field(default_factory=list)
-    targets: list[str] = field(default_factory=list)
-    carried: bool = False
-    """Its verb is that of the clause before."""
-    refused: list[Item] = field(default_factory=list)
-    """What was denied in it."""
-    words: list[str] = field(default_factory=list)
-    """All that was said from its first to its last item, the unknown too."""
-    is_only: bool = False
-    """Only this was said to be meant: "deja solo la voz"."""
-    key: str = ""
-    """Whose level ducks the targets."""
-    is_guess: bool = False
-    """Nobody said what it is about."""
-
-    @property
-    def verb(self) -> str:
-        return self.verbs[0] if self.verbs else ""
-
-    def has(self, kind: str, *values: str) -> bool:
-        return any(item.is_a(kind, *values) for item in self.items)
-
-    def all_of(self, kind: str) -> list[Item]:
-        return [item for item in self.items if kind in item.tags]
-
-    def said(self, *verbs: str) -> bool:
-        return any(verb in verbs for verb in self.verbs)
-
-    @property
-    def numbers(self) -> list[Item]:
-        return [item for item in self.items if item.quantity is not None]
-
-    @property
-    def has_content(self) -> bool:
-        return any(
-            kind in item.tags and not (kind == "effect" and item["effect"] in ("volume", "pan", "stereo"))
-            for item in self.items
-            for kind in CONTENT
-        )
-
-    @property
-    def is_only_targets(self) -> bool:
-        return (
-            bool(self.own_targets)
-            and all("target" in item.tags or item.is_a("special", "only") for item in self.items)
-            and not self.verbs
-            and not any(item.is_a("effect") and not item.is_a("target") for item in self.items)
-        )
-
-    @property
-    def is_heading(self) -> bool:
-        """The name of a tool alone, before what is to be done with it."""
-        return bool(self.items) and all(item.is_a("effect", "eq", "mid_side", "multiband") for item in self.items)
-
-    @property
-    def is_statement(self) -> bool:
-        """A complaint or a description, not an order."""
-        return not [verb for verb in self.verbs if verb not in NO_ORDERS] and (
-            self.has("word")
-            or self.said("mask")
-            or self.has("special", "quiet_complaint", "loud_complaint", "better", "dislike")
-            or (self.has("place", "left", "right") and self.has("place", "strongly", "too", "slightly"))
-        )
+_AND_NOT = words_of("ni o or nor , y and e")
 
 
 def clauses_of(scan: Scan) -> list[Clause]:
     """The orders in a command, in their order, with their targets where they say them."""
     clauses: list[Clause] = []
-    denied = False
+    denied, refused = False, list[Item]()
     for part, opener in _pieces(scan):
         clause, is_denied = _clause(part, scan)
+        refused = clause.refused or refused
         if not clause.items:
             denied = is_denied or denied
-            if clauses and clause.refused and clause.refused[0].at:
-                clauses[-1].refused += clause.refused
-            elif clause.refused:
-                clauses.append(clause)
-            if clause.excepted and clauses:
-                clauses[-1].excepted += clause.excepted
-            continue
-        if denied and opener in ("ni", "o", "or", "nor", ",", "y", "and", "e") and clause.is_only_targets:
-            continue
-        if (
-            clauses
-            and opener in ("y", "and", ",", "e")
-            and clause.is_only_targets
-            and clauses[-1].excepted
-            and clauses[-1].has("special", "except")
-        ):
+            _note_denied(clauses, clause)
+        elif denied and not clause.is_only and opener in _AND_NOT and clause.is_only_targets:
+            continue  # "no toques el bajo ni la voz"
+        elif opener in _AND_NOT and clauses and clauses[-1].excepted and _is_excepted_too(clauses[-1], clause):
             clauses[-1].excepted += clause.own_targets
-            continue
-        denied = is_denied
-        _join(clauses, clause)
+        else:
+            denied = is_denied
+            _inherit(clause, refused)
+            join(clauses, clause, scan)
     for before, after in pairwise(clauses):  # "sin reverb en la voz, solo …": what was denied tells what is spoken of
         if not before.items:
             after.refused = before.refused + after.refused
     return [clause for clause in clauses if clause.items]
 
 
+def _note_denied(clauses: list[Clause], clause: Clause) -> None:
+    """A part of which nothing is left: what was denied in it belongs to the clause before."""
+    if clauses and clause.refused and clause.refused[0].at:
+        clauses[-1].refused += clause.refused
+    elif clause.refused:
+        clauses.append(clause)
+    if clause.excepted and clauses:
+        clauses[-1].excepted += clause.excepted
+
+
+def _is_excepted_too(last: Clause, clause: Clause) -> bool:
+    return clause.is_only_targets and last.has("special", "except")
+
+
+def _inherit(clause: Clause, refused: list[Item]) -> None:
+    """What was denied of one is for the other: "don't compress the bass, only the drums", "no al bajo sino a la voz"."""
+    if not clause.is_only or not clause.own_targets or clause.has_content or clause.verbs:
+        return
+    wanted = [item for item in refused if "target" not in item.tags]
+    if any("verb" in item.tags or "effect" in item.tags for item in wanted):
+        clause.items = wanted + clause.items
+        clause.verbs = [item["verb"] for item in wanted if "verb" in item.tags]
+        clause.is_only = False
+
+
 def _pieces(scan: Scan) -> Iterator[tuple[list[Item], str]]:
     """The parts with what opens them; "voz +1 bajo -2 caja +3" is three."""
-    for part, opener in zip(scan.parts, scan.openers, strict=True):
+    for part, opener in said_in(scan):
         cuts = [
             number
             for number in range(1, len(part))
@@ -240,6 +183,8 @@ def _settle(clause: Clause, scan: Scan) -> None:
             and verb not in ("compress",)
         ):
             del item.tags["verb"]
+        if item.text == "like" and item.before not in _WISHERS:
+            item.tags.pop("verb", None)
         if item.is_a("special", "discard"):
             item.tags["verb"] = "remove"
         if item.is_a("target", "lead") and item.is_a("special", "only"):
@@ -259,6 +204,9 @@ _BENEFICIARY = words_of("for para than que so como like under against without de
 
 def _forget_comparisons(items: list[Item], scan: Scan) -> None:
     """Who is only what another is measured by or makes room for is no target: "above the guitar", "to make room for the vocal"."""
+    for item, after in pairwise(items):  # "everything above 10k"
+        if item.is_a("target", "*") and after.is_a("place", "below", "above") and after.at - item.until <= 1:
+            del item.tags["target"]
     first = next((item for item in items if "target" in item.tags), None)
     for number, item in enumerate(items):
         if "target" not in item.tags or item is first:
@@ -270,6 +218,7 @@ def _forget_comparisons(items: list[Item], scan: Scan) -> None:
             del item.tags["target"]
 
 
+_WISHERS = words_of("i i'd id we we'd would you'd you")
 _AFTER_NOUNS = words_of("stereo estereo rough lead")
 
 
@@ -321,6 +270,8 @@ def _name_numbers(items: list[Item], scan: Scan) -> None:
             before = None
         if after is not None and not {token.text for token in scan.tokens[item.until : after.at]} <= _LABEL_AFTER:
             after = None
+        if before is not None and before["param"] == "max" and number > 1 and "param" in labelled[number - 2].tags:
+            before = labelled[number - 2]  # "true peak no higher than -1.5"
         if after is not None and after["param"] == "max":
             after = None
         if before is not None and before["param"] == "max" and after is not None:
@@ -372,143 +323,3 @@ def _targets(items: list[Item]) -> list[str]:
         if whole in said:
             return [whole]
     return []
-
-
-def _join(clauses: list[Clause], clause: Clause) -> None:
-    """Add a part to the clauses before it: as one of its own, or as more of the last one."""
-    last = clauses[-1] if clauses else None
-    if last is None or not last.items:
-        clauses.append(clause)
-        return
-    orders = [verb for verb in clause.verbs if verb not in NO_ORDERS]
-    if (
-        last.excepted and clause.own_targets and not orders and not clause.has_content
-    ):  # "menos el bajo y el bombo a 100 Hz"
-        last.excepted += clause.own_targets
-        last.items += [item for item in clause.items if "target" not in item.tags]
-        return
-    if last.is_heading and orders:  # "eq: corta …"
-        last.items += clause.items
-        last.verbs, last.own_targets = list(clause.verbs), list(clause.own_targets)
-        return
-    if clause.is_only_targets and (clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference")):
-        last.items += clause.items
-        last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
-        return
-    if not last.verbs and last.is_only_targets and not clause.own_targets:
-        last.items += clause.items
-        last.verbs = list(clause.verbs)
-        return
-    if (
-        not clause.verbs
-        and clause.own_targets
-        and not last.own_targets
-        and last.has_content
-        and _is_only_values(clause)
-    ):
-        last.items += clause.items
-        last.own_targets = clause.own_targets
-        return
-    if not orders and clause.own_targets and _shares_number(last, clause):
-        last.items += clause.items
-        last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
-        return
-    if (
-        (last.has_content or last.said(*SOUND_VERBS))
-        and not clause.own_targets
-        and not clause.has_content
-        and _is_only_values(clause)
-        and not _is_global(last)
-    ):
-        last.items += [item for item in clause.items if "verb" not in item.tags]  # "… y súbele el makeup a 3 dB"
-        return
-    if orders or (clause.verbs and not last.is_only_targets):
-        if last.is_statement and not clause.own_targets:
-            clause.own_targets = last.own_targets[:1] if last.said("mask") else list(last.own_targets)
-            words = [
-                item
-                for item in last.items
-                if ("word" in item.tags and "special" not in item.tags)
-                or (last.has("special", "dislike") and "effect" in item.tags)
-            ]
-            if not clause.has_content and not clause.said("raise", "lower", "pan", "mute", "solo") and words:
-                clause.items = words + clause.items
-            if orders:
-                clauses.pop()
-        clauses.append(clause)
-        return
-    if clause.is_statement and not clause.has("place", "more", "less") and clause.own_targets:
-        clauses.append(clause)
-        return
-    if not clause.own_targets and not clause.has_content:
-        last.items += clause.items
-        return
-    if _is_global(last) and (not clause.own_targets or not (clause.has_content or clause.verbs)):
-        last.items += clause.items
-        last.own_targets = list(dict.fromkeys([*last.own_targets, *clause.own_targets]))
-        return
-    if (
-        not clause.own_targets
-        and clause.has("band")
-        and not clause.has("effect", "reverb", "delay")
-        and last.said("pan", "mute") is False
-        and not last.has_content
-        and not _has_order_of_sound(last)
-    ):
-        last.items += clause.items
-        return
-    clause.verbs, clause.carried = _carried(last, clause), True
-    clauses.append(clause)
-
-
-def _is_only_values(clause: Clause) -> bool:
-    """More values for the effect before: "… y release 150 ms en la caja"."""
-    return not clause.has_content and bool(clause.numbers) and all(item.label for item in clause.numbers)
-
-
-def _shares_number(last: Clause, clause: Clause) -> bool:
-    """ "sube la voz y el bajo 2 dB": the number that comes last is for both."""
-    return (
-        bool(last.own_targets)
-        and last.said("raise", "lower", "move", "pan", "center", "compress", "widen", "boost")
-        and not last.numbers
-        and not last.has_content
-        and not last.has("place", "left", "right", "slightly", "strongly")
-        and not clause.has_content
-        and not clause.verbs
-        and bool(clause.numbers or clause.has("place", "left", "right"))
-    )
-
-
-def _has_order_of_sound(clause: Clause) -> bool:
-    return clause.said(
-        "raise",
-        "lower",
-        "boost",
-        "cut",
-        "add",
-        "remove",
-        "compress",
-        "limit",
-        "equalize",
-        "filter",
-        "highpass",
-        "lowpass",
-    )
-
-
-def _carried(last: Clause, clause: Clause) -> list[str]:
-    """The verb that a clause without one goes on with."""
-    if clause.has("effect") and last.verb in ("raise", "lower", "move", "pan", "mute", "compress", "equalize", "widen"):
-        return ["add"]
-    if clause.has("word") and last.verb in ("raise", "lower", "move", "pan", "mute", "compress"):
-        return ["make"]
-    return list(last.verbs)
-
-
-def _is_global(clause: Clause) -> bool:
-    return (
-        clause.said("export", "save", "convert", "master", "undo")
-        or clause.has("format")
-        or (clause.said("normalize", "analyze", "mix") and not clause.has_content)
-    )

@@ -1,6 +1,6 @@
 """Orders to delete: only what is said outright, of files, stems as files, or the project."""
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.scanning import Scan
 from shub.language.words import words_of
 
@@ -51,6 +51,7 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
         if any(word not in SMALL_WORDS for word in gap if not word.isdigit()):
             return False
         after = [word for word in _rest_of_part(found, thing.until) if word not in SMALL_WORDS and not word.isdecimal()]
+        after = after[1:] if after[:1] in (["in"], ["from"], ["en"]) else after
         if is_thrown:  # "throw away the pad stem": only with the file named
             is_named = thing.text.split()[-1] in _FILE_WORDS or thing.is_a("file", "file", "project")
             return is_named or ("target" in thing.tags and bool(after) and after[0] in _FILE_WORDS)
@@ -97,10 +98,10 @@ _FILE_WORDS = words_of(
 
 def deleted(clause: Clause) -> list[str]:
     targets = [target for target in clause.own_targets if target not in ("song",)]
-    if clause.has("file", "project"):
-        return ["*"]
     if targets:
         return targets
+    if clause.has("file", "project"):
+        return ["*"]
     is_many = any(
         word
         in (

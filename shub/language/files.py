@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.scanning import Item
 from shub.language.sound.draft import Sound
 from shub.language.sound.numbers import keep
+from shub.language.words import words_of
 
 LOSSY = ("mp3", "ogg", "aac", "m4a", "opus", "wma")
 BITS = (8, 16, 20, 24, 32)
@@ -61,9 +62,9 @@ def _meaning(item: Item, label: str, params: dict[str, Any]) -> tuple[str, float
     assert quantity is not None
     value, unit = quantity.value, quantity.unit
     if unit == "lufs" or (label == "loudness" and unit in ("", "db")):
-        return "target_lufs", -value if value > 0 else value
+        return "target_lufs", -value if value > 0 and not quantity.signed else value
     if unit == "dbtp" or (label in ("ceiling", "max") and unit in ("db", "")):
-        return "ceiling_dbtp", -abs(value)
+        return "ceiling_dbtp", value if quantity.signed else -abs(value)
     if unit == "bit" or (label == "bits" and unit == ""):
         return "bit_depth", int(value)
     if unit == "kbps" or (label == "quality" and unit in ("", "khz")):
@@ -103,30 +104,70 @@ def _meaning(item: Item, label: str, params: dict[str, Any]) -> tuple[str, float
 
 
 def trim_of(clause: Clause, sound: Sound) -> dict[str, Any] | None:
-    """A trim, where seconds are to be cut from the start or to be kept between two moments; None where nothing of it was said."""
-    seconds = [
-        item.quantity.value * (60.0 if item.quantity.unit == "min" else 1.0 if item.quantity.unit == "s" else 0.001)
-        for item in clause.numbers
-        if item.quantity is not None and item.quantity.unit in ("s", "min", "ms")
-    ]
-    moments = [
-        item.quantity.value
-        for item in clause.numbers
-        if item.quantity is not None and item.quantity.unit == "" and item.quantity.value >= 0
-    ]
-    seconds = (moments + seconds) if len(seconds) == 1 and len(moments) == 1 else seconds
-    if not seconds:
+    """A trim, where seconds are to be cut from the start or to be kept between two moments; None where nothing of it was said.
+
+    What is cut from the end by its length is kept in the params: where that is depends on how long the sound is.
+    """
+    moments = _moments(clause)
+    if not moments:
         return None
-    words = " ".join(clause.words)
-    if len(seconds) >= 2:
-        start, end = min(seconds[:2]), max(seconds[:2])
-        return {"type": "trim", "start_seconds": start, "end_seconds": end} if end > start else None
-    if any(word in words for word in ("ultim", "last", "final", "end")) and "hasta el final" not in words:
-        sound.params["trim_end_seconds"] = seconds[0]
-        sound.unused.append(f"{seconds[0]:g} s")
+    keeps = clause.is_only or bool(_KEEPING & set(clause.words)) or not clause.said("cut", "remove")
+    start = end = None
+    for seconds, side in moments:
+        if side == "last":
+            sound.params["trim_end_seconds"] = seconds
+            sound.unused.append(f"{seconds:g} s")
+        elif side == "first":
+            start, end = (start, seconds) if keeps and len(moments) == 1 else (seconds, end)
+        elif side == "after":
+            start, end = (seconds, end) if keeps or len(moments) > 1 else (start, seconds)
+        elif side == "before":
+            start, end = (start, seconds) if keeps or len(moments) > 1 else (seconds, end)
+        elif start is None:
+            start = seconds
+        else:
+            end = seconds
+    if start is None and end is None:
         return {}
-    if any(word in words for word in ("hasta", "until", "up to", "keep", "deja")) and not any(
-        word in words for word in ("primer", "first")
-    ):
-        return {"type": "trim", "start_seconds": 0.0, "end_seconds": seconds[0]}
-    return {"type": "trim", "start_seconds": seconds[0]}
+    if start is not None and end is not None and start > end:
+        start, end = end, start
+    effect: dict[str, Any] = {"type": "trim", "start_seconds": start or 0.0}
+    return {**effect, "end_seconds": end} if end is not None else effect
+
+
+_KEEPING = words_of("keep deja dejar leave quedate quedarme quedarse conserva conservar only solo just retain preserve")
+_SIDES = {
+    "first": words_of("primer primero primera primeros primeras first initial opening inicial iniciales"),
+    "last": words_of("ultimo ultima ultimos ultimas last final finales closing"),
+    "after": words_of("after despues tras desde from partir past adelante onwards onward on"),
+    "before": words_of("before antes hasta until till"),
+}
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
+
+
+def _moments(clause: Clause) -> list[tuple[float, str]]:
+    """Every moment or length that was said, in seconds, and on which side of it things are, where that was said."""
+    timed = [item for item in clause.numbers if item.quantity is not None and item.quantity.unit in _SECONDS]
+    if not timed:
+        return []
+    bare = [item for item in clause.numbers if item.quantity is not None and item.quantity.unit == ""]
+    origin = min(item.at for item in clause.items)
+    found, begin = list[tuple[float, str]](), 0
+    for item in sorted(timed + (bare if len(timed) == 1 else []), key=lambda one: one.at):
+        quantity = item.quantity
+        assert quantity is not None
+        if quantity.value < 0:
+            continue
+        until = item.until - origin
+        before, after = clause.words[begin : item.at - origin], clause.words[until : until + 3]
+        found.append((quantity.value * _SECONDS.get(quantity.unit, 1.0), _side(before[-5:], after)))
+        begin = until
+    return found
+
+
+def _side(before: list[str], after: list[str]) -> str:
+    for word in reversed(before):
+        for side, words in _SIDES.items():
+            if word in words:
+                return side
+    return "after" if {"adelante", "on", "onwards", "onward"} & set(after) else ""

@@ -1,10 +1,10 @@
 """Which action a clause asks for: by its order, and by what it speaks of."""
 
 from config.contracts.shub_language import CommandContext
-from shub.language.clauses import NO_ORDERS, SOUND_VERBS, Clause
+from shub.language.clause import NO_ORDERS, SOUND_VERBS, Clause
 from shub.language.deleting import SMALL_WORDS, is_deletion
-from shub.language.scanning import Scan
-from shub.language.sound.drafting import implied_effect
+from shub.language.scanning import Item, Scan
+from shub.language.sound.drafting import implied_effect, is_dither_alone
 from shub.language.sound.frequencies import is_hertz
 from shub.language.stems import has_pronoun
 from shub.language.words import words_of
@@ -22,10 +22,14 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "undo"
     if is_deletion(clause, found):
         return "delete"
+    if clause.has("special", "check") and not clause.has("picture") and not set(orders) - _LOOKING:
+        return "analyze"
     if clause.has("special", "question") and found.is_question_of_knowledge:
         return "analyze" if clause.own_targets and clause.has("word") and clause.said("sound") else "unknown"
     if clause.has("special", "reference") and (
-        first not in ("export", "analyze", "compare", "show", "raise", "lower") or _comes_first(clause, "reference")
+        first not in ("export", "analyze", "compare", "show", "raise", "lower")
+        or _comes_first(clause, "reference")
+        or _points_at_reference(clause)
     ):
         return "match_reference"
     if first == "match" and (clause.has("special", "reference") or clause.own_targets in (["song"], ["master"])):
@@ -49,10 +53,14 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "analyze"
     if first == "clip" or (clause.said("clip") and found.is_question):
         return "analyze"
+    if is_dither_alone(clause):
+        return "apply_effects"
     if _is_export(clause, first):
         return "export"
-    if first == "master" or (
-        clause.own_targets == ["master"] and _is_created(clause, ("master", "mastering", "masters"))
+    if (
+        first == "master"
+        or _orders_a_master(clause)
+        or (clause.own_targets == ["master"] and _is_created(clause, ("master", "mastering", "masters")))
     ):
         return "master"
     if first == "normalize" or (clause.has("effect", "normalize") and not first):
@@ -98,7 +106,7 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "set_mix"
     if clause.has("special", "in_solo") or (first == "solo" and clause.own_targets and len(orders) == 1):
         return "set_mix"
-    if implied_effect(clause) and first not in WHOLE_VERBS and all(item.label for item in clause.numbers):
+    if implied_effect(clause) and first not in WHOLE_VERBS and all(_is_named(item) for item in clause.numbers):
         return "apply_effects"
     if _is_level(clause, first, has_sound):
         return "set_mix"
@@ -139,6 +147,28 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
     return "unknown"
 
 
+_LOOKING = words_of("analyze tell show compare put give make")
+_TOWARDS = words_of(
+    "toward towards hacia closer like como match matches near nearer cerca parezca resemble resembles parecida parecido"
+)
+
+
+def _points_at_reference(clause: Clause) -> bool:
+    """Whether the reference is where it is to go ("nudge it toward the reference"), not what is changed."""
+    return bool(_TOWARDS & set(clause.words)) and not clause.has("place", "up", "down")
+
+
+def _orders_a_master(clause: Clause) -> bool:
+    """ "cut me a master at -9": one that is to be made."""
+    return clause.verb in ("cut", "do", "add", "") and any(
+        item.text.startswith("master") and item.before in ("a", "un", "another", "otro") for item in clause.items
+    )
+
+
+def _is_named(item: Item) -> bool:
+    return bool(item.label) or (item.quantity is not None and item.quantity.unit == ":1")
+
+
 def _comes_first(clause: Clause, special: str) -> bool:
     """Whether a phrase stands before every order of the clause."""
     orders = [item.at for item in clause.items if "verb" in item.tags and item["verb"] not in NO_ORDERS]
@@ -152,13 +182,14 @@ def _is_direct_object(clause: Clause, found: Scan) -> bool:
     return target is None or all(token.text in SMALL_WORDS for token in found.tokens[verb.until : target.at])
 
 
-def has_effects(clause: Clause) -> bool:
-    """Whether it names effects or words for a sound that make some."""
+def has_effects(clause: Clause, *besides: str) -> bool:
+    """Whether it names effects (besides these) or words for a sound that make some."""
     return any(
         (
             "effect" in item.tags
             and "stem" not in item.tags
             and item["effect"] not in _NO_EFFECTS
+            and item["effect"] not in besides
             and not (item.is_a("effect", "trim") and not clause.said("remove", "cut"))
         )
         or "band" in item.tags
@@ -289,7 +320,10 @@ def _is_level(clause: Clause, first: str, has_sound: bool) -> bool:
     ):
         return True
     has_level_number = any(
-        item.quantity is not None and item.quantity.unit in ("db", "", "%") and not is_hertz(item, clause)
+        item.quantity is not None
+        and item.quantity.unit in ("db", "", "%")
+        and item.label in _NO_NAMES
+        and not is_hertz(item, clause)
         for item in clause.numbers
     )
     if (
@@ -314,6 +348,9 @@ def _is_level(clause: Clause, first: str, has_sound: bool) -> bool:
     )
 
 
+_NO_NAMES = ("", "max", "drive", "loudness")
+
+
 def is_pan(clause: Clause, has_sound: bool) -> bool:
     if clause.said("pan") or clause.has("effect", "pan"):
         return True
@@ -328,7 +365,7 @@ def cuts_time(clause: Clause) -> bool:
     ):
         return False
     has_time = any(item.quantity is not None and item.quantity.unit in ("s", "min") for item in clause.numbers)
-    return (clause.said("cut", "remove", "put") or clause.has("effect", "trim")) and (
+    return (clause.said("cut", "remove", "put") or clause.has("effect", "trim") or clause.is_only) and (
         has_time or clause.has("effect", "trim")
     )
 

@@ -129,7 +129,9 @@ def _number(tokens: list[Token], at: int) -> tuple[float, int, int, bool] | None
             return value + 0.5, at, after + 3, False
         if after < len(tokens) and tokens[after].text == "mil":
             value, after = value * 1000, after + 1
-    elif token.kind == "word" and (token.text in _ONES or token.text in _HALVES or token.text in _SCALES):
+    elif token.kind == "word" and (
+        token.text in _ONES or token.text in _HALVES or token.text in _SCALES or token.text in _POINTS
+    ):
         spelled = _spelled(tokens, at)
         if spelled is None:
             return None
@@ -204,12 +206,17 @@ def _spelled(tokens: list[Token], at: int) -> tuple[float, int] | None:
         return 2.0, at + (3 if words[2:3] == ["of"] else 2)
     if words[0] == "un" and words[1:3] == ["par", "de"]:
         return 2.0, at + 3
+    if words[0] in _POINTS:
+        decimals, after = _decimals(words, 1)
+        return (float(f"0.{decimals}"), at + after) if decimals else None
     total, current, index = 0.0, 0.0, 0
     last = ""
     while index < len(words):
         word = words[index]
         if word in _ONES and (index == 0 or _continues(last, word)):
             current += _ONES[word]
+        elif index == 1 and _says_hundreds(last, word):  # "two fifty"
+            current = current * 100 + _ONES[word]
         elif word == "mil" or word == "thousand":
             total, current = total + max(current, 1.0) * 1000, 0.0
         elif word == "hundred":
@@ -221,14 +228,10 @@ def _spelled(tokens: list[Token], at: int) -> tuple[float, int] | None:
             break
         last, index = word, index + 1
     value = total + current
-    if words[index : index + 1] and words[index] in ("coma", "punto", "point", "comma") and index + 1 < len(words):
-        decimals = ""
-        next_index = index + 1
-        while next_index < len(words) and words[next_index] in _ONES and words[next_index] not in ("a", "an"):
-            decimals += str(_ONES[words[next_index]])
-            next_index += 1
+    if words[index : index + 1] and words[index] in _POINTS:
+        decimals, after = _decimals(words, index + 1)
         if decimals:
-            return float(f"{value:.0f}.{decimals}"), at + next_index
+            return float(f"{value:.0f}.{decimals}"), at + after
     if words[index : index + 2] == ["y", "medio"] or words[index : index + 2] == ["y", "media"]:
         return value + 0.5, at + index + 2
     if words[index : index + 2] == ["and", "half"]:
@@ -236,6 +239,24 @@ def _spelled(tokens: list[Token], at: int) -> tuple[float, int] | None:
     if words[index : index + 3] == ["and", "a", "half"]:
         return value + 0.5, at + index + 3
     return value, at + index
+
+
+_POINTS = words_of("coma punto point comma")
+
+
+def _decimals(words: list[str], index: int) -> tuple[str, int]:
+    """The digits after a spoken point, and the index after them."""
+    decimals = ""
+    while index < len(words) and words[index] in _ONES and words[index] not in ("a", "an"):
+        decimals += str(_ONES[words[index]])
+        index += 1
+    return decimals, index
+
+
+def _says_hundreds(first: str, second: str) -> bool:
+    """Whether two words are hundreds and the rest, as frequencies are spoken: "two fifty", "twelve eighty", "dos cincuenta"."""
+    hundreds, rest = _ONES.get(first, 0), _ONES.get(second, 0)
+    return first not in _ARTICLES - {"one"} and 1 <= hundreds <= 19 and hundreds != 10 and 20 <= rest <= 90
 
 
 def _continues(last: str, word: str) -> bool:
@@ -266,6 +287,8 @@ def _unit_word(tokens: list[Token], at: int) -> tuple[str, int]:
         return _unit_word(tokens, at + 1)
     if token.text == "%":
         return "%", at + 1
+    if words[:2] in _PER_OCTAVE:
+        return "db/oct", at + 2
     if words[:2] in (["por", "ciento"], ["por", "cien"], ["per", "cent"]):
         return "%", at + 2
     if token.text == ":" and len(words) > 1 and words[1] in ("1", "1.0", "uno", "one"):
@@ -297,6 +320,9 @@ def _unit_word(tokens: list[Token], at: int) -> tuple[str, int]:
     if token.text in COUNTED:
         return "count", at  # the word stays for others to read
     return "", at
+
+
+_PER_OCTAVE = (["por", "octava"], ["per", "octave"], ["an", "octave"], ["/", "oct"], ["/", "octava"], ["/", "octave"])
 
 
 def _ranges(tokens: list[Token], found: list[Quantity], owner: list[int]) -> list[Quantity]:

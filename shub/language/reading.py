@@ -4,7 +4,8 @@ from typing import Any
 
 from config.contracts.shub_language import CommandAction, CommandContext, Descriptor, KnownStem
 from shub.language.acting import actions_of
-from shub.language.clauses import Clause, clauses_of
+from shub.language.clause import Clause
+from shub.language.clauses import clauses_of
 from shub.language.descriptors import WORDS
 from shub.language.outcome import Reading
 from shub.language.relevance import is_about_audio

@@ -1,7 +1,7 @@
 """Whether a command is about sound at all."""
 
 from config.contracts.shub_language import CommandContext
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.scanning import Item, Scan
 from shub.language.vocabulary import FOREIGN
 from shub.language.words import words_of

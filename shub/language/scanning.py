@@ -43,6 +43,8 @@ class Scan:
     is_question: bool
     openers: list[str] = field(default_factory=list)
     """The separator before each part."""
+    starts: list[int] = field(default_factory=list)
+    """The first token of each part."""
 
     @property
     def is_question_of_knowledge(self) -> bool:
@@ -118,7 +120,7 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
     found, owner = quantities(tokens)
     texts = [_base_of(token.text) if token.kind == "word" else token.text for token in tokens]
     parts: list[list[Item]] = [[]]
-    openers, unknown = [""], list[str]()
+    openers, starts, unknown = [""], [0], list[str]()
     at = 0
     while at < len(tokens):
         token = tokens[at]
@@ -128,6 +130,10 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
         elif (length := _beat(tokens, at)) is not None:
             until = at + 3
             parts[-1].append(Item(at, until, "1/" + tokens[at + 2].text, {"beat": length}, before=_before(tokens, at)))
+        elif _numbered(tokens, owner, found, at):
+            until = at + 2
+            name = f"{token.text} {tokens[at + 1].text}"
+            parts[-1].append(Item(at, until, name, {"target": name, "stem": name}, before=_before(tokens, at)))
         elif owner[at] >= 0:
             until = at
             while until < len(tokens) and owner[until] == owner[at]:
@@ -145,8 +151,10 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
             if parts[-1]:
                 parts.append([])
                 openers.append(token.text)
-            elif token.text not in _SEPARATING_MARKS:
-                openers[-1] = token.text
+                starts.append(at + 1)
+            else:
+                starts[-1] = at + 1
+                openers[-1] = openers[-1] if token.text in _SEPARATING_MARKS else token.text
             until = at + 1
         else:
             if token.kind == "word" and token.text not in STOP and len(token.text) > 2:
@@ -156,8 +164,40 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
     if not parts[-1]:
         parts.pop()
         openers.pop()
+        starts.pop()
+    _tell_middle(parts)
     is_question = "?" in said or "¿" in said
-    return Scan(parts, unknown, tokens, is_question, openers)
+    return Scan(parts, unknown, tokens, is_question, openers, starts)
+
+
+_MIDDLES = words_of("mid medio centro middle center centre")
+_SIDES = words_of("side sides lado lados lateral laterales")
+
+
+def _tell_middle(parts: list[list[Item]]) -> None:
+    """Where a command is about mid and side, these words are the two channels."""
+    items = [item for part in parts for item in part]
+    if not any(item.is_a("effect", "mid_side") for item in items):
+        return
+    for item in items:
+        if item.text in _MIDDLES:
+            item.tags = {"effect": "middle"}
+        elif item.text in _SIDES:
+            item.tags = {"effect": "sides"}
+
+
+_NUMBERED = words_of("track pista stem canal channel")
+MOST_TRACKS = 99
+
+
+def _numbered(tokens: list[Token], owner: list[int], found: list[Quantity], at: int) -> bool:
+    """Whether a track is called by its number here: "track 3"."""
+    if tokens[at].text not in _NUMBERED or at + 1 >= len(tokens) or owner[at + 1] < 0:
+        return False
+    quantity = found[owner[at + 1]]
+    is_alone = at + 2 >= len(tokens) or owner[at + 2] != owner[at + 1]
+    is_count = quantity.unit == "" and not quantity.signed and quantity.value.is_integer()
+    return is_alone and is_count and 1 <= quantity.value <= MOST_TRACKS
 
 
 @lru_cache(maxsize=8192)

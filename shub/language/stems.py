@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from config.contracts.shub_language import CommandContext, KnownStem
-from shub.language.clauses import SOUND_VERBS, Clause
-from shub.language.scanning import Scan, scan
+from shub.language.clause import SOUND_VERBS, Clause
+from shub.language.scanning import Item, Scan, scan
 from shub.language.words import composed, folded, tokens_of, words_of
 from shub.roles import role_of
 
@@ -43,29 +43,47 @@ def roles_of(stems: Sequence[KnownStem]) -> list[tuple[str, str]]:
     return [(stem.name, stem.role or role_of(None, stem.name)[0].value) for stem in stems]
 
 
-_KEY_MARKS = words_of("con with to cuando when from by using triggered keyed desde against every vez al")
+_KEY_MARKS = words_of("con with cuando when whenever by using triggered keyed against vez time under debajo")
+_FROM = words_of("from off desde del de")
+_TO = words_of("to al a on in into en sobre onto")
+_ASIDE_MARKS = words_of("cuando when whenever vez time")
 
 
 def give_roles(clause: Clause, found: Scan) -> None:
     """Who ducks whom, where a clause is about a side-chain: "duck the pads with the kick", "que el bombo agache el bajo"."""
     if not (clause.said("duck") or clause.has("effect", "sidechain")) or len(clause.own_targets) < 2:
         return
-    named_at = [item for item in clause.items if "target" in item.tags]
-    duck = next((item for item in clause.items if item.is_a("verb", "duck")), None)
-    key = next(
-        (
-            item
-            for item in named_at[1:]
-            if _KEY_MARKS & {token.text for token in found.tokens[max(item.at - 3, 0) : item.at]}
-        ),
-        None,
-    )
-    if key is None and duck is not None and named_at[0].at < duck.at:
-        key = named_at[0]
-    if key is None:
-        key = next((item for item in named_at if item["target"] == "kick"), named_at[-1])
+    key = _key_of_sidechain(clause, found)
     clause.key = key["target"]
     clause.own_targets = [one for one in clause.own_targets if one != clause.key]
+    if _ASIDE_MARKS & set(
+        _words_before(key, clause, found)
+    ):  # "cada vez que pega el bombo": what it does then is no order
+        clause.items = [item for item in clause.items if "word" not in item.tags]
+
+
+def _key_of_sidechain(clause: Clause, found: Scan) -> Item:
+    named = [item for item in clause.items if "target" in item.tags]
+    marks = {item.at: _words_before(item, clause, found) for item in named}
+    other_to = [item for item in named if _TO & set(marks[item.at][-2:])]
+    by_source = [item for item in named if _FROM & set(marks[item.at][-2:])]
+    if clause.has("effect", "sidechain") and by_source and other_to and by_source[0] is not other_to[-1]:
+        return by_source[0]  # "sidechain del bombo al pad"
+    marked = next((item for item in named[1:] if _KEY_MARKS & set(marks[item.at])), None)
+    if marked is not None:
+        return marked
+    duck = next((item for item in clause.items if item.is_a("verb", "duck")), None)
+    if duck is not None and named[0].at < duck.at and duck.before != "se":
+        return named[0]
+    if other_to and other_to[-1] is not named[0] and "sidechain" in clause.words[:2]:
+        return other_to[-1]  # "sidechain the bass to the kick"
+    return next((item for item in named if item["target"] == "kick"), named[-1])
+
+
+def _words_before(item: Item, clause: Clause, found: Scan) -> list[str]:
+    """The last words before a target, after the target before it."""
+    start = max((one.until for one in clause.items if "target" in one.tags and one.until <= item.at), default=0)
+    return [token.text for token in found.tokens[max(item.at - 4, start) : item.at]]
 
 
 def carry_targets(clauses: list[Clause], context: CommandContext, stems: Sequence[KnownStem]) -> None:

@@ -1,9 +1,11 @@
 """The words of audio work in Spanish and English, folded (lower case, no accents), and what each stands for: `vocabulary.json`.
 
-Phrases may end in `[oa]` for both endings; plurals are understood (`words.singular`). Verbs are patterns of whole words, with the
-endings and the pronouns that Spanish hangs on them: `<ar levant|aument>` is "levanta", "aumentar", "levantale", …
+Phrases may hold `[oa]` for both endings and `{a|b}` for one of several words; plurals are understood (`words.singular`).
+Verbs are patterns of whole words, with the endings and the pronouns that Spanish hangs on them: `<ar levant|aument>` is "levanta",
+"aumentar", "levantale", …
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -70,14 +72,23 @@ def verb_of(word: str) -> str | None:
     return match.lastgroup if match else None
 
 
+_ALTERNATIVES = re.compile(r"\{([^{}]*)\}|\[(oa)\]")
+
+
 def expanded(phrases: Iterable[str]) -> Iterable[str]:
-    """Each phrase with both of its endings."""
+    """Each phrase in all its forms: `[oa]` is both endings, `{a|b}` is one of the words."""
     for phrase in phrases:
-        if "[oa]" in phrase:
-            yield phrase.replace("[oa]", "o")
-            yield phrase.replace("[oa]", "a")
-        else:
-            yield phrase
+        pieces = _ALTERNATIVES.split(phrase)
+        choices = [
+            [text] if text is not None and number % 3 == 0 else _choices(text, number)
+            for number, text in enumerate(pieces)
+            if text is not None
+        ]
+        yield from ("".join(chosen) for chosen in itertools.product(*choices))
+
+
+def _choices(text: str, number: int) -> list[str]:
+    return text.split("|") if number % 3 == 1 else list(text)
 
 
 def key_of(phrase: str) -> tuple[str, ...]:

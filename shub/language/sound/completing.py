@@ -5,10 +5,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from config.contracts.effects import Effect
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.sound.choices import COMPRESSORS, HIGHPASSES_HZ, REVERBS, gain_of
 from shub.language.sound.directions import amount_of, verb_sign
 from shub.language.sound.draft import EQ, Draft, Sound
+from shub.language.sound.drafting import SHAPED
 from shub.language.sound.keys import SECONDS_PER, signed
 
 _EFFECT: TypeAdapter[Any] = TypeAdapter(Effect)
@@ -34,7 +35,10 @@ def complete(draft: Draft, clause: Clause, target: str) -> None:
                 values["to"] = "mono"
         case "filter":
             draft.type = "lowpass"
+    if draft.type == "notch" and "gain_db" in values:
+        draft.type = "eq_peak"
     if draft.type in EQ:
+        values.setdefault("q", _shape(clause)) if draft.type == "eq_peak" and _shape(clause) else None
         values.setdefault("freq_hz", {"eq_low_shelf": 100.0, "eq_high_shelf": 8_000.0}.get(draft.type, 1_000.0))
         values.setdefault("gain_db", draft.sign * gain_of(amount_of(clause)))
     elif draft.type == "highpass":
@@ -75,6 +79,13 @@ def complete(draft: Draft, clause: Clause, target: str) -> None:
         for key in [key for key in values if key.startswith("crossover_")]:
             del values[key]
         values["bands"] = [{} for _ in range(len(values["crossovers_hz"]) + 1)]
+
+
+def _shape(clause: Clause) -> float | None:
+    """The Q of a bell that was called narrow or wide."""
+    if not clause.has("effect", *SHAPED):
+        return None
+    return 4.0 if clause.has("word", "narrow") else 0.5 if clause.has("word", "wide") else None
 
 
 def _complete_compressor(draft: Draft, clause: Clause, target: str) -> None:

@@ -1,6 +1,6 @@
 """How much, and whether more or less, of a sound a clause asks for."""
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.descriptors import Word
 from shub.language.scanning import Item
 from shub.language.words import words_of
@@ -88,6 +88,9 @@ def is_statement(clause: Clause) -> bool:
 
 
 def verb_sign(clause: Clause) -> int:
+    """1 where the order of a clause is for more, -1 where it is for less."""
+    if clause.has("special", "make_room"):
+        return -1
     if clause.has("place", "down") and not clause.has("place", "up") and not clause.said("raise", "boost"):
         return -1
     return -1 if any(verb in LOWER_VERBS for verb in clause.verbs[:1]) or clause.said("cut", "lower", "tame") else 1

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.descriptors import WORDS
 from shub.language.scanning import Item
 from shub.language.sound.choices import HIGHPASSES_HZ, bell_q, gain_of
@@ -18,6 +18,7 @@ VERB_EFFECTS: Mapping[str, str] = {
     "resample": "resample", "filter": "filter", "equalize": "eq", "close": "filter",
 }  # fmt: skip
 FAULTS = frozenset({"hum", "noise", "rumble", "plosive", "mud_room"})
+SHAPED = ("eq", "notch", "shelf", "low_shelf", "high_shelf")
 LONG_EFFECTS = frozenset({"reverb", "delay"})
 
 
@@ -87,6 +88,13 @@ def implied_effect(clause: Clause) -> str:
     return ""
 
 
+def is_dither_alone(clause: Clause) -> bool:
+    """Dither as an effect of its own, "dither to 16 bit", not as a word about a file that is written."""
+    if not clause.has("effect", "dither") or clause.has("format") or clause.has("platform") or clause.has("file"):
+        return False
+    return all(verb in ("add", "put", "make", "give", "resample") for verb in clause.verbs)
+
+
 def _without_doubles(drafts: list[Draft]) -> list[Draft]:
     """A filter, a compressor, a gate that is named twice in a clause ("comprime con un compresor") is one."""
     kept: list[Draft] = []
@@ -126,7 +134,9 @@ def _is_other_thing(clause: Clause, item: Item) -> bool:
         return True
     if value == "sidechain" and clause.said("duck") and "verb" in item.tags:
         return False
-    return value in ("volume", "pan", "normalize", "resample", "dither") and True
+    if value == "dither":
+        return not is_dither_alone(clause)
+    return value in ("volume", "pan", "normalize", "resample")
 
 
 def _word_is_other_thing(clause: Clause, item: Item) -> bool:
@@ -141,6 +151,10 @@ def _word_is_other_thing(clause: Clause, item: Item) -> bool:
         ]
         preceding = [one for one in clause.items if one.quantity is not None and 0 <= item.at - one.until <= 1]
         return bool(following or preceding) and (clause.has("effect") or item["param"] in ("wet", "sustain"))
+    if item["word"] in ("narrow", "wide") and clause.has("effect", *SHAPED):
+        return True
+    if clause.key and item["word"] in ("pumping", "punchy"):
+        return True
     if item["word"] == "dry" and clause.has("effect", "reverb"):
         return True
     return "special" in item.tags and item["special"] in ("quiet_complaint", "loud_complaint", "louder", "softer")
@@ -193,7 +207,7 @@ def of_effect(clause: Clause, item: Item, target: str, drafts: list[Draft], name
             )
         case "transient":
             return Draft("transient", at, sign=direction_of(clause, item) or 1)
-        case "sides" | "middle" | "mid_side" | "unavailable" | "dither" | "normalize" | "stereo" | "volume" | "pan":
+        case "sides" | "middle" | "mid_side" | "unavailable" | "normalize" | "stereo" | "volume" | "pan":
             return None
     return Draft(value, at)
 

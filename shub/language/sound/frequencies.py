@@ -1,6 +1,6 @@
 """Which numbers are frequencies, and what is said of everything below or above one."""
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.scanning import Item
 from shub.language.sound.draft import EQ, Draft
 from shub.language.words import Token

@@ -1,6 +1,6 @@
 """Which key of an effect a number is for: by its unit, and by the parameter that was named with it."""
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.scanning import Item
 from shub.language.sound.draft import EQ, Draft
 from shub.language.sound.frequencies import hertz_of, is_hertz
@@ -16,6 +16,8 @@ def key_of(draft: Draft, label: str, item: Item, clause: Clause) -> tuple[str, f
     hertz = hertz_of(item)
     if hertz is None and unit == "" and is_hertz(item, clause) and label in ("", "freq"):
         hertz = value
+    if label == "crossover" and unit == "":
+        hertz = value * (1000.0 if abs(value) < 20 else 1.0)
     if hertz is not None:
         return _hertz_key(draft, label, hertz, item, clause)
     if label == "q" and unit == "" and (kind in EQ or kind in ("notch", "eq_shelf")):
@@ -32,6 +34,12 @@ def key_of(draft: Draft, label: str, item: Item, clause: Clause) -> tuple[str, f
             if unit in ("db", "") and label in ("", "max", "reduction")
             else None
         )
+    if kind == "notch" and unit == "db":
+        return "gain_db", -abs(value)
+    if kind == "dither":
+        return ("bit_depth", int(value)) if unit in ("bit", "") else None
+    if kind == "limiter" and quantity.signed and value > 0 and (unit == "dbtp" or label == "ceiling"):
+        return "ceiling_dbtp", value
     handler = _KEYS.get(kind)
     return handler(draft, label, value, unit) if handler else None
 
@@ -205,11 +213,11 @@ def _width_key(draft: Draft, label: str, value: float, unit: str) -> tuple[str, 
 
 
 def _fade_key(draft: Draft, label: str, value: float, unit: str) -> tuple[str, float] | None:
-    if unit not in SECONDS_PER:
+    if unit not in SECONDS_PER and unit != "":
         return None
-    for key in ("in_seconds", "out_seconds"):
-        if key in draft.values and key not in draft.said:
-            return key, round(value * SECONDS_PER[unit], 6)
+    for key in list(draft.values):  # as they were said
+        if key in ("in_seconds", "out_seconds") and key not in draft.said:
+            return key, round(value * SECONDS_PER.get(unit, 1.0), 6)
     return None
 
 

@@ -1,6 +1,6 @@
 """From a clause to effects: what was said with its numbers, and choices for what was not."""
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.sound.completing import checked, complete, in_mid_side
 from shub.language.sound.draft import Sound
 from shub.language.sound.drafting import drafts_of

@@ -2,7 +2,7 @@
 
 import math
 
-from shub.language.clauses import Clause
+from shub.language.clause import Clause
 from shub.language.scanning import Item
 from shub.language.sound.choices import bell_q
 from shub.language.sound.directions import LOWER_VERBS, RAISE_VERBS
