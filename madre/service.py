@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
@@ -333,7 +333,8 @@ class Madre:
         if command is not None:
             draft = audio_plans.plan(command)
         else:
-            draft = planner.plan(intent, reading.message, reading.files, await self._known(intent, caller, scope))
+            known = await self._known(intent, reading.files, caller, scope)
+            draft = planner.plan(intent, reading.message, reading.files, known)
         if draft.question is not None:
             remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
@@ -405,7 +406,9 @@ class Madre:
         intent = reading.intent
         async with self._db.read() as session:
             studio = await repository.studio_of(session, scope)
-        is_on_table = intent.name is IntentName.UNCLEAR and bool(studio.takes)
+        is_deletion = intent.name is IntentName.DELETE_RESOURCE and not is_about_models(intent)
+        is_on_table = is_deletion and bool(studio.takes or reading.files)
+        is_on_table = is_on_table or (intent.name is IntentName.UNCLEAR and bool(studio.takes))
         if intent.source == "structured" or "stems" in intent.params:
             return reading, None
         if intent.name not in planner.AUDIO and mode is not ModeEnum.AUDIO_ENGINEER and not is_on_table:
@@ -420,11 +423,11 @@ class Madre:
             if heard.needs_clarification and (intent.name in planner.AUDIO or intent.name is IntentName.UNCLEAR):
                 return reading, audio_plans.Command(heard, studio, files)
             return await self._read_again(reading, mode), None
-        intent = audio_plans.intent_of(heard)
-        if intent.name is IntentName.DELETE_RESOURCE:
-            named = reading.files or audio_plans.named_in(heard, studio.now)
-            return Reading(intent, reading.message, named), None
-        return Reading(intent, reading.message, reading.files), audio_plans.Command(heard, studio, files)
+        intent, command = audio_plans.intent_of(heard), audio_plans.Command(heard, studio, files)
+        if audio_plans.is_deletion(heard):
+            intent = intent.model_copy(update={"target": "audio"})
+            return Reading(intent, reading.message, audio_plans.to_delete(command)), None
+        return Reading(intent, reading.message, reading.files), command
 
     async def _read_again(self, reading: Reading, mode: ModeEnum | None) -> Reading:
         """What was kept for the audio engineer and is none of his business: read by switch where our own rules are unsure."""
@@ -433,7 +436,7 @@ class Madre:
         intent = await self._parser.read(reading.message, len(reading.files))
         return Reading(_with_params(intent, reading.intent.params), reading.message, reading.files)
 
-    async def _known(self, intent: IntentV2, caller: Caller, scope: str) -> Known:
+    async def _known(self, intent: IntentV2, files: list[str], caller: Caller, scope: str) -> Known:
         """What the planner needs to know besides the message; spawner is asked only where it matters which jobs there are."""
         whose = None if _sees_all(caller) else caller.id
         jobs = await self._delegation.open_jobs(whose) if intent.name is IntentName.KILL_PROCESS else None
@@ -443,6 +446,8 @@ class Madre:
                 shown = await repository.get_context(session, scope, LISTED)
         listed = [] if shown is None else shown["models"]
         known = Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs, listed=listed)
+        if intent.name is IntentName.DELETE_RESOURCE and files:
+            known = replace(known, files=await self._delegation.audio_files(files) or ())
         return await about_models(intent, known, self._delegation, self._settings.hermes_download_limit_bytes)
 
     async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:

@@ -11,7 +11,7 @@ from config.contracts.shub_language import LONGEST_STEM_NAME, CommandAction, Com
 from madre.core import audio_words
 from madre.core.draft import Draft, checked, step
 from madre.core.models import IntentName, IntentV2, PlanV2, StepType, StepV2
-from madre.core.studio import CHANGES, OUTPUT_PARAMS, Studio, Take, Track, Unclear, applied, with_files
+from madre.core.studio import ALL, CHANGES, OUTPUT_PARAMS, Studio, Take, Track, Unclear, applied, with_files
 
 LEAST_CONFIDENCE = 0.6
 INTENT_OF_ACTION: dict[str, IntentName] = {
@@ -72,10 +72,22 @@ def awaited(studio: Studio, plan: PlanV2) -> Studio:
     return studio if take is None else studio.with_take(take)
 
 
-def named_in(interpretation: Interpretation, take: Take) -> list[str]:
-    """The files on the table that a command speaks of."""
-    targets = [target for action in interpretation.actions for target in action.targets]
-    return [track.asset_id for track in take.tracks if any(track.is_called(target) for target in targets)]
+def is_deletion(interpretation: Interpretation) -> bool:
+    """Whether a command wants files gone, and nothing else."""
+    return all(action.action == "delete" for action in interpretation.actions)
+
+
+def to_delete(command: Command) -> list[str]:
+    """The files that a command to delete speaks of: those that it names, be they on the table or sent with it, else those sent with it.
+
+    None of them where it names one that is not there: nothing is deleted in place of something else.
+    """
+    take = with_files(command.studio.now, command.files)
+    targets = {target for action in command.interpretation.actions for target in action.targets}
+    named = [track.asset_id for track in take.tracks if any(track.is_called(target) for target in targets)]
+    if named or not (targets <= {ALL} or len(command.files) == 1):
+        return named
+    return [asset.asset_id for asset in command.files]
 
 
 def is_for_studio(interpretation: Interpretation) -> bool:

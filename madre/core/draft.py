@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.contracts.hermes import SearchResult, Upkeep
 from config.contracts.hermes_db import Model
+from config.contracts.shub import Asset
 from config.contracts.spawner import SpawnSummary
 from config.errors import FleetError, InvalidRequest
 from config.projects import Project
@@ -33,6 +34,8 @@ class Known:
     """The models of the registry, where one of them is to be deleted."""
     upkeep: Upkeep | None = None
     """What keeping house would remove, where it is asked for."""
+    files: Sequence[Asset] = ()
+    """What shub knows of the files that are to be deleted."""
     unheard: FleetError | None = None
     """Why `found`, `kept` or `upkeep` could not be had."""
 

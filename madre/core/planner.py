@@ -80,7 +80,9 @@ def _delete(intent: IntentV2, message: str, files: list[str], known: Known) -> D
     wanted = _assets(intent, files)
     if not wanted:
         return Draft(question=words.say("delete_what", intent.language), missing="files")
-    return Draft([step(n, StepType.CALL_SHUB, "shub:delete", {"asset_id": a}) for n, a in enumerate(wanted, start=1)])
+    names = {asset.asset_id: asset.name for asset in known.files}
+    steps = [step(n, StepType.CALL_SHUB, "shub:delete", {"asset_id": a}) for n, a in enumerate(wanted, start=1)]
+    return Draft(steps, about=", ".join(f"{names[a]} ({a})" if a in names else a for a in wanted))
 
 
 def _question(task_type: str) -> Planner:

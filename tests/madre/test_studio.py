@@ -24,6 +24,9 @@ MEANINGS = {
     "deshaz": [meant("undo")],
     "deshaz y masteriza": [meant("undo"), meant("master", "master", params={"target": "cd"})],
     "borra el archivo de voz y masteriza": [meant("delete", "vocal"), meant("master", "master")],
+    "borra el archivo de voz": [meant("delete", "vocal")],
+    "borra el archivo del piano": [meant("delete", "piano")],
+    "borra todo": [meant("delete", "*")],
     "deshaz dos": [meant("undo", params={"steps": 2})],
     "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
     "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
@@ -51,8 +54,8 @@ class Session:
         shub.meanings = MEANINGS
 
     async def say(self, message: str, *files: str, **more: Any) -> dict[str, Any]:
-        body = {"message": message, "files": list(files), "session_id": "studio", "wait_seconds": 20} | more
-        reply = await self.madre.post("/madre/chat", json=body | {"mode": "AUDIO_ENGINEER"})
+        body = {"message": message, "files": list(files), "session_id": "studio", "wait_seconds": 20}
+        reply = await self.madre.post("/madre/chat", json=body | {"mode": "AUDIO_ENGINEER"} | more)
         assert reply.status_code in (200, 202), reply.text
         answer: dict[str, Any] = reply.json()
         return answer
@@ -341,3 +344,34 @@ async def test_nothing_is_deleted_beside_something_else_and_that_is_said(session
     assert answer["status"] == "WAITING"
     assert "mensaje propio" in answer["question"]
     assert [kind for kind, _ in shub.ordered] == ["mix"]
+
+
+@pytest.mark.parametrize("mode", [None, "AUDIO_ENGINEER"])
+async def test_only_the_files_that_are_named_are_to_be_deleted_and_the_question_names_them(session, shub, files, mode):
+    answer = await session.say("borra el archivo de voz", *files, mode=mode)
+    assert answer["risk"] == "HIGH"
+    assert answer["confirmation"]["confirm_token"]
+    assert [step["params"] for step in answer["plan"]["steps"]] == [{"asset_id": files[0]}]
+    assert "voz.wav" in answer["question"]
+    assert "bajo" not in answer["question"]
+    assert not shub.deleted
+
+
+async def test_a_file_on_the_table_is_deleted_by_its_name_without_the_mode_too(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("borra el archivo de voz", mode=None)
+    assert [step["params"] for step in answer["plan"]["steps"]] == [{"asset_id": files[0]}]
+    assert not shub.deleted
+    confirmed = {"confirm_token": answer["confirmation"]["confirm_token"]}
+    await session.madre.post(f"/madre/plans/{answer['plan_id']}/confirm", json=confirmed)
+    await finished(session.madre, answer["plan_id"])
+    assert shub.deleted == [files[0]]
+
+
+@pytest.mark.parametrize("message", ["borra todo", "borra el archivo del piano"])
+async def test_what_is_to_be_deleted_must_be_there_by_its_name(session, shub, files, message):
+    await session.say("mezcla", *files)
+    answer = await session.say(message)
+    assert answer["status"] == "WAITING"
+    assert answer["plan"] is None
+    assert "no borro nada" in answer["question"]
