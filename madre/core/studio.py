@@ -203,12 +203,16 @@ def _with_effects(take: Take, action: CommandAction, extra: Sequence[dict[str, A
         raise Unclear("which_file")
 
     def changed(chain: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return _joined([effect for effect in chain if not effect["type"].startswith(removed)], effects)
+        return _joined(_without(chain, removed), effects)
 
     spared = _excepted_of(take, action)
     is_all = not spared and (not action.targets or any(target in (ALL, MASTER) for target in action.targets))
     if is_all and take.mix is not None:
         made = take.model_copy(update={"bus": changed(take.bus)})
+        if removed and not any(effect["type"].startswith(removed) for effect in take.bus):  # then it is the tracks'
+            tracks = [track.model_copy(update={"chain": _without(track.chain, removed)}) for track in take.tracks]
+            _unless_same(take, take.model_copy(update={"tracks": tracks}), removed)
+            made = made.model_copy(update={"tracks": tracks})
         return _unless_same(take, made, removed)
     chosen = _focus_of(take) if is_all else _chosen(take, action.targets or [ALL]) - spared
     tracks = [
@@ -217,6 +221,10 @@ def _with_effects(take: Take, action: CommandAction, extra: Sequence[dict[str, A
     ]
     _unless_same(take, take.model_copy(update={"tracks": tracks}), removed)
     return _focusing(take.model_copy(update={"tracks": tracks}), chosen)
+
+
+def _without(chain: list[dict[str, Any]], removed: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [effect for effect in chain if not effect["type"].startswith(removed)]
 
 
 def _removed(action: CommandAction) -> tuple[str, ...]:

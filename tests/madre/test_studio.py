@@ -27,6 +27,7 @@ MEANINGS = {
     "borra el archivo de voz": [meant("delete", "vocal")],
     "borra el archivo del piano": [meant("delete", "piano")],
     "borra todo": [meant("delete", "*")],
+    "quita la ecualización": [meant("apply_effects", "master", params={"remove": ["eq"]})],
     "deshaz dos": [meant("undo", params={"steps": 2})],
     "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
     "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
@@ -375,3 +376,15 @@ async def test_what_is_to_be_deleted_must_be_there_by_its_name(session, shub, fi
     assert answer["status"] == "WAITING"
     assert answer["plan"] is None
     assert "no borro nada" in answer["question"]
+
+
+async def test_an_effect_that_no_track_is_named_for_is_taken_away_where_it_is(session, shub, files):
+    await session.say("mezcla", *files)
+    await session.say("más brillo en la voz")
+    await session.say("más brillo")
+    await session.say("quita la ecualización")
+    kept = shub.ordered[-1][1]
+    assert (kept["chain"], len(session.stem(-1, "vocal")["chain"])) == ([], 1)  # that of the mix first
+    await session.say("quita la ecualización")
+    assert session.stem(-1, "vocal")["chain"] == []
+    assert (await session.say("quita la ecualización"))["status"] == "WAITING"
