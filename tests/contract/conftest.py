@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
-import requests
 
 from config import migrate
 from config.secrets import load_secrets
@@ -24,6 +24,7 @@ from config.settings import SERVICES, FleetSettings
 from tests.postgres import ADMIN
 from vx11.trial import reachable_folder
 
+DIRECTLY = {"trust_env": False, "verify": False}
 LISTENING = "from config.serve import run; import sys; run(sys.argv[1:])"
 
 
@@ -35,7 +36,7 @@ class Fleet:
     token: str
 
     def schema(self, service: str) -> dict:
-        answer = requests.get(f"{self.urls[service]}/{service}/openapi.json", headers=self.headers, timeout=30)
+        answer = httpx.get(f"{self.urls[service]}/{service}/openapi.json", headers=self.headers, timeout=30, **DIRECTLY)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -62,10 +63,10 @@ class Fleet:
         return {name: value for name, value in known.items() if value is not None}
 
     def ask(self, method: str, service: str, path: str, body: object) -> dict:
-        content = {"data": body} if isinstance(body, bytes) else {"json": body}
+        content = {"content": body} if isinstance(body, bytes) else {"json": body}
         url = f"{self.urls[service]}/{service}/{path}"
-        answer = requests.request(method, url, headers=self.headers, timeout=60, **content)
-        assert answer.ok, f"{method} {url}: {answer.text}"
+        answer = httpx.request(method, url, headers=self.headers, timeout=60, **content, **DIRECTLY)
+        assert answer.is_success, f"{method} {url}: {answer.text}"
         return answer.json()
 
     @property
@@ -200,8 +201,8 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
     for _ in range(600):
         assert process.poll() is None, log.read_text()[-3000:]
         try:
-            if requests.get(url, timeout=5).status_code == 200:
+            if httpx.get(url, timeout=5, **DIRECTLY).status_code == 200:
                 return
-        except requests.ConnectionError:
+        except httpx.TransportError:
             waiter.wait(0.1)  # nothing announces that a port is open; asking is the only way
     pytest.fail(f"{url} did not answer within a minute: {log.read_text()[-3000:]}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pyebur128
+import scipy
 import soundfile
-from scipy.signal import resample_poly
 
 EBU = pyebur128.MeasurementMode
 
@@ -73,7 +73,7 @@ class Reading:
 def peak_at_8x(samples: np.ndarray) -> float:
     """True peak in dBTP by scipy's own 8x oversampling."""
     samples = samples.reshape(len(samples), -1).astype(float)
-    return decibels(max(np.abs(resample_poly(channel, 8, 1)).max() for channel in samples.T))
+    return decibels(max(np.abs(scipy.signal.resample_poly(channel, 8, 1)).max() for channel in samples.T))
 
 
 def decibels(magnitude: float) -> float:

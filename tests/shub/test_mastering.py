@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+import scipy
 import soundfile
-from scipy.signal import butter, sosfilt
 
 from config.contracts.shub import ChainResult, MasterProposal, MasterResult
 from shub.dsp.matching import matching_bands, remaining_db
@@ -39,8 +39,8 @@ async def mix(shub: Shub, tmp_path_factory: pytest.TempPathFactory) -> str:
 async def reference(shub: Shub, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Darker in the middle, brighter above, narrower, louder."""
     samples = rough_mix()
-    bright = sosfilt(butter(1, 4_000, "highpass", fs=RATE, output="sos"), samples, axis=0)
-    low = sosfilt(butter(1, 250, "lowpass", fs=RATE, output="sos"), samples, axis=0)
+    bright = scipy.signal.sosfilt(scipy.signal.butter(1, 4_000, "highpass", fs=RATE, output="sos"), samples, axis=0)
+    low = scipy.signal.sosfilt(scipy.signal.butter(1, 250, "lowpass", fs=RATE, output="sos"), samples, axis=0)
     made = 0.5 * samples + 1.5 * bright + 0.7 * low
     middle = made.mean(axis=1, keepdims=True)
     made = middle + 0.4 * (made - middle)

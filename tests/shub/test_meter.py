@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.signal import firwin, lfilter
+import scipy
 
 from shub.dsp.kweighting import k_filter, speakers_of
 from shub.dsp.meter import Meter
@@ -16,7 +16,7 @@ def programme(rate: int, channels: int, seconds: float = 30.0) -> np.ndarray:
     random = np.random.default_rng(rate + channels)
     frames = round(rate * seconds)
     level = 10 ** (np.interp(np.arange(frames), np.linspace(0, frames, 7), [-10, -35, -18, -60, -12, -25, -8]) / 20)
-    noise = lfilter(firwin(101, 0.7), 1.0, random.standard_normal((frames, channels)), axis=0)
+    noise = scipy.signal.lfilter(scipy.signal.firwin(101, 0.7), 1.0, random.standard_normal((frames, channels)), axis=0)
     return (noise * level[:, None] * 0.3).astype(np.float32)
 
 

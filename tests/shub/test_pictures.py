@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from tests.shub.conftest import problem
 from tests.shub.files import BAD_INSIDE, RATE, good, tone
@@ -19,6 +18,8 @@ KINDS = ["waveform", "spectrogram", "loudness"]
 
 def pixels(content: bytes) -> np.ndarray:
     """Rows by columns by red, green, blue, from 0 to 1."""
+    from matplotlib.image import imread  # brings in much that only the workers of these tests need
+
     return np.asarray(imread(io.BytesIO(content), format="png"))[:, :, :3]
 
 

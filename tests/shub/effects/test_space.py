@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.signal import butter, sosfilt
+import scipy
 
 from tests.shub.effects.running import impulse, made, noise
 
@@ -43,7 +43,7 @@ def test_a_tail_that_would_not_end_is_faded_after_a_minute():
 
 def decay_seconds(response: np.ndarray, low: float, high: float, rate: int = RATE) -> float:
     """RT60 in a band, by Schroeder's backward integration from -5 to -35 dB (ISO 3382-1, T30)."""
-    band = sosfilt(butter(3, (low, high), "bandpass", fs=rate, output="sos"), response)
+    band = scipy.signal.sosfilt(scipy.signal.butter(3, (low, high), "bandpass", fs=rate, output="sos"), response)
     left = np.cumsum(np.square(band[::-1]))[::-1]
     level = 10 * np.log10(left / left[0] + 1e-30)
     start, end = np.argmax(level < -5.0), np.argmax(level < -35.0)
