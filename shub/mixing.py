@@ -97,10 +97,12 @@ def _result_of(order: Order, mixed: dict[str, Any], assets: list[Asset]) -> Wire
 
 
 def _stems_of(order: Order, mixed: dict[str, Any], files: dict[int, Asset]) -> list[MixedStem]:
+    made = {
+        number: {"stem_asset_id": asset.asset_id, "stem_size_bytes": asset.size_bytes}
+        for number, asset in files.items()
+    }
     return [
-        MixedStem.model_validate(
-            {**stem, **one, "stem_asset_id": files[number].asset_id if number in files else None},
-        )
+        MixedStem.model_validate({**stem, **one, **made.get(number, {})})
         for number, (stem, one) in enumerate(zip(order["stems"], mixed["stems"], strict=True))
     ]
 

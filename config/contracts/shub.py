@@ -248,6 +248,7 @@ class MixedStem(Wire):
     """What each effect did."""
     stem_asset_id: str | None = None
     """The stem as a file, where `stems_out` asked for it and the stem is heard."""
+    stem_size_bytes: int | None = None
 
 
 class MixedBus(Wire):

@@ -11,7 +11,19 @@ from config.contracts.shub_language import LONGEST_STEM_NAME, CommandAction, Com
 from madre.core import audio_words
 from madre.core.draft import Draft, checked, step
 from madre.core.models import IntentName, IntentV2, PlanV2, StepType, StepV2
-from madre.core.studio import ALL, CHANGES, OUTPUT_PARAMS, Studio, Take, Track, Unclear, applied, with_files
+from madre.core.studio import (
+    ALL,
+    CHANGES,
+    OUTPUT_PARAMS,
+    Studio,
+    Take,
+    Track,
+    Unclear,
+    applied,
+    effects_of,
+    titles,
+    with_files,
+)
 
 LEAST_CONFIDENCE = 0.6
 INTENT_OF_ACTION: dict[str, IntentName] = {
@@ -234,32 +246,44 @@ class _Session:
         return heard
 
     def _chain(self, track: Track) -> Any:
-        effects = [*track.chain]
-        if track.gain_db:
-            effects.append({"type": "gain", "gain_db": track.gain_db})
-        if track.pan:
-            effects.append({"type": "pan", "pan": track.pan})
-        if not effects:
+        if not (effects := effects_of(track)):
             return track.asset_id
         order = {"asset_id": track.asset_id, "chain": {"name": "session", "effects": effects}}
         checked(ChainRequest, order)
         return self._add(StepType.CALL_SHUB, "shub:chain", order)
 
     def _export(self, action: CommandAction, take: Take, current: Any) -> None:
+        wanted = {name: action.params[name] for name in OUTPUT_PARAMS if action.params.get(name) is not None}
+        if action.params.get("stems_out"):
+            self._export_stems(take, wanted)
+            return
         if self.command.files and not self.made:  # the file that came with it, as it is
             current = self.command.files[0].asset_id
         source = current or (take.focused.asset_id if take.focused else None)
         if source is None and len(take.tracks) == 1:
             source = take.tracks[0].asset_id
         if source is None:
-            raise Unclear("which_file")
-        wanted = {name: action.params[name] for name in OUTPUT_PARAMS if action.params.get(name) is not None}
+            raise Unclear("which_track", tracks=titles(take)) if take.tracks else Unclear("which_file")
         effects = [*action.effects]
         if (channels := action.params.get("channels")) in (1, 2):
             effects.append({"type": "channels", "to": "mono" if channels == 1 else "stereo"})
         order = {"chain": {"name": "chain", "effects": effects}, **wanted}
         checked(ChainRequest, {"asset_id": "later", **order})
         self._add(StepType.CALL_SHUB, "shub:chain", {"asset_id": source, **order})
+
+    def _export_stems(self, take: Take, wanted: dict[str, Any]) -> None:
+        """Every stem as a file: as it stands in the mix, with the mix; without one, with what was done to it."""
+        if not take.tracks:
+            raise Unclear("which_file")
+        if take.mix is not None:
+            order = {**take.mix_order(), **wanted, "stems_out": True}
+            checked(MixRequest, order)
+            self._add(StepType.CALL_SHUB, "shub:mix", order)
+            return
+        for track in take.tracks:
+            order = {"asset_id": track.asset_id, "chain": {"name": "session", "effects": effects_of(track)}, **wanted}
+            checked(ChainRequest, order)
+            self._add(StepType.CALL_SHUB, "shub:chain", order)
 
     def _analyze(self, action: CommandAction, take: Take, current: Any) -> None:
         wanted: list[Any] = [

@@ -147,7 +147,12 @@ def _made(es: str, en: str) -> Any:
         lufs, peak, asset = number(made.get("integrated_lufs")), number(made.get("true_peak_dbtp")), made["asset_id"]
         what = es if language == "es" else en
         told = _where(language, f"{what}: {lufs} LUFS, {_peak(language, peak)}.", asset)
-        return "\n".join([told, *_warnings(language, made)])
+        stems = [
+            f"- {stem['name']}: GET /shub/assets/{stem['stem_asset_id']}/content"
+            for stem in made.get("stems", ())
+            if stem.get("stem_asset_id")
+        ]
+        return "\n".join([told, *stems, *_warnings(language, made)])
 
     return tell
 

@@ -663,6 +663,15 @@ def artifacts_of(steps: list[StepV2]) -> list[dict[str, Any]]:
                     "size_bytes": asset.get("size_bytes", 0),
                 }
             )
+            made += [
+                {
+                    "asset_id": stem["stem_asset_id"],
+                    "name": stem["name"],
+                    "size_bytes": stem.get("stem_size_bytes") or 0,
+                }
+                for stem in asset.get("stems", ())
+                if stem.get("stem_asset_id")
+            ]
     return made
 
 

@@ -305,6 +305,16 @@ def _excepted_of(take: Take, action: CommandAction) -> set[str]:
     return {track.asset_id for track in take.tracks if any(track.is_called(name) for name in _excepted(action))}
 
 
+def effects_of(track: Track) -> list[dict[str, Any]]:
+    """What is done to a track where it is worked on without a mix: its fader and its place are effects then."""
+    fader = {"gain_db": track.gain_db, "pan": track.pan}
+    return [*track.chain, *_as_effects({name: value for name, value in fader.items() if value})]
+
+
+def titles(take: Take) -> str:
+    return ", ".join(track.title for track in take.tracks)
+
+
 def _as_effects(params: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if params.get("gain_db") is not None:
@@ -327,7 +337,7 @@ def _chosen(take: Take, targets: Sequence[str]) -> set[str]:
     for target in targets:
         found = {track.asset_id for track in take.tracks if target == ALL or track.is_called(target)}
         if not found:
-            raise Unclear("no_such_track", name=target, tracks=", ".join(track.title for track in take.tracks))
+            raise Unclear("no_such_track", name=target, tracks=titles(take))
         chosen |= found
     return chosen
 
@@ -338,7 +348,7 @@ def _focus_of(take: Take) -> set[str]:
         return {take.focus}
     if len(take.tracks) == 1:
         return {take.tracks[0].asset_id}
-    raise Unclear("which_track", tracks=", ".join(track.title for track in take.tracks))
+    raise Unclear("which_track", tracks=titles(take))
 
 
 def _focusing(take: Take, chosen: set[str]) -> Take:

@@ -149,11 +149,25 @@ class FakeShub(Fake):
                 update={
                     "status": StatusEnum.DONE,
                     "progress": 1.0,
-                    "result": {"asset_id": made, "name": f"{job.kind}.wav", "size_bytes": 10, "integrated_lufs": -14.0},
+                    "result": {"asset_id": made, "name": f"{job.kind}.wav", "size_bytes": 10, "integrated_lufs": -14.0}
+                    | self.stems_out(job.job_id),
                 }
             )
         self.jobs[job.job_id] = job
         return answer(job)
+
+    def stems_out(self, job_id: str) -> dict[str, Any]:
+        """What a mix's result says of its stems, where the order asked for them as files."""
+        asked = self.ordered[int(job_id.removeprefix("job_"))][1]
+        if not asked.get("stems_out"):
+            return {}
+        names = [stem["asset_id"].removeprefix("asset_") for stem in asked["stems"]]
+        return {
+            "stems": [
+                {"name": f"{name}.wav", "stem_asset_id": self.add(f"stem_{name}"), "stem_size_bytes": 7}
+                for name in names
+            ]
+        }
 
     def interpret(self, request: InterpretRequest) -> httpx.Response:
         if request.command not in self.meanings:

@@ -28,6 +28,7 @@ MEANINGS = {
     "borra el archivo del piano": [meant("delete", "piano")],
     "borra todo": [meant("delete", "*")],
     "quita la ecualización": [meant("apply_effects", "master", params={"remove": ["eq"]})],
+    "exporta los stems": [meant("export", "*", params={"stems_out": True})],
     "deshaz dos": [meant("undo", params={"steps": 2})],
     "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
     "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
@@ -388,3 +389,21 @@ async def test_an_effect_that_no_track_is_named_for_is_taken_away_where_it_is(se
     await session.say("quita la ecualización")
     assert session.stem(-1, "vocal")["chain"] == []
     assert (await session.say("quita la ecualización"))["status"] == "WAITING"
+
+
+async def test_stems_are_exported_as_they_stand_in_the_mix_and_each_is_told(session, shub, files):
+    await session.say("mezcla", *files)
+    answer = await session.say("exporta los stems")
+    assert shub.ordered[-1][1]["stems_out"]
+    assert [(one["name"], one["size_bytes"]) for one in answer["artifacts"][1:]] == [("voz.wav", 7), ("bajo.wav", 7)]
+    assert "- bajo.wav: GET /shub/assets/asset_stem_bajo/content" in answer["response"]
+    await session.say("sube el bajo 2 dB")
+    assert shub.ordered[-1][1]["stems_out"] is False
+
+
+async def test_an_export_of_several_files_without_a_mix_asks_which_and_of_stems_writes_each(session, shub, files):
+    await session.say("analiza", *files)
+    answer = await session.say("exporta en FLAC 24")
+    assert "voz, bajo" in answer["question"]
+    await session.say("exporta los stems")
+    assert [asked["asset_id"] for kind, asked in shub.ordered if kind == "chain"] == files
