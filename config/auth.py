@@ -53,8 +53,9 @@ class Caller:
         """Whether the scopes reach `<module>:<operation>`; a star never reaches a dangerous one."""
         if operation in self.scopes:
             return True
-        module = operation.partition(":")[0]
-        return operation not in DANGEROUS and ("*" in self.scopes or f"{module}:*" in self.scopes)
+        if operation in DANGEROUS:
+            return False
+        return "*" in self.scopes or f"{operation.partition(':')[0]}:*" in self.scopes
 
     def reaches(self, module: str) -> bool:
         """Whether any scope has to do with `module` at all."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections import deque
+from collections.abc import Awaitable, Generator
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, cast
@@ -35,6 +36,16 @@ CONTROLS = bytes(code for code in (*range(0x20), 0x7F) if code != 0x09)
 FRAMING = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
 BODILESS = frozenset({204, 304})
 ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class _Done:
+    """What can be awaited and is over."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return iter(())  # type: ignore[return-value]  # an iterator is all that is needed
+
+
+DONE = _Done()
 
 log = structlog.get_logger()
 errors = logging.getLogger("uvicorn.error")
@@ -347,9 +358,18 @@ class Exchange:
 
     # --- the answer ------------------------------------------------------------------------------------------------
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Where nothing has to be waited for, as with every small answer, no coroutine is made of it."""
         if self._flow.write_paused and not self._has_left:
-            await self._flow.drain()
+            return self._send_later(message)
+        self._send(message)
+        return DONE
+
+    async def _send_later(self, message: Message) -> None:
+        await self._flow.drain()
+        self._send(message)
+
+    def _send(self, message: Message) -> None:
         if self._has_left:
             return
         if not self._has_begun:
@@ -357,7 +377,8 @@ class Exchange:
                 raise RuntimeError(f"an answer begins with http.response.start, not {message['type']}")
             self._has_begun, self._expects_100 = True, False
             self._head = self._head_of(message["status"], message.get("headers", ()))
-            self._protocol.loop.call_soon(self._write_head)
+            if not 0 < self._left_bytes <= ONE_WRITE_BYTES:  # such a body is as good as always there at once
+                self._protocol.loop.call_soon(self._write_head)
             return
         if self.is_complete or message["type"] != "http.response.body":
             raise RuntimeError(f"after the answer came {message['type']}")

@@ -158,12 +158,12 @@ class Flight:
         return policy.reason(self.trail.tried, self.choice, is_auto=self.wanted.is_auto)
 
     def record(self) -> Record:
-        choice = self.choice
+        call, choice = self.call, self.choice
         return {
-            "id": self.decision_id,
-            "caller": self.call.caller,
-            "session_id": self.call.session_id,
-            "task_type": self.call.task_type,
+            "id": call.decision_id,
+            "caller": call.caller,
+            "session_id": call.session_id,
+            "task_type": call.task_type,
             "model": None if choice is None else choice.model[:LONGEST_NAME],
             "provider": None if choice is None else choice.backend.name,
             "reason": self.reason,
@@ -171,15 +171,16 @@ class Flight:
             "outcome": self.outcome,
             "cost_usd": self.cost_usd,
             "latency_ms": round(self.latency_ms, 3),
-            "queue_ms": round(self.call.queue_ms, 3),
+            "queue_ms": round(call.queue_ms, 3),
             "created_at": self.created_at,
         }
 
 
 def _candidate(tried: Tried) -> dict[str, Any]:
+    choice = tried.choice
     return {
-        "model": tried.choice.model,
-        "provider": tried.choice.backend.name,
+        "model": choice.model,
+        "provider": choice.backend.name,
         "score": tried.score,
         "parts": dict(tried.parts),
         "tried": tried.asked > 0,

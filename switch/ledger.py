@@ -7,9 +7,8 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,8 +47,7 @@ class TakesUses(Protocol):
     async def record_uses(self, uses: list[Use], *, idempotency_key: str | None = None) -> UsesRecorded: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Noted:
+class _Noted(NamedTuple):
     """A use as it is noted in passing; it becomes a `Use` when there is time."""
 
     name: str

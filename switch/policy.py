@@ -165,11 +165,11 @@ def refusal(tried: Sequence[Tried], *, is_auto: bool) -> FleetError:
 
 def reason(tried: Sequence[Tried], answered: Choice | None, *, is_auto: bool) -> str:
     """Why this model answered, in a sentence."""
+    if answered is not None and not is_auto:
+        return f"{answered.name} was asked for"
     failures = [one for one in tried if one.failure is not None]
     if answered is None:
         return "nobody could answer" if failures else "no model fits"
-    if not is_auto:
-        return f"{answered.name} was asked for"
     if failures:
         failed = ", ".join(dict.fromkeys(f"{one.choice.name} ({one.outcome})" for one in failures))
         return f"{answered.name} answered after {failed}"

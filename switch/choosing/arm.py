@@ -22,7 +22,7 @@ _FADED = [FADING**turns for turns in range(1024)]
 
 def faded(turns: int) -> float:
     """What is left of an outcome after so many later ones."""
-    return _FADED[turns] if turns < 1024 else 0.0
+    return _FADED[turns] if turns < len(_FADED) else 0.0
 
 
 class Arm:
@@ -38,7 +38,8 @@ class Arm:
 
     def take(self, reward: float, turn: int, weight: float = 1.0) -> None:
         """Learn of an outcome, `weight` times."""
-        self._fade(turn)
+        if turn > self.turn:
+            self._fade(turn)
         if self.count >= TRUSTED_AFTER:
             self._test(reward, weight)
         self.count += weight
@@ -50,14 +51,16 @@ class Arm:
 
     def replace(self, old: float, new: float, given_at: int, turn: int, weight: float) -> None:
         """Make an outcome that was learned at `given_at` one of another reward."""
-        self._fade(turn)
+        if turn > self.turn:
+            self._fade(turn)
         left = weight * faded(turn - given_at)
         self.total = min(max(self.total + left * (new - old), 0.0), self.count)
 
     def _fade(self, turn: int) -> None:
-        if turn > self.turn:
-            left = faded(turn - self.turn)
-            self.count, self.total, self.turn = self.count * left, self.total * left, turn
+        turns, self.turn = turn - self.turn, turn
+        left = _FADED[turns] if turns < len(_FADED) else 0.0
+        self.count *= left
+        self.total *= left
 
     def _test(self, reward: float, weight: float) -> None:
         """CUSUM both ways (Page, 1954), against the mean so far. What came since a sum left zero is what counts after an alarm."""

@@ -205,8 +205,10 @@ class Memory:
         return None if seat is None else seat.arm.state()
 
     def changed(self, task_type: str, name: str) -> None:
-        self.news.arms.add((task_type, name))
-        self.news.forgotten.discard((task_type, name))
+        news = self.news
+        news.arms.add((task_type, name))
+        if news.forgotten:
+            news.forgotten.discard((task_type, name))
 
     def _forget(self, task_type: str, name: str) -> None:
         self.news.arms.discard((task_type, name))

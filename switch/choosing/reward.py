@@ -31,4 +31,4 @@ def reward(quality: float, *, latency_ms: float, cost_usd: float | None) -> floa
     """
     cost = UNKNOWN_COST if cost_usd is None else cost_usd / (cost_usd + HALF_COST_USD)
     spent = LATENCY_WEIGHT * latency_ms / (latency_ms + HALF_LATENCY_MS) + COST_WEIGHT * cost
-    return max(0.0, quality - spent)
+    return quality - spent if quality > spent else 0.0

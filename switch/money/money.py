@@ -272,15 +272,14 @@ def _most(call: Call, written: int, priced: Priced, now: datetime) -> int:
     """The most that the call may cost, in nano-dollars, if every answer has at most `written` tokens."""
     needs, body = call.needs, call.body
     answers = body.get("n")
-    many = 1
     if answers is not None and isinstance(answers, int | float) and answers > 1:
-        many = int(answers)
+        written *= int(answers)
     read, is_audio = most_read(needs), "audio" in needs.modalities or "audio" in body
-    most = priced.rates(now).most_nanousd(read, written * many, is_audio=is_audio)
+    most = priced.rates(now).most_nanousd(read, written, is_audio=is_audio)
     tier = body.get("service_tier")
-    if isinstance(tier, str) and len(tier) <= LONGEST_TIER:
-        most = max(most, priced.rates(now, tier).most_nanousd(read, written * many, is_audio=is_audio))
-    return min(most, MOST_NANOUSD)
+    if tier is not None and isinstance(tier, str) and len(tier) <= LONGEST_TIER:
+        most = max(most, priced.rates(now, tier).most_nanousd(read, written, is_audio=is_audio))
+    return most if most < MOST_NANOUSD else MOST_NANOUSD
 
 
 def _cost(usage: Usage, priced: Priced | None, at: datetime) -> int | None:
