@@ -193,6 +193,8 @@ def _set_mix(
         params["pan"] = pan
         if isinstance(pan, list) and len(targets) == 2 and pan[0] > pan[1]:
             params["pan"] = [pan[0], pan[1]]
+    elif clause.has("special", "no_solo"):
+        params["solo"] = False
     elif first == "mute" or (
         first == "remove" and not any(item.quantity and item.quantity.unit in ("db", "") for item in clause.numbers)
     ):

@@ -11,6 +11,10 @@ SOUND_VERBS = words_of(
     "compress limit gate deess saturate equalize filter highpass lowpass widen narrow duck fade reverberate resample close"
 )
 NO_ORDERS = words_of("sound clip mask want touch show")
+INDEX = "index"
+"""The label of a number that counts things of one kind: "guitar 2"."""
+FAULTS = ("hum", "noise", "rumble", "plosive", "mud_room")
+"""Effects that are named by what they take away."""
 TOOLS = words_of("eq mid_side multiband shelf low_shelf high_shelf notch highpass lowpass")
 """Effects that are named before they are told what to do."""
 CREATING = words_of("make put want give show add export save remove")
@@ -91,6 +95,7 @@ class Clause:
         """A complaint or a description, not an order."""
         return not [verb for verb in self.verbs if verb not in NO_ORDERS] and (
             self.has("word")
+            or self.has("effect", *FAULTS)
             or self.said("mask")
             or self.has("special", "quiet_complaint", "loud_complaint", "better", "dislike")
             or (self.has("place", "left", "right") and self.has("place", "strongly", "too", "slightly"))

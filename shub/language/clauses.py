@@ -5,10 +5,11 @@ súbela" is one, whose target stands in what was said before it. What is denied 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from shub.language.asides import said_in
-from shub.language.clause import CONTENT, Clause
+from shub.language.clause import CONTENT, INDEX, Clause
 from shub.language.joining import join
 from shub.language.scanning import Item, Scan
 from shub.language.words import words_of
@@ -192,6 +193,8 @@ def _settle(clause: Clause, scan: Scan) -> None:
         if item.text in ("bajo", "bajos") and _next_is_hertz(items, number) and item.before not in ("el", "del", "al"):
             item.tags.pop("target", None)
             item.tags["place"] = "below"
+    _settle_numbers(clause)
+    items = clause.items
     _settle_bands(clause, scan)
     _forget_comparisons(items, scan)
     _name_numbers(items, scan)
@@ -204,20 +207,29 @@ _BENEFICIARY = words_of("for para than que so como like under against without de
 
 def _forget_comparisons(items: list[Item], scan: Scan) -> None:
     """Who is only what another is measured by or makes room for is no target: "above the guitar", "to make room for the vocal"."""
-    for item, after in pairwise(items):  # "everything above 10k"
-        if item.is_a("target", "*") and after.is_a("place", "below", "above") and after.at - item.until <= 1:
+    for number, item in enumerate(items):  # "everything above 10k", "roll all of it off under 35"
+        edge = next((one for one in items[number + 1 : number + 3] if one.is_a("place", "below", "above")), None)
+        between = {token.text for token in scan.tokens[item.until : edge.at]} if edge is not None else set()
+        if edge is not None and item.is_a("target", "*") and between <= _OF_EDGES:
             del item.tags["target"]
-    first = next((item for item in items if "target" in item.tags), None)
-    for number, item in enumerate(items):
-        if "target" not in item.tags or item is first:
-            continue
-        before = items[number - 1]
-        is_measure = before.is_a("place", "above", "below") and item.at - before.until <= 1
-        words = {token.text for token in scan.tokens[max(item.at - 2, 0) : item.at]}
-        if is_measure or words & _BENEFICIARY:
+    named = [item for item in items if "target" in item.tags]
+    compared = [item for item in named if _is_measure(item, items, scan)]
+    makes_room = any(item.is_a("special", "make_room") for item in items)
+    for item in compared:
+        if item is not named[0] or (makes_room and len(compared) < len(named)):
             del item.tags["target"]
 
 
+def _is_measure(item: Item, items: list[Item], scan: Scan) -> bool:
+    before = next((one for one in reversed(items) if one.until <= item.at), None)
+    if before is not None and before.is_a("place", "above", "below") and item.at - before.until <= 1:
+        return True
+    return bool({token.text for token in scan.tokens[max(item.at - 2, 0) : item.at]} & _BENEFICIARY)
+
+
+_OF_EDGES = words_of(
+    "lo que este esta off that that's is which sits hay haya queda quede the stuff of it out down sobra"
+)
 _WISHERS = words_of("i i'd id we we'd would you'd you")
 _AFTER_NOUNS = words_of("stereo estereo rough lead")
 
@@ -292,6 +304,29 @@ _AROUND = words_of(
 def _next_is_hertz(items: list[Item], number: int) -> bool:
     following = items[number + 1] if number + 1 < len(items) else None
     return following is not None and following.quantity is not None and following.quantity.unit in ("hz", "khz")
+
+
+LEAST_BARE_HZ = 20.0
+_TIMED = ("delay", "reverb", "compressor", "gate", "limiter", "multiband", "pan")
+
+
+def _settle_numbers(clause: Clause) -> None:
+    """Bare numbers by what stands around them: "fighting around 80" is a frequency, "la 2 a la derecha" the second of two."""
+    kept = list[Item]()
+    for number, item in enumerate(clause.items):
+        quantity = item.quantity
+        if quantity is not None and not quantity.unit and not quantity.signed:
+            before = clause.items[number - 1] if number else None
+            after = clause.items[number + 1] if number + 1 < len(clause.items) else None
+            is_around = before is not None and before.is_a("place", "around") and before.until == item.at
+            if is_around and quantity.value >= LEAST_BARE_HZ and not clause.has("effect", *_TIMED):
+                item.quantity = replace(quantity, unit="hz")
+            sided = after is not None and after.is_a("place", "left", "right", "center")
+            if sided and quantity.value in range(1, 10) and item.before in ("la", "el", "number", "numero", "#"):
+                item.label = INDEX
+                continue
+        kept.append(item)
+    clause.items = kept
 
 
 def _settle_bands(clause: Clause, scan: Scan) -> None:

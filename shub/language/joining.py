@@ -1,6 +1,6 @@
 """Whether a part of a command is an order of its own or more of the one before, and what it takes over from there."""
 
-from shub.language.clause import NO_ORDERS, SOUND_VERBS, Clause
+from shub.language.clause import FAULTS, NO_ORDERS, SOUND_VERBS, Clause
 from shub.language.scanning import Item, Scan
 from shub.language.words import words_of
 
@@ -45,6 +45,13 @@ def _is_more(last: Clause, clause: Clause, orders: list[str]) -> bool:
             return True
         if clause.numbers and not has_tool and not clause.verbs:  # "low shelf, minus 2 dB at 100 on the piano"
             return True
+    if (
+        clause.has("effect", "sidechain")
+        and not clause.own_targets
+        and len(last.own_targets) > 1
+        and not last.has("effect")
+    ):
+        return True  # "que el bajo respire con el bombo, un sidechain suave"
     if last.has("special", "check") and not orders and not clause.is_only_targets:
         return True  # "fijate si el bajo y el bombo se cancelan"
     if clause.is_only_targets and (clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference")):
@@ -63,6 +70,10 @@ def _is_more(last: Clause, clause: Clause, orders: list[str]) -> bool:
 
 
 def _is_more_values(last: Clause, clause: Clause) -> bool:
+    tempo = [item for item in clause.numbers if item.quantity is not None and item.quantity.unit == "bpm"]
+    if tempo and last.has("effect", "delay") and not clause.has_content:
+        clause.items = [item for item in clause.items if "target" not in item.tags]  # "the song's at 100 bpm"
+        return True
     return (
         (last.has_content or last.said(*SOUND_VERBS))
         and not clause.own_targets
@@ -90,7 +101,12 @@ def _append_order(clauses: list[Clause], clause: Clause, orders: list[str]) -> N
 
 def _is_complaint(item: Item, clause: Clause) -> bool:
     is_word = "word" in item.tags and "special" not in item.tags
-    return is_word or _is_hertz(item) or (clause.has("special", "dislike") and "effect" in item.tags)
+    return (
+        is_word
+        or item.is_a("effect", *FAULTS)
+        or _is_hertz(item)
+        or (clause.has("special", "dislike") and "effect" in item.tags)
+    )
 
 
 def _is_hertz(item: Item) -> bool:

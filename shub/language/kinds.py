@@ -89,7 +89,7 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "mix"
     if (
         clause.own_targets in (["master"], ["*"])
-        and _is_created(clause, ("mezcla", "mix", "premezcla", "mixdown", "mescla"))
+        and _is_created(clause, ("mezcla", "mix", "premezcla", "mixdown", "mescla", "balance"))
         and not has_sound
     ):
         return "mix"
@@ -104,9 +104,11 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
     is_alone = clause.is_only and clause.own_targets and not clause.numbers and not has_sound
     if is_alone and (clause.has("special", "listen") or first in ("put", "", "want") or orders == ["give"]):
         return "set_mix"
-    if clause.has("special", "in_solo") or (first == "solo" and clause.own_targets and len(orders) == 1):
+    if clause.has("special", "in_solo", "no_solo") or (first == "solo" and clause.own_targets and len(orders) == 1):
         return "set_mix"
     if implied_effect(clause) and first not in WHOLE_VERBS and all(_is_named(item) for item in clause.numbers):
+        return "apply_effects"
+    if cuts_time(clause) and clause.said("cut", "remove") and not has_effects(clause, "trim"):
         return "apply_effects"
     if _is_level(clause, first, has_sound):
         return "set_mix"
@@ -356,7 +358,9 @@ def is_pan(clause: Clause, has_sound: bool) -> bool:
         return True
     if any(item.quantity is not None and item.quantity.unit in ("pan_l", "pan_r", "pan_c") for item in clause.numbers):
         return True
-    return clause.has("place", "left", "right", "center", "both_sides") and not has_sound
+    is_placed = clause.has("place", "left", "right", "center", "both_sides")
+    is_spread = clause.said("widen") and not clause.has("effect", "reverb", "delay") and not clause.numbers
+    return is_placed and (not has_sound or is_spread)
 
 
 def cuts_time(clause: Clause) -> bool:

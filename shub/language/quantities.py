@@ -27,7 +27,7 @@ UNITS: Mapping[str, str] = {
         "dbtp": "dbtp",
         "lufs": "lufs lkfs luf",
         "lu": "lu",
-        "hz": "hz hercio hercios hertz herz herzio herzios hertzio hertzios hertzs",
+        "hz": "hz cycle cycles ciclo ciclos cps hercio hercios hertz herz herzio herzios hertzio hertzios hertzs",
         "khz": "khz k kilohercio kilohercios kilohertz kiloherz kilos kilo kiloherzios kilohertzios",
         "ms": "ms milisegundo milisegundos millisecond milliseconds msec msecs mseg millis milis",
         "s": "s seg segs segundo segundos second seconds sec secs",

@@ -4,7 +4,7 @@ from typing import Any
 
 from config.contracts.shub_language import CommandAction, CommandContext, Descriptor, KnownStem
 from shub.language.acting import actions_of
-from shub.language.clause import Clause
+from shub.language.clause import INDEX, Clause
 from shub.language.clauses import clauses_of
 from shub.language.descriptors import WORDS
 from shub.language.outcome import Reading
@@ -45,7 +45,9 @@ def read(command: str, context: CommandContext) -> Reading:
         )
         reading.actions = [CommandAction(action="unknown")]
         reading.doubts.append("nothing_asked" if is_denied else "unclear")
-    reading.numbers = [item for part in found.parts for item in part if item.quantity is not None]
+    reading.numbers = [
+        item for part in found.parts for item in part if item.quantity is not None and item.label != INDEX
+    ]
     keep_all_numbers(reading)
     reading.confidence = _confidence(reading, found)
     return reading
@@ -91,6 +93,10 @@ def _merged(actions: list[CommandAction]) -> list[CommandAction]:
         if same and last is not None and action.action in ("analyze", "visualize"):
             merged[-1] = last.model_copy(update={"params": _joined(last.params, action.params)})
             continue
+        if same and last is not None and action.action == "set_mix" and _are_two_places(last.params, action.params):
+            places = [last.params["pan"], action.params["pan"]]
+            merged[-1] = last.model_copy(update={"params": last.params | {"pan": places}})
+            continue
         if same and last is not None and not (set(last.params) & set(action.params)):
             merged[-1] = last.model_copy(
                 update={"effects": last.effects + action.effects, "params": last.params | action.params}
@@ -99,6 +105,13 @@ def _merged(actions: list[CommandAction]) -> list[CommandAction]:
             merged.append(action)
     known = [action for action in merged if action.action != "unknown"]
     return known or merged[:1]
+
+
+def _are_two_places(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """ "one guitar to the left and the other to the right"."""
+    pans = (one.get("pan"), other.get("pan"))
+    is_placed = all(isinstance(pan, int | float) for pan in pans) and set(other) == {"pan"}
+    return is_placed and pans[0] != pans[1]
 
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,9 @@ _AUDIO_VERBS = words_of(
 _LIGHT_VERBS = words_of("mix fade raise lower boost widen narrow filter center balance analyze")
 
 
+LEAST_SCORE = 0.5
+
+
 def is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext) -> bool:
     """Whether enough of the words speak of sound, against those that nothing is known of."""
     score = 0.5 if context.stems else 0.0
@@ -65,7 +68,7 @@ def is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext) 
     points = points or any(token.text == "it" for token in found.tokens)
     is_vague = is_vague or (points and unknown <= 2 and not foreign and any("verb" in item.tags for item in items))
     return (
-        score - 0.4 * unknown >= 0.7
+        score - 0.4 * unknown >= LEAST_SCORE
         or (is_vague and score >= 0)
         or (bool(context.last_targets) and unknown <= 1 and bool(items))
     )

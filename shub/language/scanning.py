@@ -118,7 +118,7 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
                 "word", token.text if token.kind == "word" else "#", token.start, token.end, token.glued
             )
     found, owner = quantities(tokens)
-    texts = [_base_of(token.text) if token.kind == "word" else token.text for token in tokens]
+    texts = [_base_of(_owner_of(token.text)) if token.kind == "word" else token.text for token in tokens]
     parts: list[list[Item]] = [[]]
     openers, starts, unknown = [""], [0], list[str]()
     at = 0
@@ -166,8 +166,20 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
         openers.pop()
         starts.pop()
     _tell_middle(parts)
+    _tell_sections(parts)
     is_question = "?" in said or "¿" in said
     return Scan(parts, unknown, tokens, is_question, openers, starts)
+
+
+_SECTION_MARKS = words_of("the this that each every last first second final el los este ese cada ultimo primer segundo")
+
+
+def _tell_sections(parts: list[list[Item]]) -> None:
+    """ "in the chorus" is a place in the song, not an effect."""
+    for part in parts:
+        for item in part:
+            if item.text in ("chorus", "choruses") and item.before in _SECTION_MARKS:
+                item.tags = {"special": "audio"}
 
 
 _MIDDLES = words_of("mid medio centro middle center centre")
@@ -207,6 +219,16 @@ def _base_of(word: str) -> str:
     if one not in _known_words() and word.endswith("es") and word[:-2] in _known_words():
         return word[:-2]
     return one
+
+
+_NOT_OWNERS = words_of("what that it who there here he she let how where")
+
+
+def _owner_of(word: str) -> str:
+    """ "vocal's" is "vocal", where the word itself stands in no table ("what's")."""
+    bare = word.removesuffix("'s")
+    is_own = bare == word or bare in _NOT_OWNERS or word in _known_words()
+    return word if is_own or singular(bare) not in _known_words() else bare
 
 
 @lru_cache(maxsize=1)
@@ -264,8 +286,9 @@ def _phrase(
     word = texts[at]
     if tokens[at].kind != "word":
         return None
+    is_glued = at + 1 < len(tokens) and tokens[at + 1].glued
     for key, tags in _index().get(word, ()):
-        until = _matches(texts, owner, at, key)
+        until = _matches(texts, owner, at, key, is_glued=is_glued)
         if until:
             verb = known.verb_of(tokens[at].text) if len(key) == 1 else None
             return ({**tags, "verb": verb} if verb else dict(tags)), until
@@ -283,7 +306,7 @@ def _phrase(
     return ({"verb": verb}, at + 1) if verb else None
 
 
-def _matches(texts: list[str], owner: list[int], at: int, key: tuple[str, ...]) -> int:
+def _matches(texts: list[str], owner: list[int], at: int, key: tuple[str, ...], *, is_glued: bool) -> int:
     """The token after a phrase that stands here, hyphens and slashes aside; 0 where it does not."""
     index = at
     for number, word in enumerate(key):
@@ -294,6 +317,8 @@ def _matches(texts: list[str], owner: list[int], at: int, key: tuple[str, ...]) 
             return 0
         if owner[index] >= 0 and not word.isdecimal():
             return 0
+        if number == 1 and word.isdecimal() and key[0] in STOP and index == at + 1 and not is_glued:
+            return 0  # an LA-2A is a compressor, "la 2 a la derecha" is none
         index += 1
     return index
 

@@ -20,7 +20,7 @@ def role_in(context: CommandContext, target: str) -> str:
 
 def own_names(stems: Sequence[KnownStem]) -> list[tuple[str, tuple[str, ...]]]:
     """Names of stems that say more than a role: as the words they consist of."""
-    names = []
+    names, roles = [], [role for _, role in roles_of(stems)]
     for stem in stems:
         base = (
             stem.name.rsplit(".", 1)[0]
@@ -28,7 +28,9 @@ def own_names(stems: Sequence[KnownStem]) -> list[tuple[str, tuple[str, ...]]]:
             else stem.name
         )
         words = tuple(token.text for token in tokens_of(folded(composed(base))) if token.text not in "_-.")
-        if words and any(len(word) > 1 for word in words) and not (len(words) == 1 and is_common(words[0])):
+        is_one_of_many = roles.count(stem.role or role_of(None, stem.name)[0].value) > 1
+        is_role = len(words) == 1 and is_common(words[0]) and not is_one_of_many
+        if words and any(len(word) > 1 for word in words) and not is_role:
             names.append((stem.name, words))
     return names
 

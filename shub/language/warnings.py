@@ -67,9 +67,11 @@ def warnings_of_output(
 
 
 def told(found: Sequence[Found], language: Language) -> list[AudioWarning]:
-    """The same in words of one language, without repetitions."""
-    texts = dict.fromkeys((code, es if language == "es" else en) for code, es, en in found)
-    return [AudioWarning(code=code, text=text) for code, text in texts]
+    """The same in words of one language, without repetitions; those in English have the Spanish ones beside them."""
+    each = dict.fromkeys(found)
+    if language == "es":
+        return [AudioWarning(code=code, text=es) for code, es, _ in each]
+    return [AudioWarning(code=code, text=en, text_es=es) for code, es, en in each]
 
 
 def destructive() -> Found:

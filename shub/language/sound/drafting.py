@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from shub.language.clause import Clause
+from shub.language.clause import FAULTS, Clause
 from shub.language.descriptors import WORDS
 from shub.language.scanning import Item
 from shub.language.sound.choices import HIGHPASSES_HZ, bell_q, gain_of
@@ -17,7 +17,6 @@ VERB_EFFECTS: Mapping[str, str] = {
     "lowpass": "lowpass", "widen": "width", "narrow": "narrow", "fade": "fade", "duck": "sidechain", "reverberate": "reverb",
     "resample": "resample", "filter": "filter", "equalize": "eq", "close": "filter",
 }  # fmt: skip
-FAULTS = frozenset({"hum", "noise", "rumble", "plosive", "mud_room"})
 SHAPED = ("eq", "notch", "shelf", "low_shelf", "high_shelf")
 LONG_EFFECTS = frozenset({"reverb", "delay"})
 
@@ -153,7 +152,7 @@ def _word_is_other_thing(clause: Clause, item: Item) -> bool:
         return bool(following or preceding) and (clause.has("effect") or item["param"] in ("wet", "sustain"))
     if item["word"] in ("narrow", "wide") and clause.has("effect", *SHAPED):
         return True
-    if clause.key and item["word"] in ("pumping", "punchy"):
+    if clause.key:  # "que el bajo respire con el bombo" tells what a side-chain does
         return True
     if item["word"] == "dry" and clause.has("effect", "reverb"):
         return True
