@@ -15,6 +15,7 @@ from config.auth import Caller
 from config.clients.spawner import DaughterNotFound
 from config.clock import new_id, utc_now
 from config.contracts.common import Check, HealthState, Page
+from config.contracts.shub_language import Interpretation
 from config.contracts.spawner import DaughterResult
 from config.database import Database
 from config.errors import FleetError, FleetHalted, IdempotencyInProgress
@@ -22,7 +23,7 @@ from config.forensics import Trail
 from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
 from config.sse import Event
-from madre.core import audio_plans, controls, planner, policy, processes, words
+from madre.core import audio_answers, audio_plans, controls, planner, policy, processes, words
 from madre.core import db as repository
 from madre.core.delegation import Delegation
 from madre.core.draft import Known
@@ -50,6 +51,7 @@ from madre.core.models import (
 from madre.core.parser import Outcome, Parser, Question, ask
 from madre.core.runner import JOBS, Runner, scope_of, starting_events
 from madre.core.studio import CONTEXT_KEY as STUDIO
+from madre.core.studio import Studio, with_files
 from madre.errors import (
     ConfirmationRefused,
     PlanNotCancellable,
@@ -78,6 +80,8 @@ class Reading:
     intent: IntentV2
     message: str
     files: list[str]
+    asked: dict[str, Any] | None = None
+    """What the audio engineer asked in this session before, if the message may answer that."""
 
 
 class Madre:
@@ -246,7 +250,10 @@ class Madre:
             return Reading(_with_params(chosen, waiting["params"] | request.params), message, files)
         asks_switch = request.mode is not ModeEnum.AUDIO_ENGINEER  # the engineer is asked first
         intent = await self._parser.read(request.message, len(request.files), ask_switch=asks_switch)
-        return Reading(_with_params(intent, request.params), request.message, list(request.files))
+        open_order = waiting.get("asked") if waiting is not None else None
+        if waiting is not None and open_order is not None:
+            open_order = open_order | {"files": waiting["files"]}
+        return Reading(_with_params(intent, request.params), request.message, list(request.files), open_order)
 
     async def _said_more(self, request: ChatRequest, waiting: dict[str, Any]) -> Reading | None:
         """The order about processes or models that waits for a particular, together with the answer; None for a request of its own."""
@@ -328,15 +335,19 @@ class Madre:
         intent = reading.intent
         if command is None and intent.name is IntentName.UNCLEAR:
             question = ask(intent, reading.message)
-            remember = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
-            return await self._ask(question.text, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
+            which = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
+            return await self._ask(question.text, which, reading, intent_id, session_id, scope, dry_run=dry_run)
         if command is not None:
             draft = audio_plans.plan(command)
         else:
             known = await self._known(intent, reading.files, caller, scope)
             draft = planner.plan(intent, reading.message, reading.files, known)
         if draft.question is not None:
-            remember = {"kind": "missing", "intent": intent.model_dump(mode="json")}
+            remember: dict[str, Any] = {
+                "kind": "missing",
+                "intent": intent.model_dump(mode="json"),
+                "asked": draft.asked,
+            }
             return await self._ask(draft.question, remember, reading, intent_id, session_id, scope, dry_run=dry_run)
         verdict = policy.classify_risk(intent, takes_long=draft.takes_long)
         if verdict.risk is RiskLevel.HIGH:
@@ -411,6 +422,8 @@ class Madre:
         is_on_table = is_on_table or (intent.name is IntentName.UNCLEAR and bool(studio.takes))
         if intent.source == "structured" or "stems" in intent.params:
             return reading, None
+        if reading.asked is not None and (told := await self._completed(reading, reading.asked, studio)) is not None:
+            return told
         if intent.name not in planner.AUDIO and mode is not ModeEnum.AUDIO_ENGINEER and not is_on_table:
             return reading, None
         files = await self._delegation.audio_files(reading.files)
@@ -428,6 +441,34 @@ class Madre:
             intent = intent.model_copy(update={"target": "audio"})
             return Reading(intent, reading.message, audio_plans.to_delete(command)), None
         return Reading(intent, reading.message, reading.files), command
+
+    async def _completed(
+        self, reading: Reading, asked: dict[str, Any], studio: Studio
+    ) -> tuple[Reading, audio_plans.Command] | None:
+        """The order that waits for a particular, with the message as that particular; None for a message that says something else."""
+        if reading.intent.name is not IntentName.UNCLEAR and reading.intent.name not in planner.AUDIO:
+            return None
+        named = list(dict.fromkeys([*asked["files"], *reading.files]))
+        files = await self._delegation.audio_files(named)
+        if files is None:
+            return None
+        heard, take = Interpretation.model_validate(asked["heard"]), with_files(studio.now, files)
+        context = audio_plans.context_of(take, ())
+        said = await self._delegation.interpret(reading.message, context)
+        is_order = said is not None and audio_plans.is_for_studio(said) and not said.needs_clarification
+        completed: Interpretation | None = None
+        if asked["key"] == "mix_first" and said is not None:
+            is_mix = is_order and all(action.action == "mix" for action in said.actions)
+            completed = audio_answers.mixed_first(heard) if is_mix or words.yes_or_no(reading.message) else None
+        elif asked["key"] in audio_answers.WHICH and said is not None and not is_order:
+            as_order = audio_answers.as_command(reading.message, heard.language)
+            tracks = await self._delegation.interpret(as_order, context.model_copy(update={"last_targets": []}))
+            if tracks is not None and (of := audio_answers.tracks_named(tracks, take)):
+                completed = audio_answers.about_tracks(heard, of, asked["absent"])
+        if completed is None:
+            return None
+        command = audio_plans.Command(completed, studio, files)
+        return Reading(audio_plans.intent_of(completed), reading.message, named), command
 
     async def _read_again(self, reading: Reading, mode: ModeEnum | None) -> Reading:
         """What was kept for the audio engineer and is none of his business: read by switch where our own rules are unsure."""

@@ -61,7 +61,8 @@ def context_of(take: Take, files: Sequence[Asset]) -> CommandContext:
         KnownStem(name=PurePath(one.name).stem[:LONGEST_STEM_NAME], role=one.role, asset_id=one.asset_id)
         for one in files
     ]
-    return CommandContext(stems=list({stem.asset_id: stem for stem in (*known, *new)}.values())[:MOST_STEMS])
+    stems = list({stem.asset_id: stem for stem in (*known, *new)}.values())[:MOST_STEMS]
+    return CommandContext(stems=stems, last_targets=take.about)
 
 
 def pending_take(plan: PlanV2) -> Take | None:
@@ -130,13 +131,18 @@ def plan(command: Command) -> Draft:
     warnings = [warning.text for warning in heard.warnings]
     if heard.needs_clarification or heard.confidence < LEAST_CONFIDENCE:
         asked = " ".join(heard.questions) or audio_words.say("say_more", heard.language)
-        return Draft(question=asked, missing="command", warnings=warnings)
+        return Draft(question=asked, missing="command", warnings=warnings, asked=_asked(heard, "unclear"))
     try:
         steps = _Session(command).steps()
     except Unclear as unclear:
         missing = "files" if unclear.key in ("which_stems", "which_file", "which_reference") else "command"
-        return Draft(question=audio_words.say(unclear.key, heard.language, **unclear.values), missing=missing)
+        question = audio_words.say(unclear.key, heard.language, **unclear.values)
+        return Draft(question=question, missing=missing, asked=_asked(heard, unclear.key, unclear.values.get("name")))
     return Draft(steps, warnings=warnings)
+
+
+def _asked(heard: Interpretation, key: str, absent: str | None = None) -> dict[str, Any]:
+    return {"key": key, "absent": absent, "heard": heard.model_dump(mode="json")}
 
 
 @dataclass
@@ -302,6 +308,8 @@ class _Session:
             self._add(StepType.CALL_SHUB, "shub:analyze", said)
 
     def _keep(self, take: Take, current: Any, unmastered: Any) -> None:
+        about = dict.fromkeys(target for one in self.command.interpretation.actions for target in one.targets)
+        take = take.model_copy(update={"about": [one for one in about if any(t.is_called(one) for t in take.tracks)]})
         kept = take.model_dump(mode="json", exclude={"current", "unmastered"})
         self._add(StepType.NOOP, "madre:take", {"take": kept, "current": current, "unmastered": unmastered})
 

@@ -48,6 +48,8 @@ class Draft:
     question: str | None = None
     missing: str | None = None
     """What the question asks for: `files`, `command`, `job`, `model`."""
+    asked: dict[str, Any] | None = None
+    """What of an order to the audio engineer is open: the order as it was read, and the `key` of the question."""
     refusal: str | None = None
     refusal_code: str = "not_in_fleet"
     warnings: list[str] = field(default_factory=list)

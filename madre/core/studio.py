@@ -58,6 +58,8 @@ class Take(Wire):
     """The asset that the master was made of."""
     current: str | None = None
     """The asset that is heard now."""
+    about: list[str] = []
+    """The tracks that the command spoke of, as it named them: "a bit more" goes on with them."""
     plan_id: str | None = None
     """The plan that makes it; while it runs, `current` is not known yet."""
 

@@ -1,6 +1,7 @@
 """A session in the studio: every command builds on what was made before, and nothing that was made is lost."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -29,6 +30,10 @@ MEANINGS = {
     "borra todo": [meant("delete", "*")],
     "quita la ecualización": [meant("apply_effects", "master", params={"remove": ["eq"]})],
     "exporta los stems": [meant("export", "*", params={"stems_out": True})],
+    "la voz": [],
+    "silencia la voz": [meant("set_mix", "vocal", params={"is_muted": True})],
+    "sube la voz y el bajo": [meant("set_mix", "vocal", "bass", params={"gain_db": 3})],
+    "sí": [],
     "deshaz dos": [meant("undo", params={"steps": 2})],
     "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
     "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
@@ -407,3 +412,40 @@ async def test_an_export_of_several_files_without_a_mix_asks_which_and_of_stems_
     assert "voz, bajo" in answer["question"]
     await session.say("exporta los stems")
     assert [asked["asset_id"] for kind, asked in shub.ordered if kind == "chain"] == files
+
+
+@pytest.mark.parametrize("mode", [None, "AUDIO_ENGINEER"])
+async def test_a_track_that_is_named_when_asked_for_is_what_the_order_was_about(session, shub, files, mode):
+    assert (await session.say("más brillo", *files, mode=mode))["status"] == "WAITING"
+    assert (await session.say("la voz", mode=mode))["status"] == "DONE"
+    assert [asked["asset_id"] for _, asked in shub.ordered] == [files[0]]
+    await session.say("mezcla", mode=mode)
+    assert (await session.say("más brillo en el piano", mode=mode))["status"] == "WAITING"
+    assert (await session.say("la voz", mode=mode))["status"] == "DONE"
+    assert len(session.stem(-1, "vocal")["chain"]) == 2
+
+
+@pytest.mark.parametrize("yes", ["sí", "mezcla"])
+async def test_an_order_that_needs_a_mix_is_carried_out_with_it_after_a_yes(session, shub, files, yes):
+    assert (await session.say("sube la voz y el bajo", *files))["status"] == "WAITING"
+    assert (await session.say(yes))["status"] == "DONE"
+    assert [session.stem(-1, role)["gain_db"] for role in ("vocal", "bass")] == [3, 3]
+
+
+async def test_an_order_that_waits_is_left_for_another_and_for_a_no(session, shub, files):
+    await session.say("más brillo", *files)
+    assert "no hago nada" in (await session.say("no"))["response"]
+    assert (await session.say("la voz"))["status"] == "WAITING"
+    await session.say("más brillo", *files)
+    await session.say("mezcla", *files)
+    assert (await session.say("la voz"))["status"] == "WAITING"
+    assert [kind for kind, _ in shub.ordered] == ["mix"]
+
+
+async def test_the_audio_engineer_is_told_whom_the_last_command_was_about(session, shub, files):
+    await session.say("mezcla", *files)
+    await session.say("más brillo en la voz y sube el bajo")
+    await session.say("deshaz")
+    await session.say("más brillo en la voz")
+    heard = [json.loads(request.content) for request in shub.asked if request.url.path == "/shub/interpret"]
+    assert [one["context"]["last_targets"] for one in heard] == [[], [], ["vocal", "bass"], []]
