@@ -338,7 +338,7 @@ class Madre:
             which = {"kind": "which", "question": question.model_dump(mode="json"), "params": intent.params}
             return await self._ask(question.text, which, reading, intent_id, session_id, scope, dry_run=dry_run)
         if command is not None:
-            draft = audio_plans.plan(command)
+            draft = audio_plans.plan(command, self._settings.madre_many_stems)
         else:
             known = await self._known(intent, reading.files, caller, scope)
             draft = planner.plan(intent, reading.message, reading.files, known)

@@ -125,7 +125,7 @@ def intent_of(interpretation: Interpretation) -> IntentV2:
     )
 
 
-def plan(command: Command) -> Draft:
+def plan(command: Command, many_stems: int) -> Draft:
     """The steps that do what was said, or a question. Raises InvalidRequest for values that shub would refuse."""
     heard = command.interpretation
     warnings = [warning.text for warning in heard.warnings]
@@ -138,7 +138,9 @@ def plan(command: Command) -> Draft:
         missing = "files" if unclear.key in ("which_stems", "which_file", "which_reference") else "command"
         question = audio_words.say(unclear.key, heard.language, **unclear.values)
         return Draft(question=question, missing=missing, asked=_asked(heard, unclear.key, unclear.values.get("name")))
-    return Draft(steps, warnings=warnings)
+    is_mix = any(action.action == "mix" for action in heard.actions)  # changes of a mix are not asked about one by one
+    stems = max((len(one.params["stems"]) for one in steps if one.operation == "shub:mix"), default=0)
+    return Draft(steps, warnings=warnings, takes_long=is_mix and stems >= many_stems)
 
 
 def _asked(heard: Interpretation, key: str, absent: str | None = None) -> dict[str, Any]:

@@ -49,6 +49,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Borrar archivos va aparte de todo lo demás: pídelo en un mensaje propio. No he hecho nada.",
         "Files are deleted apart from everything else: ask for it in a message of its own. Nothing was done.",
     ),
+    "too_many_effects": (
+        "Ahí ya hay {most} efectos, y no caben más. Quita alguno («quita la ecualización») o deshaz. ¿Qué hago?",
+        'There are {most} effects already, and no more fit. Take some away ("remove the equalizer") or undo. What shall I do?',
+    ),
     "nothing_made": ("los archivos como llegaron", "the files as they came"),
 }
 

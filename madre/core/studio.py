@@ -9,11 +9,14 @@ from pathlib import PurePath
 from typing import Any
 
 from config.contracts.common import Wire
+from config.contracts.effects import MOST_EFFECTS
 from config.contracts.shub import Asset, StemRole
 from config.contracts.shub_language import CommandAction
 
 MOST_TAKES = 50
 CONTEXT_KEY = "studio"
+MOST_ON_A_TRACK = MOST_EFFECTS - 2
+"""Its level and its place are effects too where it is worked on without a mix."""
 OUTPUT_PARAMS = ("format", "bit_depth", "sample_rate_hz", "dither", "bitrate_kbps")
 MIX_PARAMS = ("target_lufs", "ceiling_dbtp", "stems_out", *OUTPUT_PARAMS)
 MASTER_PARAMS = ("target", "target_lufs", "ceiling_dbtp", "reference_asset_id", "match", *OUTPUT_PARAMS)
@@ -205,7 +208,10 @@ def _with_effects(take: Take, action: CommandAction, extra: Sequence[dict[str, A
         raise Unclear("which_file")
 
     def changed(chain: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return _joined(_without(chain, removed), effects)
+        found = _joined(_without(chain, removed), effects)
+        if len(found) > MOST_ON_A_TRACK:
+            raise Unclear("too_many_effects", most=MOST_ON_A_TRACK)
+        return found
 
     spared = _excepted_of(take, action)
     is_all = not spared and (not action.targets or any(target in (ALL, MASTER) for target in action.targets))

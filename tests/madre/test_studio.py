@@ -449,3 +449,29 @@ async def test_the_audio_engineer_is_told_whom_the_last_command_was_about(sessio
     await session.say("más brillo en la voz")
     heard = [json.loads(request.content) for request in shub.asked if request.url.path == "/shub/interpret"]
     assert [one["context"]["last_targets"] for one in heard] == [[], [], ["vocal", "bass"], []]
+
+
+async def test_sixty_changes_are_remembered_and_one_too_many_is_refused_in_words(session, shub, files):
+    await session.say("mezcla", *files)
+    shub.meanings = MEANINGS | {"mucho brillo": [meant("apply_effects", "vocal", effects=[BRIGHT] * 15)]}
+    for _ in range(4):
+        await session.say("mucho brillo")
+    assert len(session.stem(-1, "vocal")["chain"]) == 60
+    answer = await session.say("mucho brillo")
+    assert answer["status"] == "WAITING"
+    assert "no caben más" in answer["question"]
+    await session.say("deshaz")
+    await session.say("mezcla")
+    assert len(session.stem(-1, "vocal")["chain"]) == 45
+
+
+async def test_a_mix_of_many_stems_asks_before_it_begins(start_madre, shub, files):
+    async with start_madre(madre_many_stems=2) as madre:
+        session = Session(madre, shub)
+        answer = await session.say("mezcla", *files)
+        assert (answer["status"], answer["risk"]) == ("WAITING", "MED")
+        assert not shub.ordered
+        confirmed = await session.say("sí")
+        await finished(madre, confirmed["plan_id"])
+        assert (await session.say("más brillo en la voz"))["status"] == "DONE"
+    assert [kind for kind, _ in shub.ordered] == ["mix", "mix"]
