@@ -33,8 +33,14 @@ class FileKey:
             info = self._reader.info
             copies = (block.copy() for block in self._reader.blocks())
             self._blocks = resampled(copies, info.sample_rate_hz, rate_hz, info.channels)
-            self._next(self._blocks, round(self._start * rate_hz))
+            self._skip(self._blocks, round(self._start * rate_hz))
         return self._next(self._blocks, frames)
+
+    def _skip(self, blocks: Iterator[Block], frames: int) -> None:
+        """Block by block: an hour that is passed over needs no memory."""
+        while frames > 0 and (block := next(blocks, None)) is not None:
+            self._rest = block[frames:]
+            frames -= len(block)
 
     def _next(self, blocks: Iterator[Block], frames: int) -> Block:
         pieces, there = [self._rest], len(self._rest)
