@@ -67,6 +67,8 @@ SMALLEST_CUT_DB: Final = 1.0
 ROOM_DB: Final = 3.0
 """A stem is covered where another is not at least so much softer in the same band."""
 MOST_CUTS: Final = 3
+MOST_PROPOSED: Final = MOST_CUTS + 1
+"""Effects of one stem: its low cut too."""
 CUT_Q: Final = 1.0
 NARROWEST_OCTAVES: Final = 1.0
 """Cuts of one stem that lie nearer to each other than this are one."""

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from config.contracts.common import Wire
-from config.contracts.shub import OutputFormat
+from config.contracts.shub import Excerpt, OutputFormat
 from config.errors import InvalidRequest
+from shub.dsp.formats import LOSSY, MOST_LOSSY_CHANNELS, MP3_RATES_HZ
 
 _FREQUENCIES = (
     "freq_hz",
@@ -16,13 +17,15 @@ _FREQUENCIES = (
     "sidechain_highpass_hz",
     "mono_below_hz",
 )
-MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 def refuse_impossible_chain(
     effects: Sequence[Wire], *, sample_rate_hz: int, channels: int, place: str = "chain"
-) -> None:
-    """Raises InvalidRequest, naming the effect by its place, for a chain that no sound of this rate and so many channels can take."""
+) -> tuple[int, int]:
+    """The rate in Hz and the number of channels that come out.
+
+    Raises InvalidRequest, naming the effect by its place, for a chain that no sound of this rate and so many channels can take.
+    """
     rate, count, trims, is_cut_before = sample_rate_hz, channels, False, False
     for number, effect in enumerate(effects):
         values = effect.model_dump()
@@ -49,6 +52,24 @@ def refuse_impossible_chain(
         rate = values["sample_rate_hz"] if kind == "resample" else rate
         if kind == "pan" or kind == "channels" or (kind == "delay" and values["ping_pong"] and count == 1):
             count = 1 if values.get("to") == "mono" else 2
+    return rate, count
+
+
+def refuse_impossible_preview(excerpt: Excerpt | None, duration_seconds: float) -> None:
+    """Raises InvalidRequest for a part that begins where the sound of the file is over."""
+    if excerpt is not None and excerpt.start_seconds is not None and excerpt.start_seconds >= duration_seconds:
+        raise InvalidRequest(
+            f"preview.start_seconds: it starts at {excerpt.start_seconds:g} s, the sound ends at {duration_seconds:.3f} s"
+        )
+
+
+def refuse_too_many_channels(output: OutputFormat, channels: int) -> None:
+    """Raises InvalidRequest for more channels than the format is written with."""
+    if output.format in LOSSY and channels > MOST_LOSSY_CHANNELS:
+        raise InvalidRequest(
+            f"format: {output.format} is written in mono and stereo here, not with {channels} channels; "
+            "an effect channels to stereo folds them down"
+        )
 
 
 def refuse_impossible_output(output: OutputFormat) -> None:

@@ -5,8 +5,15 @@ from typing import Any
 from config.contracts.common import Wire
 from config.contracts.shub import Asset, ChainCheck, ChainRequest, ChainResult, ChainSpec
 from shub import policy
-from shub.chain_policy import refuse_impossible_chain, refuse_impossible_output, sidechains_of
+from shub.chain_policy import (
+    refuse_impossible_chain,
+    refuse_impossible_output,
+    refuse_impossible_preview,
+    refuse_too_many_channels,
+    sidechains_of,
+)
 from shub.chains import chain_called
+from shub.dsp.formats import LOSSY, rate_for
 from shub.kinds import Kind, Order
 from shub.language.warnings import warnings_of_effects, warnings_of_output
 
@@ -22,12 +29,15 @@ def check(request: ChainRequest, asset: Asset) -> ChainCheck:
     """What the chain would do with the file. Raises InvalidRequest where it can do nothing, ChainNotFound."""
     chain = chain_of(request)
     refuse_impossible_output(request)
-    refuse_impossible_chain(chain.effects, sample_rate_hz=asset.sample_rate_hz, channels=asset.channels)
-    rate, channels = _outcome(chain, asset)
+    rate, channels = refuse_impossible_chain(
+        chain.effects, sample_rate_hz=asset.sample_rate_hz, channels=asset.channels
+    )
+    refuse_too_many_channels(request, channels)
+    refuse_impossible_preview(request.preview, asset.duration_seconds)
     return ChainCheck(
         asset_id=asset.asset_id,
         chain=chain,
-        sample_rate_hz=request.sample_rate_hz or rate,
+        sample_rate_hz=request.sample_rate_hz or rate_for(request.format, rate),
         channels=channels,
         duration_seconds=_duration(chain, request, asset),
         format=request.format,
@@ -42,23 +52,11 @@ def check(request: ChainRequest, asset: Asset) -> ChainCheck:
     )
 
 
-def _outcome(chain: ChainSpec, asset: Asset) -> tuple[int, int]:
-    """Rate and channels that come out."""
-    rate, channels = asset.sample_rate_hz, asset.channels
-    for effect in chain.effects:
-        rate = effect.sample_rate_hz if effect.type == "resample" else rate
-        if effect.type == "channels":
-            channels = 1 if effect.to == "mono" else 2
-        elif effect.type == "pan":
-            channels = 2
-    return rate, channels
-
-
 def _duration(chain: ChainSpec, request: ChainRequest, asset: Asset) -> float:
     """Without the tails of delay and reverb, whose length is that of what is heard of them."""
     seconds = asset.duration_seconds
     if request.preview is not None:
-        seconds = min(seconds, request.preview.duration_seconds)
+        seconds = min(seconds - (request.preview.start_seconds or 0.0), request.preview.duration_seconds)
     for effect in chain.effects:
         if effect.type == "trim":
             seconds = max(0.0, min(seconds, effect.end_seconds or seconds) - effect.start_seconds)
@@ -93,9 +91,20 @@ def _result_of(order: Order, made: dict[str, Any], assets: list[Asset]) -> Wire:
             **made["loudness"],
             "asset_id": kept.asset_id,
             "name": kept.name,
-            "warnings": [*order["warnings"], *policy.outcome_warnings(made)],
+            "warnings": [*order["warnings"], *policy.outcome_warnings(made, _ceiling_of(order))],
         }
     )
+
+
+def _ceiling_of(order: Order) -> float | None:
+    """What the end of the chain promises of the peaks; what is coded with loss should stay under full scale in any case."""
+    held = [effect for effect in order["chain"]["effects"] if effect["type"] != "dither"][-1:]
+    for effect in held:
+        if effect["type"] == "limiter" or (effect["type"] == "normalize" and effect["peak_dbtp"] is None):
+            return float(effect["ceiling_dbtp"])
+        if effect["type"] == "normalize":
+            return float(effect["peak_dbtp"])
+    return 0.0 if order["format"] in LOSSY else None
 
 
 CHAIN = Kind("chain", _inputs_of, _order_of, _result_of)

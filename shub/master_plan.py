@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shub.dsp.limiter import CEILING_MARGIN_DB
+
 LARGEST_WIDENING, LARGEST_NARROWING = 1.5, 0.5
 LEAST_WIDTH_CHANGE: Final = 0.05
 MONO_BELOW_HZ: Final = 120.0
@@ -12,6 +14,8 @@ MUCH_LIMITING_DB: Final = 6.0
 """More than that from a limiter alone is heard; a compressor shares the work then."""
 GLUE_BELOW_DB: Final = 3.0
 LOUDEST_LUFS, SOFTEST_LUFS = -5.0, -40.0
+LOUDEST_NORMALIZED_LUFS, LOWEST_CEILING_DBTP = -1.0, -24.0
+"""As far as a `normalize` goes."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def plan(ours: Sound, aim: Aim, reference: Sound | None = None, bands: tuple[dic
     target = _target(aim, reference)
     if target is None:
         effects.append(_normalize(None, aim.ceiling_dbtp))
-        text = f"no loudness is asked for there: the highest peak goes to {aim.ceiling_dbtp:g} dBTP, and nothing is limited"
+        text = f"no loudness is asked for there: the highest peak goes just under {aim.ceiling_dbtp:g} dBTP, and nothing is limited"
         reasons.append(("peak_normalized", text))
         return Plan(tuple(effects), None, tuple(reasons))
     if (glue := _glue(ours, target, aim.ceiling_dbtp)) is not None:
@@ -69,7 +73,8 @@ def plan(ours: Sound, aim: Aim, reference: Sound | None = None, bands: tuple[dic
         )
         reasons.append(("glue", text))
     effects.append(_normalize(target, aim.ceiling_dbtp))
-    where = "as loud as the reference" if aim.follows_reference else "what is wanted there"
+    follows = aim.follows_reference and reference is not None and reference.integrated_lufs is not None
+    where = "as loud as the reference" if follows else "what is wanted there"
     reasons.append(("loudness", f"{target:g} LUFS under {aim.ceiling_dbtp:g} dBTP: {where}"))
     return Plan(tuple(effects), target, tuple(reasons))
 
@@ -116,7 +121,7 @@ def _glue(ours: Sound, target: float, ceiling: float) -> dict[str, Any] | None:
 
 
 def _normalize(target: float | None, ceiling: float) -> dict[str, Any]:
-    peak = ceiling if target is None else None
+    peak = round(ceiling - CEILING_MARGIN_DB, 2) if target is None else None
     return {
         "type": "normalize",
         "target_lufs": target,
@@ -130,5 +135,6 @@ def corrected(effects: tuple[dict[str, Any], ...], lower_db: float, louder_lu: f
     last = effects[-1]
     if last["target_lufs"] is None:
         return (*effects[:-1], last | {"peak_dbtp": round(last["peak_dbtp"] - lower_db, 2)})
-    target, ceiling = round(last["target_lufs"] + louder_lu, 2), round(last["ceiling_dbtp"] - lower_db, 2)
+    target = round(min(LOUDEST_NORMALIZED_LUFS, last["target_lufs"] + louder_lu), 2)
+    ceiling = round(max(LOWEST_CEILING_DBTP, last["ceiling_dbtp"] - lower_db), 2)
     return (*effects[:-1], last | {"target_lufs": target, "ceiling_dbtp": ceiling})

@@ -1,89 +1,98 @@
 """A master as the worker does it: listen, plan, apply the plan as any chain is applied, tell."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shub.dsp.decode import Limits, probe
-from shub.dsp.encode import rate_for
 from shub.dsp.excerpts import Excerpt, part_of
-from shub.dsp.lossy import LOSSY, MOST_ENCODINGS, Correction
+from shub.dsp.formats import LOSSY, rate_for
+from shub.dsp.lossy import Fitting
+from shub.dsp.loudness_target import shortfall_lu
 from shub.dsp.matching import matching_bands
 from shub.dsp.meter import Loudness
 from shub.dsp.profiling import Profile, profile_of
 from shub.dsp.provenance import versions
 from shub.dsp.rendering import Output, Rendered, Rendering, render
 from shub.master_plan import Aim, Plan, Sound, corrected, plan
-from shub.task_answers import made_file, readable, told
+from shub.task_answers import made_file, readable, rounded, told
 
 Task = dict[str, Any]
 Progress = Callable[[float], None]
-Effects = tuple[Mapping[str, Any], ...]
+Effects = tuple[dict[str, Any], ...]
 _LISTENED = 0.3  # how far the work is when it begins to render
+
+
+@dataclass(frozen=True)
+class _Master:
+    """The whole as it was made, and what of it was written: the same, or a part from `start_seconds` on."""
+
+    whole: Rendered
+    heard: Rendered
+    start_seconds: float = 0.0
 
 
 def run(task: Task, progress: Progress, limits: Limits) -> dict[str, Any]:
     """The answer to a task `master`: a file and what was applied, or with `dry_run` only the chain."""
     files = {asset_id: Path(path) for asset_id, path in task["files"].items()}
-    source, scratch, asked = files[task["asset_id"]], Path(task["scratch"]), tuple(task["chain"])
     share = 1.0 if task["dry_run"] else _LISTENED
-    before, planned = _listen(task, files, scratch, lambda part: progress(share * part), limits)
-    chain = (*asked, *planned.effects)
+    before, planned = _listen(task, files, lambda part: progress(share * part), limits)
+    plain = (*task["chain"], *planned.effects)
     reasons = [{"stem": "master", "code": code, "text": text} for code, text in planned.reasons]
     answer: dict[str, Any] = {"versions": versions(), "target_lufs": planned.target_lufs, "before": readable(before)}
     if task["dry_run"]:
-        return answer | {"files": [], "effects": list(chain), "reasons": reasons}
-    output = Output(task["format"], task["bit_depth"], task["dither"], task["sample_rate_hz"], task["bitrate_kbps"])
-    target = Path(task["target"])
+        return answer | {"files": [], "effects": list(plain), "reasons": reasons}
+    made, chain = _fitted(task, files, plain, lambda part: progress(share + (1.0 - share) * part), limits)
+    if chain != plain:
+        text = f"{task['format']} moves peaks and takes highs: it is given what comes out of it as it was asked for"
+        reasons.append({"stem": "master", "code": "lossy_correction", "text": text})
+    return answer | {"effects": list(chain), "reasons": reasons} | _told(task, planned, made)
 
-    def rendered(effects: Effects) -> Rendered:
-        order = Rendering(source, effects, output, files)
-        return render(order, target, scratch, lambda part: progress(share + (1.0 - share) * part), limits)
 
-    if task["preview"] is not None:
-        excerpt = Excerpt(**task["preview"])
-        order = Rendering(source, chain, output, files)
-        made, heard, start = _excerpt_of(
-            order, excerpt, target, scratch, lambda part: progress(share + (1.0 - share) * part), limits
-        )
-        length = max(1.0, heard.frames / heard.rate_hz)
-        answer["preview"] = {"start_seconds": start, "duration_seconds": length}
-    else:
-        made = heard = rendered(chain)
-        aim, plain = Correction(), chain
-        for _ in range(MOST_ENCODINGS - 1):
-            if task["format"] not in LOSSY:
-                break
-            is_short = made.applied[-1].get("shortfall_lu", 0.0) > 0.0
-            target_lufs = None if is_short else planned.target_lufs
-            better = aim.after(made.loudness, ceiling_dbtp=task["aim_dbtp"], target_lufs=target_lufs)
-            if better == aim:
-                break
-            aim, chain = better, corrected(plain, better.lower_db, better.louder_lu)
-            made = heard = rendered(chain)
-        if chain != plain:
-            text = f"{task['format']} moves peaks and takes highs: it is given what comes out of it as it was asked for"
-            reasons.append({"stem": "master", "code": "lossy_correction", "text": text})
-    normalized = made.applied[-1]
-    return answer | {
-        "files": [
-            made_file(target, task["name"], output.container, output.bits, heard.rate_hz, heard.channels, heard.frames)
-        ],
-        "effects": list(chain),
-        "reasons": reasons,
+def _fitted(
+    task: Task, files: Mapping[str, Path], plain: Effects, progress: Progress, limits: Limits
+) -> tuple[_Master, Effects]:
+    """The master, and the chain that made it: where the encoder loses something, that which gives what was asked for behind it."""
+    if task["format"] not in LOSSY:
+        return _made(task, files, plain, progress, limits), plain
+    fitting, chain = Fitting(task["aim_dbtp"]), plain
+    while True:
+        made = _made(task, files, chain, lambda part: progress(fitting.progress(part)), limits)
+        only_peaks = task["preview"] is not None or plain[-1]["target_lufs"] is None or _is_short(made)
+        if fitting.fits(made.heard.loudness, None if only_peaks else plain[-1]["target_lufs"]):
+            return made, chain
+        chain = corrected(plain, fitting.correction.lower_db, fitting.correction.louder_lu)
+
+
+def _is_short(made: _Master) -> bool:
+    return float(made.whole.applied[-1].get("shortfall_lu", 0.0)) > 0.0
+
+
+def _told(task: Task, planned: Plan, made: _Master) -> dict[str, Any]:
+    heard, normalized = made.heard, dict(made.whole.applied[-1])
+    if planned.target_lufs is not None and task["format"] in LOSSY and task["preview"] is None:
+        normalized["shortfall_lu"] = shortfall_lu(planned.target_lufs, heard.loudness)
+    file = made_file(
+        *(Path(task["target"]), task["name"], task["format"], task["bit_depth"]),
+        *(heard.rate_hz, heard.channels, heard.frames),
+    )
+    length = max(1.0, heard.frames / heard.rate_hz)
+    preview = {"preview": {"start_seconds": made.start_seconds, "duration_seconds": length}} if task["preview"] else {}
+    return preview | {
+        "files": [file],
         "loudness": readable(heard.loudness),
         "after": readable(heard.loudness),
-        "applied": told(made.applied),
-        "gain_db": round(normalized["gain_db"], 3),
-        "limiter_reduction_db": round(normalized.get("max_reduction_db", 0.0), 3),
-        "shortfall_lu": round(normalized.get("shortfall_lu", 0.0), 3),
+        "applied": told([*made.whole.applied[:-1], normalized]),
+        "gain_db": rounded(normalized["gain_db"]),
+        "limiter_reduction_db": rounded(normalized.get("max_reduction_db", 0.0)),
+        "shortfall_lu": rounded(normalized.get("shortfall_lu", 0.0)),
     }
 
 
-def _listen(
-    task: Task, files: Mapping[str, Path], scratch: Path, progress: Progress, limits: Limits
-) -> tuple[Loudness, Plan]:
+def _listen(task: Task, files: Mapping[str, Path], progress: Progress, limits: Limits) -> tuple[Loudness, Plan]:
     """How loud the source is, and the plan for it, after its own chain."""
+    scratch = Path(task["scratch"])
     source, reference_id, asked = files[task["asset_id"]], task["reference_asset_id"], tuple(task["chain"])
     passes = 1 + bool(asked) * 2 + bool(reference_id)
     done = 0
@@ -109,23 +118,25 @@ def _listen(
     return before, plan(_sound(ours), aim, _sound(theirs) if theirs else None, tuple(bands))
 
 
-def _excerpt_of(
-    order: Rendering, excerpt: Excerpt, target: Path, scratch: Path, progress: Progress, limits: Limits
-) -> tuple[Rendered, Rendered, float]:
-    """A part of the finished whole: what was made, what of it was written, and from where."""
-    whole, output = scratch.with_name(f"{scratch.name}.whole"), order.output
+def _made(task: Task, files: Mapping[str, Path], chain: Effects, progress: Progress, limits: Limits) -> _Master:
+    """The master by this chain, whole or in part."""
+    source, target, scratch = files[task["asset_id"]], Path(task["target"]), Path(task["scratch"])
+    output = Output(task["format"], task["bit_depth"], task["dither"], task["sample_rate_hz"], task["bitrate_kbps"])
+    if task["preview"] is None:
+        made = render(Rendering(source, chain, output, files), target, scratch, progress, limits)
+        return _Master(made, made)
+    room = scratch.with_name(f"{scratch.name}.whole")
     try:
-        rate = output.rate_hz or rate_for(output.container, probe(order.source, limits).sample_rate_hz)
-        exact = Rendering(order.source, order.effects, Output("wav", 32, "none", rate), order.keys)
-        made = render(exact, whole, scratch, lambda part: progress(0.9 * part), limits)
-        start = part_of(whole, excerpt).start_seconds
-        fixed = Excerpt(start, excerpt.duration_seconds)
-        heard = render(
-            Rendering(whole, (), output, {}, fixed), target, scratch, lambda part: progress(0.9 + 0.1 * part)
-        )
+        rate = output.rate_hz or rate_for(output.container, probe(source, limits).sample_rate_hz)
+        exact = Rendering(source, chain, Output("wav", 32, "none", rate), files)
+        whole = render(exact, room, scratch, lambda part: progress(0.9 * part), limits)
+        excerpt = Excerpt(**task["preview"])
+        start = part_of(room, excerpt).start_seconds
+        cut = Rendering(room, (), output, {}, Excerpt(start, excerpt.duration_seconds))
+        heard = render(cut, target, scratch, lambda part: progress(0.9 + 0.1 * part))
     finally:
-        whole.unlink(missing_ok=True)
-    return made, heard, start
+        room.unlink(missing_ok=True)
+    return _Master(whole, heard, start)
 
 
 def _sound(profile: Profile) -> Sound:

@@ -3,19 +3,32 @@
 from typing import Any
 
 from config.contracts.common import Wire
+from config.contracts.effects import MOST_EFFECTS
 from config.contracts.shub import Asset, AudioWarning, ChainSpec, MasterProposal, MasterRequest, MasterResult
 from config.errors import InvalidRequest
 from shub import policy
-from shub.chain_policy import refuse_impossible_chain, refuse_impossible_output, sidechains_of
+from shub.chain_policy import (
+    refuse_impossible_chain,
+    refuse_impossible_output,
+    refuse_impossible_preview,
+    refuse_too_many_channels,
+    sidechains_of,
+)
 from shub.kinds import Kind, Order
 from shub.language.warnings import warnings_of_effects, warnings_of_output
 from shub.targets import TARGETS
 
+MOST_OF_ITS_OWN = 13
+"""Ten bands towards a reference, width, a compressor, the level."""
 _STREAMED = ("streaming", "spotify", "apple_music", "youtube", "tidal", "amazon_music", "podcast")
 
 
 def _inputs_of(request: MasterRequest) -> list[str]:
     refuse_impossible_output(request)
+    if len(request.chain) > MOST_EFFECTS - MOST_OF_ITS_OWN:
+        raise InvalidRequest(
+            f"chain: at most {MOST_EFFECTS - MOST_OF_ITS_OWN} effects, for a master may put {MOST_OF_ITS_OWN} of its own behind them"
+        )
     for number, effect in enumerate(request.chain):
         if effect.type == "dither":
             raise InvalidRequest(f"chain.{number} (dither): only the finished file is rounded; say it with dither")
@@ -25,7 +38,9 @@ def _inputs_of(request: MasterRequest) -> list[str]:
 
 def _order_of(request: MasterRequest, assets: list[Asset]) -> Order:
     asset, place = assets[0], TARGETS[request.target]
-    refuse_impossible_chain(request.chain, sample_rate_hz=asset.sample_rate_hz, channels=asset.channels)
+    _, channels = refuse_impossible_chain(request.chain, sample_rate_hz=asset.sample_rate_hz, channels=asset.channels)
+    refuse_too_many_channels(request, channels)
+    refuse_impossible_preview(request.preview, asset.duration_seconds)
     follows = (
         request.reference_asset_id is not None
         and request.target_lufs is None
@@ -67,17 +82,17 @@ def _result_of(order: Order, made: dict[str, Any], assets: list[Asset]) -> Wire:
             "asset_id": assets[0].asset_id,
             "name": assets[0].name,
             "preview": made.get("preview"),
-            "warnings": [*order["warnings"], *policy.outcome_warnings(made), *_preview_warning(made)],
+            "warnings": [
+                *order["warnings"],
+                *policy.outcome_warnings(made, order["aim_dbtp"]),
+                *_preview_warning(made),
+            ],
         }
     )
 
 
 def _preview_warning(made: dict[str, Any]) -> list[AudioWarning]:
-    if "preview" not in made:
-        return []
-    start, length = made["preview"]["start_seconds"], made["preview"]["duration_seconds"]
-    text = f"only {length:g} s from {start:.1f} s on, as they sound in the whole master; `after` is of this part"
-    return [AudioWarning(code="preview", text=text)]
+    return [policy.preview_warning(made["preview"], of="master", of_es="el máster entero")] if "preview" in made else []
 
 
 MASTER = Kind("master", _inputs_of, _order_of, _result_of)

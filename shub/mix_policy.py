@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from config.contracts.common import Wire
+from config.contracts.effects import MOST_EFFECTS
 from config.contracts.shub import Asset, AudioWarning, MixRequest
 from config.errors import InvalidRequest
+from shub.balance import MOST_PROPOSED
 from shub.chain_policy import refuse_impossible_chain, refuse_impossible_output
 from shub.language.warnings import warnings_of_effects, warnings_of_output
-from shub.policy import HEAVY_LIMITING_DB
+from shub.policy import HEAVY_LIMITING_DB, about, above_ceiling, heavy_limiting, preview_warning, shortfall
 
 _INSTEAD = {
     "normalize": "a stem is brought to its level_lufs, and the mix to its target_lufs",
@@ -26,6 +28,13 @@ def refuse_impossible_mix(request: MixRequest) -> None:
             kind = effect.model_dump()["type"]
             if kind in _INSTEAD:
                 raise InvalidRequest(f"{place}.{number} ({kind}): {_INSTEAD[kind]}")
+    if request.auto.masking:
+        for number, stem in enumerate(request.stems):
+            if len(stem.chain) > MOST_EFFECTS - MOST_PROPOSED:
+                raise InvalidRequest(
+                    f"stems.{number}.chain: at most {MOST_EFFECTS - MOST_PROPOSED} effects with auto.masking, "
+                    f"which may put {MOST_PROPOSED} before them"
+                )
     for number, effect in enumerate(request.chain):
         if effect.type == "channels":
             raise InvalidRequest(f"chain.{number} (channels): a mix is stereo; width 0 makes both sides the same")
@@ -56,10 +65,10 @@ def warnings_of_request(
     for asked, stem in zip(request.stems, stems, strict=True):
         effects = [*_dumped(asked.chain), {"type": "pan", "pan": asked.pan}]
         told = warnings_of_effects(effects, sample_rate_hz=sample_rate_hz, target_role=stem["role"])
-        found += [AudioWarning(code=one.code, text=f"{stem['name']}: {one.text}") for one in told]
+        found += [about(stem["name"], one) for one in told]
     for bus in request.buses:
         told = warnings_of_effects(_dumped(bus.chain), sample_rate_hz=sample_rate_hz, target_role="bus")
-        found += [AudioWarning(code=one.code, text=f"{bus.name}: {one.text}") for one in told]
+        found += [about(bus.name, one) for one in told]
     found += warnings_of_effects(_dumped(request.chain), sample_rate_hz=sample_rate_hz)
     output = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "dither", "sample_rate_hz")
     params = {name: getattr(request, name) for name in output if getattr(request, name) is not None}
@@ -73,33 +82,45 @@ def warnings_of_mix(order: dict[str, Any], mixed: dict[str, Any]) -> list[AudioW
     found = []
     for asked, stem in zip(order["stems"], mixed["stems"], strict=True):
         if stem["integrated_lufs"] is None:
-            found.append(
-                AudioWarning(code="stem_silent", text=f"{asked['name']} is silent or too short to be measured")
-            )
+            found.append(_silent("stem_silent", asked["name"]))
         elif stem["is_clamped"]:
-            text = f"{asked['name']} is too far from its level: it got {stem['gain_db']:.0f} dB, and no more"
-            found.append(AudioWarning(code="gain_out_of_range", text=text))
+            found.append(_clamped(asked["name"], stem["gain_db"]))
         elif stem["mixed_lufs"] is None and not asked.get("is_muted"):
-            text = f"{asked['name']} is silent behind its chain"
-            found.append(AudioWarning(code="stem_silent", text=text))
+            found.append(_silenced(asked["name"]))
     if mixed["loudness"]["integrated_lufs"] is None:
-        found.append(AudioWarning(code="mix_silent", text="the mix is silent or too short to be measured"))
+        found.append(_silent("mix_silent", "the mix", "la mezcla"))
     if mixed["shortfall_lu"]:
-        text = (
-            f"the mix is {mixed['shortfall_lu']:.1f} LU below {order['target_lufs']:g} LUFS: "
-            f"its peaks may not exceed {order['ceiling_dbtp']:g} dBTP"
-        )
-        found.append(AudioWarning(code="loudness_shortfall", text=text))
+        found.append(shortfall(mixed["shortfall_lu"], order["target_lufs"]))
     if mixed["limiter_reduction_db"] > HEAVY_LIMITING_DB:
-        text = (
-            f"the limiter takes up to {mixed['limiter_reduction_db']:.1f} dB: a lower target_lufs would sound more open"
-        )
-        found.append(AudioWarning(code="heavy_limiting", text=text))
+        found.append(heavy_limiting(mixed["limiter_reduction_db"]))
+    found += above_ceiling(order["ceiling_dbtp"], mixed["loudness"]["true_peak_dbtp"])
     if mixed.get("preview"):
-        start, length = mixed["preview"]["start_seconds"], mixed["preview"]["duration_seconds"]
-        text = f"only {length:g} s from {start:.1f} s on, as they sound in the whole mix; loudness and peaks are of this part"
-        found.append(AudioWarning(code="preview", text=text))
+        found.append(preview_warning(mixed["preview"], of="mix", of_es="la mezcla entera"))
     return found
+
+
+def _silent(code: str, name: str, name_es: str | None = None) -> AudioWarning:
+    return AudioWarning(
+        code=code,
+        text=f"{name} is silent or too short to be measured",
+        text_es=f"{name_es or name} es silencio o demasiado corto para medirlo",
+    )
+
+
+def _silenced(name: str) -> AudioWarning:
+    return AudioWarning(
+        code="stem_silent",
+        text=f"{name} is silent behind its chain",
+        text_es=f"{name} queda en silencio tras su cadena",
+    )
+
+
+def _clamped(name: str, gain_db: float) -> AudioWarning:
+    return AudioWarning(
+        code="gain_out_of_range",
+        text=f"{name} is too far from its level: it got {gain_db:.0f} dB, and no more",
+        text_es=f"{name} está demasiado lejos de su nivel: recibió {gain_db:.0f} dB, y no más",
+    )
 
 
 def _chains(request: MixRequest) -> Iterator[tuple[str, Sequence[Wire]]]:

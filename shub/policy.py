@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -35,7 +34,41 @@ within 3 LU of it, what colours the sound 4 to 10 LU behind. A starting balance 
 
 LONGEST_NAME = 200
 HEAVY_LIMITING_DB = 6.0
+_READ_ALIKE_DB = 0.01
 _LIMITS = ("limiter", "normalize")
+
+
+def about(name: str, warning: AudioWarning) -> AudioWarning:
+    """The warning, with what it is about in front."""
+    spanish = None if warning.text_es is None else f"{name}: {warning.text_es}"
+    return warning.model_copy(update={"text": f"{name}: {warning.text}", "text_es": spanish})
+
+
+def preview_warning(part: dict[str, float], *, of: str, of_es: str) -> AudioWarning:
+    """What was written is only a part of what was asked for; `of` says of what, in both languages."""
+    start, length = part["start_seconds"], part["duration_seconds"]
+    return AudioWarning(
+        code="preview",
+        text=f"only {length:g} s from {start:.1f} s on, as they sound in the whole {of}; loudness and peaks are of this part",
+        text_es=f"solo {length:g} s desde el segundo {start:.1f}, tal como suenan en {of_es}; el volumen y los picos son de esta parte",
+    )
+
+
+def shortfall(missing_lu: float, target_lufs: float | None = None) -> AudioWarning:
+    target, target_es = ("its target", "su objetivo") if target_lufs is None else (f"{target_lufs:g} LUFS",) * 2
+    return AudioWarning(
+        code="loudness_shortfall",
+        text=f"it is {missing_lu:.1f} LU below {target}: its peaks may not exceed the ceiling",
+        text_es=f"queda {missing_lu:.1f} LU por debajo de {target_es}: sus picos no pueden pasar del techo",
+    )
+
+
+def heavy_limiting(reduction_db: float) -> AudioWarning:
+    return AudioWarning(
+        code="heavy_limiting",
+        text=f"the limiter takes up to {reduction_db:.1f} dB: less gain before it would sound more open",
+        text_es=f"el limitador quita hasta {reduction_db:.1f} dB: con menos ganancia antes sonaría más abierto",
+    )
 
 
 def clean_name(name: str, *, fallback: str) -> str:
@@ -72,22 +105,24 @@ def renamed(source: str, by: str) -> str:
     return stem if by == "chain" else f"{stem} {by}"
 
 
-def outcome_warnings(made: dict[str, Any]) -> list[AudioWarning]:
-    """What a person should know of what effects did: `made` is the worker's answer, with the `applied` of every effect."""
-    found = [
-        warning
-        for did in made["applied"]
-        for warning in (*_shortfall(did), *(_limiting(did) if did["type"] in _LIMITS else ()))
-    ]
-    peak = made["loudness"]["sample_peak_dbfs"]
-    if peak is not None and peak > 0.0 and made["files"][0]["encoding"] != "FLOAT":
+def outcome_warnings(made: dict[str, Any], ceiling_dbtp: float | None) -> list[AudioWarning]:
+    """What a person should know of what effects did: `made` is the worker's answer, with the `applied` of every effect. `ceiling_dbtp`
+    is what its peaks should have stayed under (None: nothing)."""
+    found: list[AudioWarning] = []
+    for did in made["applied"]:
+        if (missing := did.get("shortfall_lu", 0.0)) > 0.0:
+            found.append(shortfall(missing))
+        if did["type"] in _LIMITS and (reduction := did.get("max_reduction_db", 0.0)) > HEAVY_LIMITING_DB:
+            found.append(heavy_limiting(reduction))
+    if (clipped := made.get("clipped_db", 0.0)) > 0.0:
         found.append(
             AudioWarning(
                 code="clipped",
-                text=f"the peaks are {peak:.1f} dB above full scale and were cut off: lower the gain or put a limiter last",
-                text_es=f"los picos pasan {peak:.1f} dB del máximo y se recortaron: baja la ganancia o pon un limitador al final",
+                text=f"the peaks were {clipped:.1f} dB above full scale and were cut off: lower the gain or put a limiter last",
+                text_es=f"los picos pasaban {clipped:.1f} dB del máximo y se recortaron: baja la ganancia o pon un limitador al final",
             )
         )
+    found += above_ceiling(ceiling_dbtp, made["loudness"]["true_peak_dbtp"])
     if made["loudness"]["integrated_lufs"] is None:
         found.append(
             AudioWarning(
@@ -99,21 +134,14 @@ def outcome_warnings(made: dict[str, Any]) -> list[AudioWarning]:
     return found
 
 
-def _shortfall(did: dict[str, Any]) -> Iterator[AudioWarning]:
-    missing = did.get("shortfall_lu", 0.0)
-    if missing > 0.0:
-        yield AudioWarning(
-            code="loudness_shortfall",
-            text=f"it is {missing:.1f} LU below its target: its peaks may not exceed the ceiling",
-            text_es=f"queda {missing:.1f} LU por debajo de su objetivo: sus picos no pueden pasar del techo",
+def above_ceiling(ceiling_dbtp: float | None, true_peak_dbtp: float | None) -> list[AudioWarning]:
+    """Where the peaks of a file stand above what was to hold them."""
+    if true_peak_dbtp is None or ceiling_dbtp is None or true_peak_dbtp <= ceiling_dbtp + _READ_ALIKE_DB:
+        return []
+    return [
+        AudioWarning(
+            code="peak_above_ceiling",
+            text=f"its true peak is {true_peak_dbtp:.1f} dBTP, above {ceiling_dbtp:g}: a ceiling lower by that much would hold it",
+            text_es=f"su pico real es de {true_peak_dbtp:.1f} dBTP, por encima de {ceiling_dbtp:g}: cabría con un techo más bajo",
         )
-
-
-def _limiting(did: dict[str, Any]) -> Iterator[AudioWarning]:
-    reduction = did.get("max_reduction_db", 0.0)
-    if reduction > HEAVY_LIMITING_DB:
-        yield AudioWarning(
-            code="heavy_limiting",
-            text=f"the limiter takes up to {reduction:.1f} dB: less gain before it would sound more open",
-            text_es=f"el limitador quita hasta {reduction:.1f} dB: con menos ganancia antes sonaría más abierto",
-        )
+    ]

@@ -17,7 +17,7 @@ from typing import Any
 
 from shub.dsp.refusals import AudioRefused
 from shub.dsp.sniff import refuse_false_name
-from shub.task_answers import made_file, readable, told
+from shub.task_answers import made_file, readable, rounded, told
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
@@ -108,6 +108,7 @@ def _chain(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
         ],
         "versions": versions(),
         "loudness": readable(made.loudness),
+        "clipped_db": rounded(made.clipped_db),
         "applied": told(made.applied),
     }
 

@@ -10,20 +10,18 @@ import numpy as np
 import soundfile
 
 from shub.dsp.decode import Block
+from shub.dsp.formats import LOSSY, MOST_LOSSY_CHANNELS, MP3_RATES_HZ, Format
 from shub.dsp.ogg_pages import set_serial_number
 from shub.dsp.quantizing import DITHERED_BITS, to_integers
 from shub.dsp.refusals import NotForThisFormat
 
-Format = Literal["wav", "flac", "mp3", "ogg"]
 BitDepth = Literal[16, 24, 32]
 """32 is floating point, and only WAV has it."""
 Dither = Literal["auto", "tpdf", "none"]
-MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Source: ISO/IEC 11172-3 and 13818-3 (and 8 to 12 kHz of MPEG-2.5)."""
 _MP3_KBPS = {"mpeg1": (320, 32), "mpeg2": (160, 8)}
 _OGG_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 """Nominal rates of Vorbis qualities 0 to 10 for two channels at 44.1 kHz. Source: the encoder's own documentation (vorbisenc)."""
-_LOSSY: dict[str, tuple[str, str]] = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}
+_CODECS: dict[str, tuple[str, str]] = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}
 _RIFF_LIMIT_BYTES = 0xFFFFFFFF - 65_536
 _HEADER_BYTES = 4096
 _FULL_BELOW_BYTES = 4 * 1024 * 1024
@@ -53,7 +51,7 @@ class AudioWriter:
         _refuse_what_it_does_not_hold(container, rate_hz, channels)
         self._container, self._bits, self._seed, self._done, self._path = container, bits, seed, 0, path
         self._is_dithered = dither == "tpdf" or (dither == "auto" and bits <= DITHERED_BITS)
-        self._takes_floats = container in _LOSSY or bits == 32
+        self._takes_floats = container in LOSSY or bits == 32
         self._sound = soundfile.SoundFile(
             str(path),
             "w",
@@ -76,7 +74,7 @@ class AudioWriter:
         """Append a block. Raises OSError when the disk is full."""
         try:
             if self._takes_floats:
-                self._sound.write(np.clip(block, -1.0, 1.0) if self._container in _LOSSY else block)
+                self._sound.write(np.clip(block, -1.0, 1.0) if self._container in LOSSY else block)
             else:
                 self._sound.write(to_integers(block, self._bits, self._done, self._seed, dithered=self._is_dithered))
         except (soundfile.LibsndfileError, AssertionError) as exc:
@@ -94,22 +92,15 @@ class AudioWriter:
             _forget_time(self._path)
 
 
-def rate_for(container: Format, rate_hz: int) -> int:
-    """The rate that a sound of this rate is written with: itself, or the highest of its family that the format holds."""
-    if container != "mp3" or rate_hz in MP3_RATES_HZ:
-        return rate_hz
-    return 44_100 if rate_hz % 11_025 == 0 else 48_000
-
-
 def encoding_of(container: Format, bits: BitDepth) -> str:
     """How the samples are kept, as libsndfile names it."""
-    if container in _LOSSY:
-        return _LOSSY[container][1]
+    if container in LOSSY:
+        return _CODECS[container][1]
     return "FLOAT" if bits == 32 else f"PCM_{bits}"
 
 
 def _refuse_what_it_does_not_hold(container: Format, rate_hz: int, channels: int) -> None:
-    if container in _LOSSY and channels > 2:
+    if container in LOSSY and channels > MOST_LOSSY_CHANNELS:
         raise NotForThisFormat(f"{container} is written in mono and stereo here, not with {channels} channels")
     if container == "flac" and channels > 8:
         raise NotForThisFormat(f"FLAC holds 8 channels, not {channels}")
@@ -133,7 +124,7 @@ def _lossy(container: Format, rate_hz: int, kbps: int | None) -> dict[str, Any] 
         level, mode = 1.0 - quality, {}
     else:
         return None
-    format_, subtype = _LOSSY[container]
+    format_, subtype = _CODECS[container]
     return {"format": format_, "subtype": subtype, "compression_level": min(level, 0.99), **mode}
 
 

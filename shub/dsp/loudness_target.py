@@ -11,6 +11,7 @@ from shub.dsp.meter import Loudness, Meter
 from shub.dsp.scratch import Scratch
 
 TOLERANCE_LU = 0.03
+MET_WITHIN_LU = 0.1
 LARGEST_REDUCTION_DB = 24.0
 LARGEST_EXTRA_GAIN_DB = 12.0
 """Beyond these a limiter only destroys; what is missing to the target is reported instead."""
@@ -69,13 +70,13 @@ class Leveller:
     def _find_setting(self) -> _Setting:
         """Louder in front of a limiter is ever less loud behind it, so the gain is found by the secant method, a pass for each try.
 
-        Silence gets no gain.
+        What has no loudness (silence, or less than 0.4 s) gets no gain; the ceiling holds for it too.
         """
         aim = self._ceiling - CEILING_MARGIN_DB
         loudness, peak = self._measured.integrated_lufs, self._measured.true_peak_dbtp
-        if loudness is None or peak is None:
+        if peak is None:
             return _Setting(0.0, aim)
-        gain = self._target - loudness
+        gain = 0.0 if loudness is None else self._target - loudness
         most = min(aim - peak + LARGEST_REDUCTION_DB, gain + LARGEST_EXTRA_GAIN_DB)
         best = _Setting(min(gain, most), aim)
         if peak + gain < aim - 1.0:
@@ -111,8 +112,7 @@ class Leveller:
             meter.add(block)
             write(block)
         loudness = meter.read()
-        missing = 0.0 if loudness.integrated_lufs is None else self._target - loudness.integrated_lufs
-        return Levelled(loudness, setting.gain_db, rider.max_reduction_db, missing if missing > 0.1 else 0.0)
+        return Levelled(loudness, setting.gain_db, rider.max_reduction_db, shortfall_lu(self._target, loudness))
 
     def _rider(self, setting: _Setting) -> GainRider:
         return GainRider(self._rate, len(self._speakers), setting.ceiling_dbtp, setting.gain_db)
@@ -132,6 +132,12 @@ class Leveller:
         """How many passes it takes is not known before: each one takes a third of what is left."""
         left = (2 / 3) ** self._passes
         self._progress(1.0 - left * (1.0 - frames / self._source.frames / 3.0))
+
+
+def shortfall_lu(target_lufs: float, heard: Loudness) -> float:
+    """By how much it is too soft; 0 within the tenth of an LU that nobody counts, and for what has no loudness."""
+    missing = 0.0 if heard.integrated_lufs is None else target_lufs - heard.integrated_lufs
+    return missing if missing > MET_WITHIN_LU else 0.0
 
 
 def _slope(tried: list[tuple[float, float]]) -> float:

@@ -1,7 +1,7 @@
 """Stems to one stereo mix: each staged to its loudness, placed, summed over buses, and the sum brought to its target."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -17,10 +17,11 @@ from shub.dsp.decode import Limits, probe
 from shub.dsp.effects.keying import KeyStream
 from shub.dsp.effects.processor import Sound
 from shub.dsp.effects.registry import build
-from shub.dsp.encode import BitDepth, Dither, Format, rate_for
+from shub.dsp.encode import BitDepth, Dither
 from shub.dsp.excerpts import Excerpt, Part, loudest_start, part_in
-from shub.dsp.lossy import LOSSY, MOST_ENCODINGS, Correction
-from shub.dsp.loudness_target import Levelled, Leveller, Write
+from shub.dsp.formats import LOSSY, Format, rate_for
+from shub.dsp.lossy import Correction, Fitting
+from shub.dsp.loudness_target import Levelled, Leveller, Write, shortfall_lu
 from shub.dsp.meter import Loudness, Meter
 from shub.dsp.part_writer import FileForm, PartWriter
 from shub.dsp.refusals import EmptyAudio
@@ -248,26 +249,21 @@ class _Mixing:
     def _level(self, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
         """Bring the sum to its loudness, into the target. An encoder that loses something moves peaks and takes highs: it is given what
         comes out of it as it was asked for."""
-        order, aim = self._order, Correction()
-        for _ in range(MOST_ENCODINGS):
-            levelled, heard = self._level_to(aim, loudness, part)
-            if order.container not in LOSSY:
-                break
+        order, fitting = self._order, Fitting(self._order.ceiling_dbtp)
+        if order.container not in LOSSY:
+            return self._level_to(loudness, part, Correction(), lambda done: done)
+        while True:
+            levelled, _ = self._level_to(loudness, part, fitting.correction, fitting.progress)
             heard = analyze(self._target, lambda _part: None).loudness
-            better = aim.after(
-                heard,
-                ceiling_dbtp=order.ceiling_dbtp,
-                target_lufs=None if part or levelled.shortfall_lu else order.target_lufs,
-            )
-            if better == aim:
+            if fitting.fits(heard, None if part or levelled.shortfall_lu else order.target_lufs):
                 break
-            aim = better
-        if aim.louder_lu and heard.integrated_lufs is not None:
-            missing = order.target_lufs - heard.integrated_lufs
-            levelled = replace(levelled, shortfall_lu=missing if missing > 0.1 else 0.0)
+        if part is None:
+            levelled = replace(levelled, shortfall_lu=shortfall_lu(order.target_lufs, heard))
         return levelled, heard
 
-    def _level_to(self, aim: Correction, loudness: Loudness, part: Part | None) -> tuple[Levelled, Loudness]:
+    def _level_to(
+        self, loudness: Loudness, part: Part | None, aim: Correction, progress: Callable[[float], float]
+    ) -> tuple[Levelled, Loudness]:
         order, outputs = self._order, list[PartWriter]()
         form = FileForm(order.container, order.bits, order.dither, order.bitrate_kbps)
         leveller = Leveller(
@@ -277,7 +273,7 @@ class _Mixing:
             loudness,
             target_lufs=order.target_lufs + aim.louder_lu,
             ceiling_dbtp=order.ceiling_dbtp - aim.lower_db,
-            progress=lambda done: self._progress(_SUMMED + (1.0 - _SUMMED) * done),
+            progress=lambda done: self._progress(_SUMMED + (1.0 - _SUMMED) * progress(done)),
         )
         with ExitStack() as stack:
 

@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 
 from shub.dsp.decode import Block
-from shub.dsp.encode import AudioWriter, BitDepth, Dither, Format
+from shub.dsp.encode import AudioWriter, BitDepth, Dither
 from shub.dsp.excerpts import Part
+from shub.dsp.formats import Format
 from shub.dsp.meter import Loudness, Meter
 from shub.dsp.tracks import MIX_BLOCK_FRAMES, STEREO
 

@@ -14,8 +14,9 @@ from shub.dsp.decode import AudioInfo, AudioReader, Block, Limits
 from shub.dsp.effects.line import Line
 from shub.dsp.effects.processor import Sound
 from shub.dsp.effects.registry import build, split_at_normalize
-from shub.dsp.encode import AudioWriter, BitDepth, Dither, Format, rate_for
+from shub.dsp.encode import AudioWriter, BitDepth, Dither
 from shub.dsp.excerpts import Excerpt, Part, part_of
+from shub.dsp.formats import LOSSY, Format, rate_for
 from shub.dsp.keys import FileKey
 from shub.dsp.kweighting import speakers_of
 from shub.dsp.loudness_target import Leveller, Write
@@ -26,6 +27,8 @@ from shub.dsp.scratch import Scratch
 Effect = Mapping[str, Any]
 _HOLD_THE_PEAK = ("limiter", "normalize", "dither")
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}
+LARGEST_PEAK_GAIN_DB = 144.0
+"""The range of 24 bits: what lies lower is no sound that could be brought to a peak."""
 _UNKNOWN_FRAMES = 4 * 3600 * 192_000
 
 
@@ -53,13 +56,15 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What came out, measured at the output; after a lossy encoder, what a decoder makes of it. `applied` tells what each effect did."""
+    """What came out, measured in the file that was written. `applied` tells what each effect did, `clipped_db` how far the highest sample
+    stood above what the file holds: so much was cut off."""
 
     loudness: Loudness
     applied: list[dict[str, Any]]
     rate_hz: int
     channels: int
     frames: int
+    clipped_db: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,9 @@ def render(order: Rendering, target: Path, scratch: Path, progress: Progress, li
                 room = scratch.with_name(f"{scratch.name}.{first}")
                 stream, did = _normalized(stream, normalize, room, steps, stack)
                 applied += [*line.told(), {"type": "normalize", **did}]
-    if order.output.container in ("mp3", "ogg"):  # an encoder moves peaks: say what listeners will get
+    if (
+        order.output.container in LOSSY or rendered.clipped_db
+    ):  # what listeners get is not what was given to the encoder
         rendered = replace(rendered, loudness=analyze(target, lambda _part: None).loudness)
     progress(1.0)
     return replace(rendered, applied=applied)
@@ -144,7 +151,7 @@ def _normalized(
     measured = _keep(stream, whole, steps.next(sound.frames))
     if normalize["target_lufs"] is None:
         peak = measured.true_peak_dbtp
-        gain_db = 0.0 if peak is None else normalize["peak_dbtp"] - peak
+        gain_db = 0.0 if peak is None else min(LARGEST_PEAK_GAIN_DB, normalize["peak_dbtp"] - peak)
         factor = np.float32(10.0 ** (gain_db / 20.0))
         steps.next(None)
         return _Stream(sound, (block * factor for block in whole.blocks())), {"gain_db": gain_db}
@@ -217,7 +224,9 @@ def _write(
     _refuse_nothing(frames)
     loudness = stream.loudness if meter is None else meter.read()
     assert loudness is not None
-    return Rendered(loudness, [], sound.rate_hz, sound.channels, frames)
+    holds_more = output.container == "wav" and output.bits == 32
+    clipped_db = 0.0 if holds_more else max(0.0, loudness.sample_peak_dbfs or 0.0)
+    return Rendered(loudness, [], sound.rate_hz, sound.channels, frames, clipped_db)
 
 
 def _refuse_nothing(frames: int) -> None:

@@ -12,7 +12,7 @@ from config.contracts.common import Job
 from config.contracts.shub import ChainResult
 from tests.shub.conftest import Shub, problem
 from tests.shub.files import RATE, tone
-from tests.shub.signals import Reading, write
+from tests.shub.signals import Reading, peak_at_8x, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -106,6 +106,40 @@ async def test_a_true_peak_is_met_by_a_gain_alone(shub, tmp_path):
     assert np.abs(samples - gain * before).max() < 1e-6
 
 
+async def test_the_ceiling_holds_for_what_is_too_short_to_have_a_loudness(shub, tmp_path):
+    square = np.sign(np.sin(np.arange(RATE // 5) * 0.05))[:, None].repeat(2, axis=1)
+    asset = await uploaded(shub, tmp_path / "in.wav", square, "FLOAT")
+    result = await made(shub, asset, {"type": "normalize", "target_lufs": -14, "ceiling_dbtp": -1})
+    assert result.integrated_lufs is None
+    assert peak_at_8x((await sound_of(shub, result.asset_id, tmp_path))[0]) <= -1.0
+
+
+async def test_what_is_next_to_nothing_is_raised_to_a_peak_only_so_far(shub, tmp_path):
+    asset = await uploaded(shub, tmp_path / "in.wav", np.full((RATE, 1), 1e-40, np.float32), "FLOAT")
+    result = await made(shub, asset, {"type": "normalize", "peak_dbtp": -1})
+    assert result.applied[0]["gain_db"] == 144.0
+
+
+@pytest.mark.parametrize("output", [{"format": "flac", "bit_depth": 16}, {"format": "mp3"}])
+async def test_peaks_that_were_cut_off_are_told_and_what_is_measured_is_the_file(shub, tmp_path, output):
+    asset = await uploaded(shub, tmp_path / "in.wav", tone())  # at -10.5 dBFS
+    result = await made(shub, asset, {"type": "gain", "gain_db": 20}, **output)
+    (tmp_path / "got").write_bytes((await shub.http.get(f"/shub/assets/{result.asset_id}/content")).content)
+    heard = Reading.of_file(tmp_path / "got")
+    assert result.integrated_lufs == pytest.approx(heard.integrated_lufs, abs=0.05)
+    assert result.true_peak_dbtp == pytest.approx(heard.true_peak_dbtp, abs=0.1)
+    (clipped,) = [warning for warning in result.warnings if warning.code == "clipped"]
+    assert "9.5 dB" in clipped.text
+    assert "9.5 dB" in (clipped.text_es or "")
+
+
+async def test_what_coding_lifts_above_the_ceiling_is_told(shub, tmp_path):
+    asset = await uploaded(shub, tmp_path / "in.wav", NOISE)
+    result = await made(shub, asset, {"type": "limiter", "drive_db": 12}, format="ogg", bitrate_kbps=64)
+    assert result.true_peak_dbtp > -1.0
+    assert "peak_above_ceiling" in {warning.code for warning in result.warnings}
+
+
 async def test_another_file_turns_this_one_down_through_a_side_chain(shub, tmp_path):
     asset = await uploaded(shub, tmp_path / "pad.wav", tone(2, 3.0))
     kick = np.zeros((RATE * 2, 1), np.float32)
@@ -188,6 +222,11 @@ async def test_the_chains_of_the_house_can_be_listed_and_named(shub, tmp_path):
         ([], {"format": "flac", "bit_depth": 32}, "FLAC holds 16 or 24"),
         ([], {"format": "mp3", "sample_rate_hz": 96_000}, "MP3 has no 96000 Hz"),
         ([], {"format": "wav", "bitrate_kbps": 128}, "keeps every bit"),
+        (
+            [],
+            {"preview": {"start_seconds": 0.5}},
+            "preview.start_seconds: it starts at 0.5 s, the sound ends at 0.500 s",
+        ),
     ],
 )
 async def test_what_cannot_be_is_refused_by_its_place_and_makes_no_job(shub, tmp_path, effects, output, said):
@@ -196,6 +235,17 @@ async def test_what_cannot_be_is_refused_by_its_place_and_makes_no_job(shub, tmp
     answer = await shub.http.post("/shub/chain", json={"asset_id": asset, "chain": {"effects": effects}, **output})
     assert said in problem(answer, 422, "invalid_request")["detail"]
     assert (await shub.http.get("/shub/jobs")).json()["items"] == before
+
+
+async def test_a_format_that_holds_fewer_channels_is_refused_unless_they_are_folded_down(shub, tmp_path):
+    asset = await uploaded(shub, tmp_path / "in.wav", np.zeros((96_000, 6)), rate=96_000)
+    order = {"asset_id": asset, "format": "mp3"}
+    for path in ("chain", "master"):
+        refused = await shub.http.post(f"/shub/{path}", json=order)
+        assert "mono and stereo here, not with 6 channels" in problem(refused, 422, "invalid_request")["detail"]
+    folded = order | {"chain": {"effects": [{"type": "channels", "to": "stereo"}]}, "dry_run": True}
+    check = (await shub.http.post("/shub/chain", json=folded)).json()
+    assert (check["sample_rate_hz"], check["channels"]) == (48_000, 2)  # the highest that MP3 has
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from shub.dsp import encode
-from shub.dsp.encode import AudioWriter, BitDepth, Format, rate_for
+from shub.dsp.encode import AudioWriter, BitDepth
+from shub.dsp.formats import Format, rate_for
 from shub.dsp.refusals import NotForThisFormat
 
 RATE = 44_100

@@ -90,7 +90,9 @@ async def test_the_shortfall_is_told_where_the_ceiling_wins(shub, tmp_path):
     result = await result_of(shub, {"stems": [{"asset_id": asset["asset_id"]}], "target_lufs": -5, "ceiling_dbtp": -3})
     assert result.true_peak_dbtp <= -3.0
     assert result.shortfall_lu > 3.0
-    assert {"loudness_target_implausible", "loudness_shortfall", "heavy_limiting"} == {warning.code for warning in result.warnings}
+    codes = {warning.code for warning in result.warnings}
+    assert codes == {"loudness_target_implausible", "loudness_shortfall", "heavy_limiting"}
+    assert all(warning.text_es for warning in result.warnings)
 
 
 async def test_silence_is_mixed_with_a_word(shub, tmp_path):
@@ -99,6 +101,18 @@ async def test_silence_is_mixed_with_a_word(shub, tmp_path):
     assert result.integrated_lufs is None
     assert result.true_peak_dbtp is None
     assert {warning.code for warning in result.warnings} == {"stem_silent", "mix_silent"}
+    assert all(warning.text_es for warning in result.warnings)
+
+
+async def test_the_ceiling_holds_for_a_mix_that_is_too_short_to_have_a_loudness(shub, tmp_path):
+    loud = await shub.upload(write(tmp_path / "hit.wav", 3 * tone(2, 0.2), RATE, "FLOAT"))
+    stems = [{"asset_id": loud["asset_id"], "gain_db": 12, "chain": [{"type": "gain", "gain_db": 20}]}]
+    result = await result_of(shub, {"stems": stems, "preview": {"start_seconds": 0}})
+    assert result.integrated_lufs is None
+    assert result.true_peak_dbtp <= -1.0
+    assert result.limiter_reduction_db > 20
+    assert "may_clip" in {warning.code for warning in result.warnings}
+    assert all(warning.text_es for warning in result.warnings)
 
 
 async def test_a_stem_that_is_broken_inside_fails_the_job_and_is_named(shub, stems, tmp_path):
@@ -187,6 +201,10 @@ async def test_jobs_are_listed_by_status(shub, stems):
         ({"stems": [{"asset_id": "x", "chain": [{"type": "sparkle"}]}]}, "chain"),
         ({"chain": [{"type": "normalize", "target_lufs": -14}]}, "chain.0 (normalize)"),
         ({"stems": [{"asset_id": "x", "is_muted": True}]}, "stems"),
+        (
+            {"stems": [{"asset_id": "x", "chain": [{"type": "gain", "gain_db": 0}] * 61}], "auto": {"masking": True}},
+            "stems.0.chain: at most 60 effects",
+        ),
     ],
 )
 async def test_an_impossible_order_names_the_field(shub, change, field):

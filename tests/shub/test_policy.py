@@ -71,16 +71,19 @@ def test_a_clean_mix_warns_of_nothing_and_an_unclean_one_of_each_thing():
     stem = {"integrated_lufs": -20.0, "mixed_lufs": -20.0, "gain_db": 1.0, "is_clamped": False}
     fine = {
         "stems": [stem, stem],
-        "loudness": {"integrated_lufs": -14.0},
+        "loudness": {"integrated_lufs": -14.0, "true_peak_dbtp": -1.1},
         "shortfall_lu": 0.0,
         "limiter_reduction_db": 2.0,
     }
     assert warnings_of_mix(order, fine) == []
     unclean = fine | {
         "stems": [stem | {"integrated_lufs": None}, stem | {"gain_db": 48.0, "is_clamped": True}],
+        "loudness": {"integrated_lufs": -16.5, "true_peak_dbtp": -0.8},
         "shortfall_lu": 2.5,
         "limiter_reduction_db": 9.0,
     }
-    found = {warning.code: warning.text for warning in warnings_of_mix(order, unclean)}
-    assert list(found) == ["stem_silent", "gain_out_of_range", "loudness_shortfall", "heavy_limiting"]
-    assert "2.5 LU below -14 LUFS" in found["loudness_shortfall"]
+    found = {warning.code: warning for warning in warnings_of_mix(order, unclean)}
+    told = ["stem_silent", "gain_out_of_range", "loudness_shortfall", "heavy_limiting", "peak_above_ceiling"]
+    assert list(found) == told
+    assert "2.5 LU below -14 LUFS" in found["loudness_shortfall"].text
+    assert "2.5 LU por debajo de -14 LUFS" in (found["loudness_shortfall"].text_es or "")
