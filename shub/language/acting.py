@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from config.contracts.shub_language import CommandAction, CommandContext, KnownStem
-from shub.language.clause import Clause
+from shub.language.clause import INDEX, Clause
 from shub.language.deleting import deleted
 from shub.language.files import output_params, trim_of
 from shub.language.kinds import cuts_time, has_effects, is_pan, is_with, kind_of
@@ -183,7 +183,10 @@ def _set_mix(
     """Levels, places, and who is heard at all."""
     targets, params = _mix_targets(clause, stems)
     sound = Sound()
-    clause.items = [item for item in clause.items if not _is_index(item, clause)]
+    for item in clause.items:
+        if _is_index(item, clause):
+            item.label = INDEX
+    clause.items = [item for item in clause.items if item.label != INDEX]
     sides = [item["place"] for item in clause.items if item.is_a("place", "left", "right")]
     if clause.has("place", "both_sides"):
         sides = ["left", "right"]
@@ -316,7 +319,8 @@ def _pan(clause: Clause, sides: list[str], sound: Sound) -> float | list[float]:
             return 0.0
         if clause.said("center"):
             return 0.0
-        default = 1.0 if clause.has("place", "hard") else 0.5
+        is_hard = any(item.text.startswith(("hard", "a los extremos")) for item in clause.items)
+        default = 1.0 if is_hard or clause.has("place", "hard") else 0.5
         if clause.has("place", "slightly"):
             default = 0.2
         elif clause.has("place", "strongly"):
@@ -352,6 +356,10 @@ def _apply(
         sound = Sound()
         for item in clause.numbers:
             keep(sound, item.label, item)
+    elif softened := _softened(clause):
+        sound = sound_of(clause, found.tokens)
+        sound.effects = [_softer(effect) for effect in sound.effects]
+        params["remove"] = softened  # the one that is there gives way to a softer one
     elif cuts_time(clause) and not has_effects(clause, "trim", "mono", "stereo"):
         sound = Sound()
         trim = trim_of(clause, sound)
@@ -393,6 +401,27 @@ def _level_beside(clause: Clause, sound: Sound) -> float | None:
         return None
     sound.unused = [one for one in sound.unused if "db" not in one]
     return -abs(gain) if clause.said("lower") else float(gain)
+
+
+SOFTER = 0.5
+
+
+def _softer(effect: dict[str, Any]) -> dict[str, Any]:
+    key = {"reverb": "wet", "delay": "wet", "saturation": "drive_db"}.get(effect["type"])
+    return {**effect, key: round(effect[key] * SOFTER, 3)} if key else effect
+
+
+_SOFTENED = ("reverb", "delay", "saturation")
+
+
+def _softened(clause: Clause) -> list[str]:
+    """Effects that there is to be less of: "menos reverb en la voz", "too much delay"."""
+    found = []
+    for number, item in enumerate(clause.items):
+        before = clause.items[number - 1] if number else None
+        if item["effect"] in _SOFTENED and before is not None and before.is_a("place", "less", "too"):
+            found.append(item["effect"])
+    return found if not clause.numbers else []
 
 
 def _removed_effects(clause: Clause) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from shub.language.asides import said_in
 from shub.language.clause import CONTENT, INDEX, Clause
 from shub.language.joining import join
-from shub.language.scanning import Item, Scan
+from shub.language.scanning import LEAST_BARE_HZ, Item, Scan
 from shub.language.words import words_of
 
 DETERMINERS = words_of(
@@ -184,6 +184,12 @@ def _settle(clause: Clause, scan: Scan) -> None:
             and verb not in ("compress",)
         ):
             del item.tags["verb"]
+        if item.is_a("effect", "trim") and item.text in ("cola", "tail") and _is_of_instrument(items):
+            item.tags = {"word": "sustained"}  # "a la caja le sobra cola"
+        if item.is_a("special", "make_room") and not any("verb" in one.tags for one in items):
+            item.tags["verb"] = "cut"
+        if item.text in _TAKING and "out" in {token.text for token in scan.tokens[item.until : items[-1].until + 2]}:
+            item.tags["verb"] = "remove"  # "take 2 dB out at 400"
         if item.text == "like" and item.before not in _WISHERS:
             item.tags.pop("verb", None)
         if item.is_a("special", "discard"):
@@ -227,9 +233,16 @@ def _is_measure(item: Item, items: list[Item], scan: Scan) -> bool:
     return bool({token.text for token in scan.tokens[max(item.at - 2, 0) : item.at]} & _BENEFICIARY)
 
 
+def _is_of_instrument(items: list[Item]) -> bool:
+    return any("target" in item.tags and item["target"] not in ("master", "song", "*") for item in items) and not any(
+        item.is_a("effect", "reverb", "delay") or item.quantity is not None for item in items
+    )
+
+
 _OF_EDGES = words_of(
     "lo que este esta off that that's is which sits hay haya queda quede the stuff of it out down sobra"
 )
+_TAKING = words_of("take takes taking")
 _WISHERS = words_of("i i'd id we we'd would you'd you")
 _AFTER_NOUNS = words_of("stereo estereo rough lead")
 
@@ -289,6 +302,8 @@ def _name_numbers(items: list[Item], scan: Scan) -> None:
         if before is not None and before["param"] == "max" and after is not None:
             before = None
         chosen = (before or after) if before_wins else (after or before)
+        if chosen is not None and chosen.text in _RINGING and item.quantity.value >= LEAST_BARE_HZ:
+            continue  # "la resonancia en 400"
         if chosen is not None:
             item.label = chosen["param"]
             if item.label in ("drive", "decay", "sustain", "ceiling", "wet", "reduction", "attack"):
@@ -296,6 +311,7 @@ def _name_numbers(items: list[Item], scan: Scan) -> None:
                     chosen.tags.pop(kind, None)
 
 
+_RINGING = ("resonancia", "resonance")
 _AROUND = words_of(
     "unos unas alrededor cerca aproximadamente approx maximo max maxima about roughly objetivo target mas o menos"
 )
@@ -306,7 +322,6 @@ def _next_is_hertz(items: list[Item], number: int) -> bool:
     return following is not None and following.quantity is not None and following.quantity.unit in ("hz", "khz")
 
 
-LEAST_BARE_HZ = 20.0
 _TIMED = ("delay", "reverb", "compressor", "gate", "limiter", "multiband", "pan")
 
 

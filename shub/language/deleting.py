@@ -31,9 +31,11 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
         if "verb" not in item.tags:
             continue
         is_thrown = item.is_a("special", "discard")
+        is_binned = any(one.is_a("special", "discard") and one.text in _BINS for one in clause.items)
         is_strong, is_soft = item.text.startswith(STRONG_DELETES), item.text.startswith(SOFT_DELETES)
         if not (is_strong or is_soft or is_thrown) or found.is_question_of_knowledge:
             continue
+        is_strong = is_strong or (is_soft and is_binned)
         rest = [one for one in clause.items[number + 1 :] if not one.is_a("special", "only")]
         if any(
             ("effect" in one.tags and "target" not in one.tags)
@@ -77,6 +79,9 @@ def _rest_of_part(found: Scan, at: int) -> list[str]:
             break
         words.append(token.text)
     return words
+
+
+_BINS = ("a la papelera", "a la basura", "in the bin", "in the trash")
 
 
 SMALL_WORDS = words_of(

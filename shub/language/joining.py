@@ -56,8 +56,12 @@ def _is_more(last: Clause, clause: Clause, orders: list[str]) -> bool:
         return True  # "fijate si el bajo y el bombo se cancelan"
     if clause.is_only_targets and (clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference")):
         return True
-    if not last.verbs and last.is_only_targets and not clause.own_targets:
-        return True
+    if (
+        not last.verbs
+        and last.is_only_targets
+        and (not clause.own_targets or (clause.said("mask", "sound") and not orders))
+    ):
+        return True  # "the bass and the kick are fighting"
     if (
         not clause.verbs
         and clause.own_targets

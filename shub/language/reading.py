@@ -99,7 +99,7 @@ def _merged(actions: list[CommandAction]) -> list[CommandAction]:
             continue
         if same and last is not None and not (set(last.params) & set(action.params)):
             merged[-1] = last.model_copy(
-                update={"effects": last.effects + action.effects, "params": last.params | action.params}
+                update={"effects": _one_width(last.effects + action.effects), "params": last.params | action.params}
             )
         elif action not in merged:
             merged.append(action)
@@ -112,6 +112,15 @@ def _are_two_places(one: dict[str, Any], other: dict[str, Any]) -> bool:
     pans = (one.get("pan"), other.get("pan"))
     is_placed = all(isinstance(pan, int | float) for pan in pans) and set(other) == {"pan"}
     return is_placed and pans[0] != pans[1]
+
+
+def _one_width(effects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A width and what is to be mono below it are one effect: "wider, but mono below 120 Hz"."""
+    widths = [effect for effect in effects if effect["type"] == "width"]
+    if len(widths) != 2 or widths[1].get("mono_below_hz") is None or widths[1]["width"] != 1.0:
+        return effects
+    both = {**widths[1], "width": widths[0]["width"]}
+    return [both if effect is widths[0] else effect for effect in effects if effect is not widths[1]]
 
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def is_about_audio(found: Scan, clauses: list[Clause], context: CommandContext) 
     if not items and not unknown:
         return False
     is_vague = (
-        unknown == 0
+        unknown <= 1
         and not foreign
         and any("verb" in item.tags or item.is_a("special", "better") or "place" in item.tags for item in items)
     )

@@ -1,8 +1,9 @@
 """What of a command stands for what: every known phrase with all that it may mean, every quantity, and where the parts of it end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from shub.language import vocabulary as known
 from shub.language.descriptors import DESCRIPTORS
@@ -62,6 +63,7 @@ MOST_UNKNOWN = 16
 """A text with more words than this that nothing is known of is no misspelt command: looking further costs 0.3 ms a word."""
 _JOINED = (("m", "s"), ("mid", "side"), ("drum", "bass"), ("radio", "tv"))
 STOP = words_of(
+    "hmm mmm umm uhh erm ehh pff che wey guey boludo parce compa maje jefe boss maestro crack buenas "
     "unused duplicate temporary "
     "entero entera completo completa old viejo vieja finish gusta molesta convence puedas tuyo alta calidad nueva nuevo new gente "
     "nada nothing inicial initial leading trailing together juntos juntas vuelve volver hiciste hizo acabas vuelta tone timbre tonal color "
@@ -165,10 +167,34 @@ def scan(said: str, stems: Sequence[tuple[str, tuple[str, ...]]] = ()) -> Scan:
         parts.pop()
         openers.pop()
         starts.pop()
+    for part in parts:
+        _tell_bands(part, tokens)
     _tell_middle(parts)
     _tell_sections(parts)
     is_question = "?" in said or "¿" in said
     return Scan(parts, unknown, tokens, is_question, openers, starts)
+
+
+_AT = words_of("at @ a en in around on sobre")
+MOST_BELL_DB = 18.0
+LEAST_BARE_HZ = 20.0
+
+
+def _tell_bands(part: list[Item], tokens: list[Token]) -> None:
+    """ "-4 @ 350", "más 2 en 5k": a bare number at another is a gain at a frequency."""
+    if any(item.is_a("format") or item.is_a("param", "bits") or "place" in item.tags for item in part):
+        return
+    for one, other in pairwise(part):
+        gain, hertz = one.quantity, other.quantity
+        if gain is None or hertz is None or gain.unit not in ("", "db") or hertz.unit not in ("", "hz", "khz"):
+            continue
+        between = [token.text for token in tokens[one.until : other.at]]
+        is_gain = abs(gain.value) <= MOST_BELL_DB and (gain.signed or gain.unit == "db")
+        is_bare_hertz = not hertz.unit and not hertz.signed and hertz.value >= LEAST_BARE_HZ
+        if len(between) != 1 or between[0] not in _AT or not is_gain or (not hertz.unit and not is_bare_hertz):
+            continue
+        one.quantity, other.quantity = replace(gain, unit="db"), replace(hertz, unit=hertz.unit or "hz")
+        one.tags["pair"] = other.tags["pair"] = "band"
 
 
 _SECTION_MARKS = words_of("the this that each every last first second final el los este ese cada ultimo primer segundo")

@@ -85,7 +85,8 @@ def _shape(clause: Clause) -> float | None:
     """The Q of a bell that was called narrow or wide."""
     if not clause.has("effect", *SHAPED):
         return None
-    return 4.0 if clause.has("word", "narrow") else 0.5 if clause.has("word", "wide") else None
+    is_narrow = clause.has("word", "narrow") or clause.said("narrow")
+    return 4.0 if is_narrow else 0.5 if clause.has("word", "wide") else None
 
 
 def _complete_compressor(draft: Draft, clause: Clause, target: str) -> None:

@@ -37,6 +37,8 @@ def drafts_of(clause: Clause, target: str) -> tuple[list[Draft], list[str]]:
             drafts.append(of_word(clause, item, target))
         elif "band" in item.tags:
             drafts.append(of_band(clause, item, target))
+        elif item["verb"] == "narrow" and clause.has("effect", *SHAPED):
+            continue
         elif item["verb"] in VERB_EFFECTS:
             draft = of_effect(clause, item, target, drafts, VERB_EFFECTS[item["verb"]])
             if draft is not None:
@@ -97,7 +99,11 @@ def is_dither_alone(clause: Clause) -> bool:
 def _without_doubles(drafts: list[Draft]) -> list[Draft]:
     """A filter, a compressor, a gate that is named twice in a clause ("comprime con un compresor") is one."""
     kept: list[Draft] = []
+    if any(draft.type == "gate" for draft in drafts):  # "gate the toms so the bleed goes away"
+        drafts = [draft for draft in drafts if draft.type != "expander" or not draft.values]
     for draft in drafts:
+        if draft.values and any((one.type, one.values) == (draft.type, draft.values) for one in kept):
+            continue
         twin = next(
             (one for one in kept if one.type == draft.type and one.type not in EQ and one.type != "notch"), None
         )

@@ -131,13 +131,15 @@ def _give_beats(clause: Clause, drafts: list[Draft], sound: Sound) -> None:
 
 def _is_pair(item: Item, clause: Clause, drafts: list[Draft]) -> bool:
     """A second frequency or gain in the same breath: another band of the same equalizer."""
-    return any(draft.type in EQ for draft in drafts) and (
-        hertz_of(item) is not None or (item.quantity is not None and item.quantity.unit in ("db",))
+    return "pair" in item.tags or (
+        any(draft.type in EQ for draft in drafts)
+        and (hertz_of(item) is not None or (item.quantity is not None and item.quantity.unit in ("db",)))
     )
 
 
 def _another(drafts: list[Draft], item: Item, clause: Clause) -> Draft:
-    model = [draft for draft in drafts if draft.type in EQ][-1]
+    bells = [draft for draft in drafts if draft.type in EQ]
     verbs = [one["verb"] for one in clause.items if "verb" in one.tags and one.at < item.at]
-    sign = -1 if verbs and verbs[-1] in LOWER_VERBS else 1 if verbs and verbs[-1] in RAISE_VERBS else model.sign
+    usual = bells[-1].sign if bells else 1
+    sign = -1 if verbs and verbs[-1] in LOWER_VERBS else 1 if verbs and verbs[-1] in RAISE_VERBS else usual
     return Draft("eq_peak", item.at, sign=sign, is_quick=True)
