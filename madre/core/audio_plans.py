@@ -143,6 +143,13 @@ def plan(command: Command, many_stems: int) -> Draft:
     return Draft(steps, warnings=warnings, takes_long=is_mix and stems >= many_stems)
 
 
+def _output_of(action: CommandAction) -> dict[str, Any]:
+    """How a file is to be written. What shub warned of as being without meaning for its format is left out."""
+    wanted = {name: action.params[name] for name in OUTPUT_PARAMS if action.params.get(name) is not None}
+    meaningless = ("bit_depth", "dither") if wanted.get("format") in ("mp3", "ogg") else ()
+    return {name: value for name, value in wanted.items() if name not in meaningless}
+
+
 def _asked(heard: Interpretation, key: str, absent: str | None = None) -> dict[str, Any]:
     return {"key": key, "absent": absent, "heard": heard.model_dump(mode="json")}
 
@@ -261,7 +268,7 @@ class _Session:
         return self._add(StepType.CALL_SHUB, "shub:chain", order)
 
     def _export(self, action: CommandAction, take: Take, current: Any) -> None:
-        wanted = {name: action.params[name] for name in OUTPUT_PARAMS if action.params.get(name) is not None}
+        wanted = _output_of(action)
         if action.params.get("stems_out"):
             self._export_stems(take, wanted)
             return

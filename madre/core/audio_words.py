@@ -40,6 +40,7 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "Hecho: he vuelto {steps} {times} atrás. Lo que suena ahora: {what}.",
         "Done: I went {steps} {times} back. What is heard now: {what}.",
     ),
+    "undone_first": ("He vuelto {steps} {times} atrás.", "I went {steps} {times} back."),
     "nothing_to_undo": (
         "No hay nada que deshacer en esta sesión.",
         "There is nothing to undo in this session.",
@@ -143,7 +144,13 @@ def undone(language: str, result: dict[str, Any]) -> str:
     times = ("paso" if is_one else "pasos") if language == "es" else ("step" if is_one else "steps")
     kept = "in_the_making" if result.get("is_in_the_making") else "nothing_made"
     what = f"GET /shub/assets/{result['asset_id']}/content" if result.get("asset_id") else say(kept, language)
-    return say("undone", language, steps=result["steps"], times=times, what=what)
+    return say(
+        "undone_first" if result.get("is_followed") else "undone",
+        language,
+        steps=result["steps"],
+        times=times,
+        what=what,
+    )
 
 
 def _made(es: str, en: str) -> Any:

@@ -605,7 +605,13 @@ class Runner:
             kept, steps = studio.back(int(params["steps"]), plan.plan_id)
             await repository.set_context(session, scope, STUDIO, kept.model_dump(mode="json"))
         now = kept.now
-        return {"steps": steps, "asset_id": now.current, "is_in_the_making": now.is_in_the_making}
+        is_followed = len(plan.steps) > 1  # then what is heard is told by the steps after this one
+        return {
+            "steps": steps,
+            "asset_id": now.current,
+            "is_in_the_making": now.is_in_the_making,
+            "is_followed": is_followed,
+        }
 
 
 OWN_STEPS: dict[str, Callable[[Runner, PlanV2, dict[str, Any]], Awaitable[dict[str, Any]]]] = {

@@ -34,6 +34,7 @@ MEANINGS = {
     "silencia la voz": [meant("set_mix", "vocal", params={"is_muted": True})],
     "sube la voz y el bajo": [meant("set_mix", "vocal", "bass", params={"gain_db": 3})],
     "sí": [],
+    "exporta en mp3 de 16 bits": [meant("export", params={"format": "mp3", "bit_depth": 16, "dither": "tpdf"})],
     "deshaz dos": [meant("undo", params={"steps": 2})],
     "masteriza para Spotify": [meant("master", "master", params={"target": "spotify"})],
     "exporta en FLAC 24": [meant("export", params={"format": "flac", "bit_depth": 24})],
@@ -340,6 +341,7 @@ async def test_what_is_asked_for_besides_going_back_is_done_after_it(session, sh
     answer = await session.say("deshaz y masteriza")
     assert [step["operation"] for step in answer["plan"]["steps"]] == ["madre:undo", "shub:master", "madre:take"]
     assert shub.ordered[-1][1]["asset_id"] == "asset_mix_job_0"
+    assert answer["response"].splitlines()[0] == "He vuelto 1 paso atrás."
     await session.say("más brillo en la voz")
     assert session.stem(-1, "bass")["gain_db"] == 0
     assert shub.ordered[-1][0] == "master"
@@ -475,3 +477,9 @@ async def test_a_mix_of_many_stems_asks_before_it_begins(start_madre, shub, file
         await finished(madre, confirmed["plan_id"])
         assert (await session.say("más brillo en la voz"))["status"] == "DONE"
     assert [kind for kind, _ in shub.ordered] == ["mix", "mix"]
+
+
+async def test_what_means_nothing_for_a_format_does_not_keep_the_export_from_being_made(session, shub, files):
+    await session.say("exporta en mp3 de 16 bits", files[0])
+    order = shub.ordered[-1][1]
+    assert (order["format"], order["dither"]) == ("mp3", "auto")
