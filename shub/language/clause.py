@@ -11,6 +11,8 @@ SOUND_VERBS = words_of(
     "compress limit gate deess saturate equalize filter highpass lowpass widen narrow duck fade reverberate resample close"
 )
 NO_ORDERS = words_of("sound clip mask want touch show")
+MOST_ITEMS = 48
+"""Nobody says more in one order; a longer one is cut, so that what looks at all of an order stays quick."""
 INDEX = "index"
 """The label of a number that counts things of one kind: "guitar 2"."""
 FAULTS = ("hum", "noise", "rumble", "plosive", "mud_room")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from shub.language.asides import said_in
-from shub.language.clause import CONTENT, INDEX, Clause
+from shub.language.clause import CONTENT, INDEX, MOST_ITEMS, Clause
 from shub.language.joining import join
 from shub.language.scanning import LEAST_BARE_HZ, Item, Scan
 from shub.language.words import words_of
@@ -79,19 +79,22 @@ def _inherit(clause: Clause, refused: list[Item]) -> None:
 def _pieces(scan: Scan) -> Iterator[tuple[list[Item], str]]:
     """The parts with what opens them; "voz +1 bajo -2 caja +3" is three."""
     for part, opener in said_in(scan):
-        cuts = [
-            number
-            for number in range(1, len(part))
-            if "target" in part[number].tags and part[number - 1].quantity is not None
-        ]
-        targets = sum("target" in item.tags for item in part)
-        numbers = sum(item.quantity is not None and item.quantity.unit in ("db", "") for item in part)
-        has_more = any(kind in item.tags for item in part for kind in (*CONTENT, "param"))
-        if not cuts or targets < 2 or numbers != targets or has_more:
-            yield part, opener
-            continue
+        cuts = _levels_in_a_row(part) or list(range(MOST_ITEMS, len(part), MOST_ITEMS))
         for start, end in pairwise([0, *cuts, len(part)]):
             yield part[start:end], opener if start == 0 else ","
+
+
+def _levels_in_a_row(part: list[Item]) -> list[int]:
+    """Where each of several targets with its own level begins, after the first; empty where it is no such row."""
+    cuts = [
+        number
+        for number in range(1, len(part))
+        if "target" in part[number].tags and part[number - 1].quantity is not None
+    ]
+    targets = sum("target" in item.tags for item in part)
+    numbers = sum(item.quantity is not None and item.quantity.unit in ("db", "") for item in part)
+    has_more = any(kind in item.tags for item in part for kind in (*CONTENT, "param"))
+    return [] if targets < 2 or numbers != targets or has_more else cuts
 
 
 def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:

@@ -1,6 +1,6 @@
 """Whether a part of a command is an order of its own or more of the one before, and what it takes over from there."""
 
-from shub.language.clause import FAULTS, NO_ORDERS, SOUND_VERBS, Clause
+from shub.language.clause import FAULTS, MOST_ITEMS, NO_ORDERS, SOUND_VERBS, Clause
 from shub.language.scanning import Item, Scan
 from shub.language.words import words_of
 
@@ -8,7 +8,7 @@ from shub.language.words import words_of
 def join(clauses: list[Clause], clause: Clause, scan: Scan) -> None:
     """Add a part to the clauses before it: as one of its own, or as more of the last one."""
     last = clauses[-1] if clauses else None
-    if last is None or not last.items:
+    if last is None or not last.items or len(last.items) >= MOST_ITEMS:
         clauses.append(clause)
         return
     _name_other_fade(last, clause, scan)
@@ -90,8 +90,9 @@ def _is_more_values(last: Clause, clause: Clause) -> bool:
 def _append_order(clauses: list[Clause], clause: Clause, orders: list[str]) -> None:
     """An order of its own; after a complaint it is about what that was about: "la voz esta turbia, limpiala"."""
     last = clauses[-1]
-    if last.is_statement and not clause.own_targets:
-        clause.own_targets = last.own_targets[:1] if last.said("mask") else list(last.own_targets)
+    is_among = last.said("mask") and set(clause.own_targets) < set(last.own_targets)
+    if last.is_statement and (not clause.own_targets or is_among):
+        clause.own_targets = clause.own_targets or last.own_targets[: 1 if last.said("mask") else None]
         complaint = [item for item in last.items if _is_complaint(item, last)]
         is_plain = not clause.has_content and not clause.said("raise", "lower", "pan", "mute", "solo")
         if complaint and is_plain:
