@@ -99,7 +99,9 @@ class Store:
 
         def append(file: io.FileIO, content: bytes) -> None:
             digest.update(content)
-            file.write(content)
+            left = memoryview(content)
+            while left:  # a disk that is nearly full takes a part, and says so only to whoever sends the rest
+                left = left[file.write(left) :]
 
         try:
             with _open(path) as file:

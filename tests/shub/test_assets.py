@@ -1,6 +1,7 @@
 """Files through the HTTP API: in, out, listed, refused. Deleting has a file of its own."""
 
 import asyncio
+import errno
 import hashlib
 import io
 from collections.abc import AsyncIterator
@@ -213,6 +214,28 @@ async def test_a_full_disk_is_507_and_the_service_goes_on(shub, tmp_path, monkey
         answer = await shub.http.post("/shub/assets", files={"file": ("x.wav", path.read_bytes())})
         problem(answer, 507, "storage_full")
     assert (await shub.upload(path))["name"] == "x.wav"
+
+
+class NearlyFull(io.FileIO):
+    """Takes what fits, as a disk does, and refuses what comes after that."""
+
+    room = 5_000
+
+    def write(self, content):
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = super().write(content[: self.room])
+        self.room -= taken
+        return taken
+
+
+async def test_a_disk_that_takes_only_a_part_is_full_too(shub, tmp_path, monkeypatch):
+    path = write(tmp_path / "x.mp3", tone(1, 2.0), RATE, format="MP3")
+    assert path.stat().st_size > NearlyFull.room
+    monkeypatch.setattr("shub.store._open", lambda path: NearlyFull(path, "x"))
+    answer = await shub.http.post("/shub/assets", files={"file": ("x.mp3", path.read_bytes())})
+    problem(answer, 507, "storage_full")
+    assert not shub.unfinished()
 
 
 async def test_lists_have_pages_and_filters(shub, tmp_path):
