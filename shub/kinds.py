@@ -26,7 +26,9 @@ class Kind(Generic[Request]):
     order_of: Callable[[Request, list[Asset]], Order]
     """The order, without `inputs`: of a request and the files of `inputs_of`, one for each id. Raises InvalidRequest."""
     result_of: Callable[[Order, dict[str, Any], list[Asset]], Wire]
-    """The job's result: of the order, the worker's answer and its `files` as they are kept, which may be none (a proposal) or several."""
+    """The job's result: of the order, the worker's answer and its `files` as they are kept, which may be none (a proposal) or several.
+
+    What the worker had to find by itself, and a second rendering must be told, is in its answer as `rendered`, for the provenance."""
 
 
 def inputs_in(assets: list[Asset]) -> list[dict[str, str]]:

@@ -110,6 +110,7 @@ def _asset_of(kind: Kind[Any], job: Assignment, made: dict[str, Any], file: Made
             "job_id": job.job_id,
             "inputs": job.state["inputs"],
             "order": order,
+            "rendered": made.get("rendered"),
             "versions": made["versions"],
         },
         created_at=utc_now(),

@@ -47,7 +47,8 @@ def run(task: Task, progress: Progress, limits: Limits) -> dict[str, Any]:
     if chain != plain:
         text = f"{task['format']} moves peaks and takes highs: it is given what comes out of it as it was asked for"
         reasons.append({"stem": "master", "code": "lossy_correction", "text": text})
-    return answer | {"effects": list(chain), "reasons": reasons} | _told(task, planned, made)
+    rendered = {"chain": list(chain)}
+    return answer | {"effects": list(chain), "reasons": reasons, "rendered": rendered} | _told(task, planned, made)
 
 
 def _fitted(

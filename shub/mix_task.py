@@ -139,6 +139,7 @@ def _answer(task: Task, stems: list[Task], order: MixOrder, mix: Mix, target: Pa
         "files": files,
         "file_numbers": list(mix.files),
         "versions": versions(),
+        "rendered": {"stems": [{"pan": stem["pan"], "chain": stem["chain"]} for stem in stems]},
         "loudness": readable(mix.loudness),
         "gain_db": rounded(mix.levelled.gain_db),
         "limiter_reduction_db": rounded(mix.levelled.max_reduction_db),

@@ -119,6 +119,8 @@ async def test_the_chain_of_a_master_makes_the_same_bytes_again_and_a_proposal_i
     assert {"eq_peak", "width"} <= set(kinds)
     chain = {"asset_id": mix, "chain": result.chain.model_dump(mode="json"), "format": "flac", "bit_depth": 16}
     again = ChainResult.model_validate(await done(shub, "/shub/chain", chain))
+    provenance = (await shub.http.get(f"/shub/assets/{result.asset_id}")).json()["provenance"]
+    assert provenance["rendered"]["chain"] == chain["chain"]["effects"]
     assert again.asset_id == result.asset_id
 
 
