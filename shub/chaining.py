@@ -4,6 +4,7 @@ from typing import Any
 
 from config.contracts.common import Wire
 from config.contracts.shub import Asset, ChainCheck, ChainRequest, ChainResult, ChainSpec
+from config.errors import InvalidRequest
 from shub import policy
 from shub.chain_policy import (
     refuse_impossible_chain,
@@ -53,12 +54,21 @@ def check(request: ChainRequest, asset: Asset) -> ChainCheck:
 
 
 def _duration(chain: ChainSpec, request: ChainRequest, asset: Asset) -> float:
-    """Without the tails of delay and reverb, whose length is that of what is heard of them."""
+    """Without the tails of delay and reverb, whose length is that of what is heard of them.
+
+    Raises InvalidRequest for a trim behind the end, where no tail may reach that far.
+    """
     seconds = asset.duration_seconds
     if request.preview is not None:
         seconds = min(seconds - (request.preview.start_seconds or 0.0), request.preview.duration_seconds)
-    for effect in chain.effects:
+    has_tail = False
+    for number, effect in enumerate(chain.effects):
+        has_tail = has_tail or effect.type in ("delay", "reverb")
         if effect.type == "trim":
+            if effect.start_seconds >= seconds and not has_tail:
+                raise InvalidRequest(
+                    f"chain.{number} (trim): nothing is left from {effect.start_seconds:g} s on: the sound has {seconds:.3f} s"
+                )
             seconds = max(0.0, min(seconds, effect.end_seconds or seconds) - effect.start_seconds)
     return seconds
 

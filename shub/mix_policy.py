@@ -69,6 +69,8 @@ def warnings_of_request(
     for bus in request.buses:
         told = warnings_of_effects(_dumped(bus.chain), sample_rate_hz=sample_rate_hz, target_role="bus")
         found += [about(bus.name, one) for one in told]
+        if not any(bus.name in (stem.bus, *(send.bus for send in stem.sends)) for stem in request.stems):
+            found.append(_unfed(bus.name))
     found += warnings_of_effects(_dumped(request.chain), sample_rate_hz=sample_rate_hz)
     output = ("target_lufs", "ceiling_dbtp", "format", "bit_depth", "dither", "sample_rate_hz")
     params = {name: getattr(request, name) for name in output if getattr(request, name) is not None}
@@ -104,6 +106,14 @@ def _silent(code: str, name: str, name_es: str | None = None) -> AudioWarning:
         code=code,
         text=f"{name} is silent or too short to be measured",
         text_es=f"{name_es or name} es silencio o demasiado corto para medirlo",
+    )
+
+
+def _unfed(name: str) -> AudioWarning:
+    return AudioWarning(
+        code="bus_unfed",
+        text=f"nothing goes to the bus {name}: name it in bus or sends of a stem",
+        text_es=f"al bus {name} no llega nada: nómbralo en bus o sends de una pista",
     )
 
 

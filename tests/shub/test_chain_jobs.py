@@ -219,6 +219,7 @@ async def test_the_chains_of_the_house_can_be_listed_and_named(shub, tmp_path):
         ([{"type": "channels", "to": "mono"}, {"type": "width"}], {}, "chain.1 (width): it needs two channels"),
         ([{"type": "dither"}, {"type": "gain", "gain_db": 1}], {}, "only the last effect can dither"),
         ([{"type": "mid_side", "side": [{"type": "notch", "freq_hz": 90_000}]}], {}, "chain.0 (mid_side).side.0"),
+        ([{"type": "trim", "start_seconds": 0.5}], {}, "chain.0 (trim): nothing is left from 0.5 s on"),
         ([], {"format": "flac", "bit_depth": 32}, "FLAC holds 16 or 24"),
         ([], {"format": "mp3", "sample_rate_hz": 96_000}, "MP3 has no 96000 Hz"),
         ([], {"format": "wav", "bitrate_kbps": 128}, "keeps every bit"),
@@ -268,7 +269,8 @@ async def test_an_effect_that_is_none_is_refused(shub, tmp_path, effect):
 
 async def test_a_chain_that_leaves_nothing_ends_in_an_error_that_says_so(shub, tmp_path):
     asset = await uploaded(shub, tmp_path / "in.wav", NOISE[: RATE // 2])
-    body = {"asset_id": asset, "chain": {"effects": [{"type": "trim", "start_seconds": 60}]}}
+    effects = [{"type": "delay", "time_ms": 10}, {"type": "trim", "start_seconds": 60}]  # no echo reaches that far
+    body = {"asset_id": asset, "chain": {"effects": effects}}
     job = await shub.finished((await shub.http.post("/shub/chain", json=body)).json()["job_id"])
     assert job["status"] == "ERROR"
     assert job["error"].startswith("empty_audio:")
