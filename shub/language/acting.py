@@ -1,6 +1,6 @@
 """A clause as actions, with their effects and parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.contracts.shub_language import CommandAction, CommandContext, KnownStem
@@ -15,7 +15,7 @@ from shub.language.sound.draft import Sound
 from shub.language.sound.making import sound_of
 from shub.language.sound.numbers import keep
 from shub.language.stems import is_common, role_in, roles_of
-from shub.language.words import folded
+from shub.language.words import folded, words_of
 
 
 def actions_of(
@@ -69,11 +69,16 @@ def actions_of(
     return [CommandAction(action="unknown", params=_counted(clause, reading))]
 
 
+_ALL = words_of("todo toda todos todas all everything every")
+
+
 def _undo(clause: Clause, reading: Reading) -> CommandAction:
     counts = [item.quantity.value for item in clause.numbers if item.quantity is not None]
     steps = {"dos": 2, "two": 2, "tres": 3, "three": 3}
     said = next((steps[word] for word in clause.words if word in steps), None)
     count = int(counts[0]) if counts else said
+    if count is None and ("*" in clause.own_targets or _ALL & set(clause.words)):
+        return CommandAction(action="undo", params={"steps": "all"})
     return CommandAction(action="undo", params={"steps": count} if count else {})
 
 
@@ -424,43 +429,29 @@ def _softened(clause: Clause) -> list[str]:
     return found if not clause.numbers else []
 
 
+_TYPES: Mapping[str, str] = {
+    "compressor": "compressor", "parallel": "compressor", "sidechain": "compressor", "limiter": "limiter", "gate": "gate",
+    "expander": "expander", "deesser": "deesser", "multiband": "multiband", "saturation": "saturation", "tape": "saturation",
+    "tube": "saturation", "distortion": "saturation", "delay": "delay", "pingpong": "delay", "reverb": "reverb", "hall": "reverb",
+    "plate": "reverb", "chamber": "reverb", "eq": "eq", "highpass": "highpass", "lowpass": "lowpass",
+}  # fmt: skip
+"""Beginnings of the types that an effect's name takes off: `eq` is every equalizer."""
+EVERY_TYPE = ""
+_ALSO_VERBS = ("eq", "delay", "reverb")
+
+
 def _removed_effects(clause: Clause) -> list[str]:
-    """Effects that are to be taken off: "quita la reverb"."""
+    """Beginnings of the types of effects that are to be taken off: "quita la reverb"."""
     if not clause.said("remove", "mute") or clause.said("add", "give", "put"):
         return []
-    if clause.has("band") or clause.has("word") or clause.numbers:
+    if clause.has("band") or clause.has("word") or clause.numbers or clause.has("place", "slightly", "less"):
         return []
     if clause.has("special", "all_effects"):
-        return ["*"]
-    removable = {
-        "compressor",
-        "parallel",
-        "limiter",
-        "gate",
-        "deesser",
-        "multiband",
-        "saturation",
-        "tape",
-        "tube",
-        "distortion",
-        "delay",
-        "pingpong",
-        "reverb",
-        "hall",
-        "plate",
-        "chamber",
-        "eq",
-        "highpass",
-        "lowpass",
-        "expander",
-        "sidechain",
-    }
-    named_here = [
-        item
+        return [EVERY_TYPE]
+    named = [
+        item["effect"]
         for item in clause.items
         if item.before not in ("con", "with")  # "destroy the drums with distortion"
-        and ((item["effect"] in removable and "verb" not in item.tags) or item["effect"] in ("eq", "delay", "reverb"))
+        and ("verb" not in item.tags or item["effect"] in _ALSO_VERBS)
     ]
-    if any(item.is_a("place", "slightly", "less") for item in clause.items):
-        return []
-    return list(dict.fromkeys(item["effect"] for item in named_here if item["effect"]))
+    return list(dict.fromkeys(_TYPES[name] for name in named if name in _TYPES))

@@ -193,6 +193,8 @@ def _settle(clause: Clause, scan: Scan) -> None:
             item.tags["verb"] = "cut"
         if item.text in _TAKING and "out" in {token.text for token in scan.tokens[item.until : items[-1].until + 2]}:
             item.tags["verb"] = "remove"  # "take 2 dB out at 400"
+        if item.text == "cut off" and not is_noun:
+            item.tags = {"verb": "cut"}  # "cut off the first two seconds", not "the cut off"
         if item.text == "like" and item.before not in _WISHERS:
             item.tags.pop("verb", None)
         if item.is_a("special", "discard"):

@@ -11,7 +11,7 @@ from shub.language.outcome import Reading
 from shub.language.relevance import is_about_audio
 from shub.language.scanning import Scan, scan
 from shub.language.sound.directions import word_direction
-from shub.language.sound.numbers import named
+from shub.language.sound.numbers import free_name, named
 from shub.language.stems import carry_targets, give_roles, own_names
 from shub.language.tongue import language_of
 from shub.language.vocabulary import BANDS
@@ -145,8 +145,7 @@ def keep_all_numbers(reading: Reading) -> None:
         if {round(one, 6) for one in (said, abs(value), said / 100, said * 1000, said / 1000)} & present:
             continue
         last = reading.actions[-1]
-        while name in last.params:
-            name = f"{name}_also"
+        name = free_name(name, value, last.params)
         reading.actions[-1] = last.model_copy(update={"params": last.params | {name: value}})
         present.add(round(abs(value), 6))
         if quantity.unit:

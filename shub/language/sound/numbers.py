@@ -1,6 +1,7 @@
 """Every number of a clause to the effect that it is for; what none of them takes is kept by the name of what it is."""
 
 import math
+from typing import Any
 
 from shub.language.clause import Clause
 from shub.language.scanning import Item
@@ -45,11 +46,18 @@ def give_numbers(clause: Clause, drafts: list[Draft], sound: Sound, tokens: list
     _give_beats(clause, drafts, sound)
 
 
+def free_name(name: str, value: float, params: dict[str, Any]) -> str:
+    """The name, or where another value has it the next one: `value`, `value_2`, `value_3`."""
+    free, number = name, 2
+    while free in params and params[free] != value:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
 def keep(sound: Sound, label: str, item: Item) -> None:
     """Keep a number that nothing takes, by the name of what it is."""
     name, value = named(label, item)
-    while name in sound.params and sound.params[name] != value:
-        name = f"{name}_also"
+    name = free_name(name, value, sound.params)
     sound.params[name] = value
     if name not in ("tempo_bpm", "stem_count"):
         sound.unused.append(item.text)

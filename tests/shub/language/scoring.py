@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+SETS = ("commands_a.jsonl", "commands_b.jsonl", "commands_c.jsonl")
+"""Each written by another author, who had not seen the rules."""
 
 
 def commands(name: str) -> list[dict[str, Any]]:
@@ -16,7 +18,8 @@ def commands(name: str) -> list[dict[str, Any]]:
 def is_right(expected: dict[str, Any], actions: list[dict[str, Any]]) -> bool:
     """Whether exactly the expected actions were read, each on its target, in any order; where several readings are fair, one of them."""
     readings = expected.get("actions_any") or [expected["actions"]]
-    return any(_fits(reading, actions) for reading in readings)
+    asked = [action for action in actions if action["action"] != "unknown"]
+    return any(_fits(reading, actions if reading else asked) for reading in readings)
 
 
 def _fits(wanted: list[dict[str, Any]], actions: list[dict[str, Any]]) -> bool:
