@@ -15,10 +15,10 @@ from config.auth import Caller
 from config.clients.spawner import DaughterNotFound
 from config.clock import new_id, utc_now
 from config.contracts.common import Check, HealthState, Page
-from config.contracts.shub_language import Interpretation
+from config.contracts.shub_language import LONGEST_COMMAND, Interpretation
 from config.contracts.spawner import DaughterResult
 from config.database import Database
-from config.errors import FleetError, FleetHalted, IdempotencyInProgress
+from config.errors import FleetError, FleetHalted, IdempotencyInProgress, UpstreamUnavailable
 from config.forensics import Trail
 from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
@@ -26,7 +26,7 @@ from config.sse import Event
 from madre.core import audio_answers, audio_plans, controls, planner, policy, processes, words
 from madre.core import db as repository
 from madre.core.delegation import Delegation
-from madre.core.draft import Known
+from madre.core.draft import Draft, Known
 from madre.core.intents.questions import declines
 from madre.core.model_knowledge import about_models
 from madre.core.model_plans import LISTED, is_about_models
@@ -70,6 +70,7 @@ FINISHED_WORKFLOWS_KEPT = timedelta(days=1)
 """How long the engine keeps its own rows of a plan that has ended; the plan itself is never deleted."""
 ONLY_WAITING = ("expired", "declined")
 """Ways to end a plan that end only one which waits."""
+UNHEARD = UpstreamUnavailable.code
 INTERRUPTED = "madre stopped before this was planned; nothing was done, send it again"
 
 
@@ -82,6 +83,8 @@ class Reading:
     files: list[str]
     asked: dict[str, Any] | None = None
     """What the audio engineer asked in this session before, if the message may answer that."""
+    is_unheard: bool = False
+    """Whether the audio engineer should have read it and could not."""
 
 
 class Madre:
@@ -342,6 +345,8 @@ class Madre:
         else:
             known = await self._known(intent, reading.files, caller, scope)
             draft = planner.plan(intent, reading.message, reading.files, known)
+            if reading.is_unheard and draft.refusal is not None and intent.name in planner.AUDIO:
+                draft = Draft(refusal=words.say("engineer_unheard", intent.language), refusal_code=UNHEARD)
         if draft.question is not None:
             remember: dict[str, Any] = {
                 "kind": "missing",
@@ -428,10 +433,11 @@ class Madre:
             return reading, None
         files = await self._delegation.audio_files(reading.files)
         if files is None:
-            return await self._read_again(reading, mode), None
+            return replace(await self._read_again(reading, mode), is_unheard=True), None
         heard = await self._delegation.interpret(reading.message, audio_plans.context_of(studio.now, files))
         if heard is None:
-            return await self._read_again(reading, mode), None
+            is_unheard = len(reading.message) <= LONGEST_COMMAND
+            return replace(await self._read_again(reading, mode), is_unheard=is_unheard), None
         if not audio_plans.is_for_studio(heard):
             if heard.needs_clarification and (intent.name in planner.AUDIO or intent.name is IntentName.UNCLEAR):
                 return reading, audio_plans.Command(heard, studio, files)
@@ -487,8 +493,8 @@ class Madre:
                 shown = await repository.get_context(session, scope, LISTED)
         listed = [] if shown is None else shown["models"]
         known = Known(self._settings.madre_many_stems, self._settings.projects, whose, jobs, listed=listed)
-        if intent.name is IntentName.DELETE_RESOURCE and files:
-            known = replace(known, files=await self._delegation.audio_files(files) or ())
+        if intent.name is IntentName.DELETE_RESOURCE and (named := planner.assets_of(intent, files)):
+            known = replace(known, files=await self._delegation.audio_files(named) or ())
         return await about_models(intent, known, self._delegation, self._settings.hermes_download_limit_bytes)
 
     async def _save(self, plan: PlanV2, scope: str) -> Confirmation | None:

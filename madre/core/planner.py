@@ -66,7 +66,7 @@ def _mix(intent: IntentV2, _message: str, files: list[str], known: Known) -> Dra
 
 
 def _analyze(intent: IntentV2, _message: str, files: list[str], _known: Known) -> Draft:
-    wanted = _assets(intent, files)
+    wanted = assets_of(intent, files)
     if not wanted:
         return Draft(question=words.say("which_file", intent.language), missing="files")
     return Draft([step(n, StepType.CALL_SHUB, "shub:analyze", {"asset_id": a}) for n, a in enumerate(wanted, start=1)])
@@ -75,9 +75,9 @@ def _analyze(intent: IntentV2, _message: str, files: list[str], _known: Known) -
 def _delete(intent: IntentV2, message: str, files: list[str], known: Known) -> Draft:
     if model_plans.names_a_model(intent) and not files:
         return model_plans.remove(intent, message, files, known)
-    if intent.target not in (None, "shub", "asset", "audio") and not _assets(intent, files):
+    if intent.target not in (None, "shub", "asset", "audio") and not assets_of(intent, files):
         return _not_in_fleet(intent, message, files, known)
-    wanted = _assets(intent, files)
+    wanted = assets_of(intent, files)
     if not wanted:
         return Draft(question=words.say("delete_what", intent.language), missing="files")
     names = {asset.asset_id: asset.name for asset in known.files}
@@ -140,7 +140,8 @@ def _ids(intent: IntentV2, *names: str) -> list[str]:
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
-def _assets(intent: IntentV2, files: list[str]) -> list[str]:
+def assets_of(intent: IntentV2, files: list[str]) -> list[str]:
+    """The files that an intent speaks of, each once. Raises InvalidRequest for ids that are none."""
     return list(dict.fromkeys(_ids(intent, "asset_ids") or _ids(intent, "asset_id") or files))
 
 
@@ -152,7 +153,7 @@ def _stems(intent: IntentV2, files: list[str]) -> list[dict[str, Any]]:
             stem if isinstance(stem, dict) else {"asset_id": stem}
             for stem in (given if isinstance(given, list) else [given])
         ]
-    assets = _assets(intent, files)
+    assets = assets_of(intent, files)
     roles = intent.params.get("roles")
     if (
         isinstance(roles, list)

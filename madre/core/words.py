@@ -14,6 +14,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "¿Qué archivo miro? Envía su asset_id en `files`.",
         "Which file shall I look at? Send its asset_id in `files`.",
     ),
+    "engineer_unheard": (
+        "El ingeniero de audio (shub) no responde ahora mismo. No se ha hecho nada; dilo otra vez dentro de un momento.",
+        "The audio engineer (shub) does not answer right now. Nothing was done; say it again in a moment.",
+    ),
     "delete_what": (
         "¿Qué borro exactamente? Envía el asset_id en `files`; no borro nada que no esté nombrado.",
         "What exactly shall I delete? Send the asset_id in `files`; I delete nothing that is not named.",

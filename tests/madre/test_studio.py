@@ -483,3 +483,23 @@ async def test_what_means_nothing_for_a_format_does_not_keep_the_export_from_bei
     await session.say("exporta en mp3 de 16 bits", files[0])
     order = shub.ordered[-1][1]
     assert (order["format"], order["dither"]) == ("mp3", "auto")
+
+
+@pytest.mark.parametrize("fault", [httpx.ConnectError("down"), httpx.Response(200, text="<html>nonsense")])
+async def test_an_audio_engineer_who_does_not_answer_is_what_is_told(session, shub, files, fault):
+    await session.say("mezcla", *files)
+    shub.fault = fault
+    answer = await session.say("masteriza para Spotify")
+    assert answer["status"] == "ERROR"
+    assert "no responde" in answer["response"]
+    plan = (await session.madre.get(f"/madre/plans/{answer['plan_id']}")).json()
+    assert plan["error"].startswith("/errors/upstream_unavailable")
+    shub.fault = None
+    assert (await session.say("masteriza para Spotify"))["status"] == "DONE"
+
+
+async def test_a_structured_deletion_says_the_name_of_the_file(session, shub, files):
+    order = {"target": "shub", "action": "delete", "params": {"asset_id": files[0]}}
+    answer = (await session.madre.post("/madre/control", json=order)).json()
+    assert answer["status"] == "pending_confirmation"
+    assert "voz.wav (asset_voz)" in answer["reason"]
