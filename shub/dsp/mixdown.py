@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -26,7 +27,7 @@ from shub.dsp.meter import Loudness, Meter
 from shub.dsp.part_writer import FileForm, PartWriter
 from shub.dsp.refusals import EmptyAudio
 from shub.dsp.scratch import Scratch
-from shub.dsp.staging import Effects, Send, StagedStem, Stem, named, stage, through
+from shub.dsp.staging import Effects, Send, StagedStem, Stem, counted, named, stage, through
 from shub.dsp.tracks import STEREO, ScratchTrack, Track, TrackKey
 
 __all__ = ["Bus", "Mix", "MixOrder", "Send", "Stem", "mix_down"]
@@ -153,23 +154,20 @@ class _Mixing:
         one before, so nobody waits for ever."""
         order, keys, stems = self._order, _KeysOf(self), len(self._order.stems)
         often = set(self._bus_numbers()) if order.with_stems else set(order.keys.values()) & set(self._bus_numbers())
-        done, of, turn = count(1), stems + len(often), Lock()
+        parts, turn = dict.fromkeys((*range(stems), *often), 0.0), Lock()
 
-        def tell(_future: object) -> None:
+        def tell(number: int, part: float) -> None:
             with turn:  # or one could be told after the next
-                self._progress(_STAGED * next(done) / of)
+                parts[number] = part
+                self._progress(_STAGED * sum(parts.values()) / len(parts))
 
         for number in order.turns or range(stems + len(order.buses)):
             if number < stems:
-                staged = self._threads.submit(
-                    stage, order.stems[number], self._rate, keys, self._new_room, self._limits
-                )
-                staged.add_done_callback(tell)
-                self._staged[number] = staged
+                stem, room = order.stems[number], self._new_room
+                work = partial(stage, stem, self._rate, keys, room, partial(tell, number), self._limits)
+                self._staged[number] = self._threads.submit(work)
             elif number in often:
-                kept = self._threads.submit(self._keep, number)
-                kept.add_done_callback(tell)
-                self._kept[number] = kept
+                self._kept[number] = self._threads.submit(self._keep, number, partial(tell, number))
         found = [self._staged[number].result() for number in range(stems)]
         for number in self._bus_numbers():
             if number in self._kept:
@@ -178,10 +176,10 @@ class _Mixing:
                 self._buses[number] = self._bus(number)
         return found
 
-    def _keep(self, number: int) -> Track:
+    def _keep(self, number: int, progress: Progress) -> Track:
         self._buses[number] = bus = self._bus(number)
         room = self._new_room(bus.sound.channels)
-        for block in bus.blocks():
+        for block in counted(bus.blocks(), bus.sound.frames, progress):
             room.write(block)
         return ScratchTrack(room, bus.sound)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shub.dsp.analysis import Progress
 from shub.dsp.decode import AudioReader, Block, Limits
 from shub.dsp.effects.keying import Keys
 from shub.dsp.effects.line import Line
@@ -25,6 +26,8 @@ from shub.dsp.tracks import STEREO, FileTrack, ScratchTrack, Track, folded, plac
 
 LARGEST_STAGING_DB = 48.0
 """A stem quieter than that below its target is mostly noise; it is raised so far and no further, with a warning."""
+
+_HEARD = 0.3  # how far a stem with a chain is when its loudness is known
 
 Effects = tuple[Mapping[str, Any], ...]
 
@@ -80,7 +83,12 @@ def named(what: str, name: str) -> Iterator[None]:
 
 
 def stage(
-    stem: Stem, rate_hz: int, keys: Keys, new_room: Callable[[int], Scratch], limits: Limits | None = None
+    stem: Stem,
+    rate_hz: int,
+    keys: Keys,
+    new_room: Callable[[int], Scratch],
+    progress: Progress,
+    limits: Limits | None = None,
 ) -> StagedStem:
     """The stem at its level. With a chain it is rendered, into a `new_room` of so many channels.
 
@@ -88,7 +96,8 @@ def stage(
     """
     with named("stem", stem.name):
         track = FileTrack(stem.path, rate_hz, limits)
-        loudness = _loudness_of_file(stem, limits)
+        heard = _HEARD if stem.chain else 1.0
+        loudness = _loudness_of_file(stem, lambda part: progress(heard * part), limits)
         first, is_clamped = _gain_to(stem.target_lufs, loudness)
         if not stem.chain:
             mixed = None if loudness is None else loudness + first + stem.gain_db
@@ -96,7 +105,9 @@ def stage(
         # Numbered from 0, so that the first effect of the stem's own chain is called the first.
         line = build(track.sound, ({"type": "gain", "gain_db": first}, *stem.chain), keys, first=0)
         room, meter = new_room(line.out.channels), _Listener(line.out.rate_hz, line.out.speakers, stem.pan)
-        for block in through(line, track.blocks()):
+        for block in through(
+            line, counted(track.blocks(), track.sound.frames, lambda part: progress(heard + (1.0 - heard) * part))
+        ):
             room.write(block)
             meter.add(block)
         reading = meter.integrated_lufs()
@@ -124,11 +135,20 @@ def through(line: Line, blocks: Iterable[Block]) -> Iterator[Block]:
         yield rest
 
 
-def _loudness_of_file(stem: Stem, limits: Limits | None) -> float | None:
+def counted(blocks: Iterable[Block], frames: int | None, progress: Progress) -> Iterator[Block]:
+    """The same blocks; after each one is told how much of `frames` that was."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block)
+        progress(min(1.0, done / max(1, frames or 1)))
+
+
+def _loudness_of_file(stem: Stem, progress: Progress, limits: Limits | None) -> float | None:
     with AudioReader(stem.path, limits) as reader:
         speakers = speakers_in(reader.info)
         listener = _Listener(reader.info.sample_rate_hz, speakers if len(speakers) < 3 else STEREO, stem.pan)
-        for block in folded(reader.blocks(), speakers):
+        for block in folded(counted(reader.blocks(), reader.info.frames, progress), speakers):
             listener.add(block)
     return listener.integrated_lufs()
 

@@ -49,6 +49,16 @@ def test_each_stem_is_staged_to_its_own_target(tmp_path):
     assert [level - made.levelled.gain_db for level in alone] == pytest.approx(targets, abs=0.1)
 
 
+def test_how_far_it_is_moves_while_a_stem_goes_through_its_chain(tmp_path):
+    path = write(tmp_path / "long.wav", np.zeros((48_000 * 8, 1)), 48_000, "PCM_16")
+    stem = Stem(path, -20.0, chain=({"type": "gain", "gain_db": 1.0},))
+    told: list[float] = []
+    mix_down(MixOrder((stem,), -14.0, -1.0, "wav", 24), tmp_path / "mix", tmp_path / "room", told.append)
+    assert told == sorted(told)
+    assert len({part for part in told if 0.0 < part < 0.4}) > 8  # of staging alone
+    assert told[-1] == 1.0
+
+
 def test_gain_and_pan_are_what_they_say(tmp_path):
     tone = write(tmp_path / "a.wav", sine(48_000, 4, -10.0), 48_000, "PCM_24")
     other = write(tmp_path / "b.wav", sine(48_000, 4, -10.0, 3000.0), 48_000, "PCM_24")
