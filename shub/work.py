@@ -7,7 +7,7 @@ from typing import Any
 
 from config.contracts.shub import Asset
 from config.contracts.shub_analysis import AnalyzeRequest, AudioAnalysis
-from shub.errors import AnalysisTooSlow, AudioWorkerLost
+from shub.errors import AnalysisTooSlow, AssetLost, AudioWorkerLost
 from shub.picture_names import Picture, paths_of
 from shub.settings import ShubSettings
 from shub.store import Store
@@ -84,8 +84,11 @@ class Work:
         """Make what `order` describes, at `target`; `on_start` is awaited when its turn has come.
 
         The worker's operation `op` is given the order, `files` (the path of each input by its `asset_id`), `target` and `scratch`. Raises
-        an AudioProblem that names the file, StorageFull, or AudioWorkerLost.
+        an AudioProblem that names the file, StorageFull, AssetLost where the store does not hold an input, or AudioWorkerLost.
         """
+        for one in order["inputs"]:
+            if not await asyncio.to_thread(self._store.path_of(one["sha256"]).is_file):
+                raise AssetLost(f"the bytes of {one['asset_id']} ({one['name']}) are gone from the store")
         files = {one["asset_id"]: str(self._store.path_of(one["sha256"])) for one in order["inputs"]}
         paths = {"files": files, "target": str(target), "scratch": f"{target}.sum"}
         for attempt in range(1, ATTEMPTS + 1):

@@ -277,6 +277,15 @@ async def test_a_chain_that_leaves_nothing_ends_in_an_error_that_says_so(shub, t
     assert not shub.unfinished()
 
 
+async def test_a_job_whose_input_has_lost_its_bytes_says_which_file_that_is(shub, tmp_path):
+    asset = await shub.upload(write(tmp_path / "lost.wav", NOISE[:500], RATE, "PCM_16"))
+    (path,) = [path for path in shub.files() if path.name == asset["sha256"]]
+    path.unlink()
+    answer = await shub.http.post("/shub/chain", json={"asset_id": asset["asset_id"]})
+    job = await shub.finished(answer.json()["job_id"])
+    assert job["error"] == f"asset_lost: the bytes of {asset['asset_id']} (lost.wav) are gone from the store"
+
+
 async def test_a_file_that_is_not_there_is_not_found(shub):
     answer = await shub.http.post("/shub/chain", json={"asset_id": "asset_none", "chain": {"effects": []}})
     problem(answer, 404, "asset_not_found")
