@@ -11,6 +11,7 @@ from itertools import pairwise
 from shub.language.asides import said_in
 from shub.language.clause import CONTENT, INDEX, MOST_ITEMS, Clause
 from shub.language.joining import join
+from shub.language.quantities import Quantity
 from shub.language.scanning import LEAST_BARE_HZ, Item, Scan
 from shub.language.words import words_of
 
@@ -195,6 +196,11 @@ def _settle(clause: Clause, scan: Scan) -> None:
             item.tags["verb"] = "remove"  # "take 2 dB out at 400"
         if item.text == "cut off" and not is_noun:
             item.tags = {"verb": "cut"}  # "cut off the first two seconds", not "the cut off"
+        if item.text in _DUTIES and number + 1 < len(items) and "verb" in items[number + 1].tags:
+            item.tags.pop("verb", None)  # "toca subir el bajo"
+        is_half = item.text in ("medio", "half") and number and item is items[-1]
+        if is_half and items[number - 1].is_a("place", "up", "down", "more", "less"):
+            item.tags, item.quantity = {}, Quantity(0.5, "db", 0, 0)  # "abajo medio": half a decibel
         if item.text == "like" and item.before not in _WISHERS:
             item.tags.pop("verb", None)
         if item.is_a("special", "discard"):
@@ -235,6 +241,9 @@ def _is_measure(item: Item, items: list[Item], scan: Scan) -> bool:
     before = next((one for one in reversed(items) if one.until <= item.at), None)
     if before is not None and before.is_a("place", "above", "below") and item.at - before.until <= 1:
         return True
+    words = [token.text for token in scan.tokens[before.until : item.at]] if before is not None else []
+    if before is not None and before.is_a("place", "front", "behind") and set(words) <= _BESIDE:
+        return bool(words) or before.text == "behind"
     return bool({token.text for token in scan.tokens[max(item.at - 2, 0) : item.at]} & _BENEFICIARY)
 
 
@@ -244,10 +253,12 @@ def _is_of_instrument(items: list[Item]) -> bool:
     )
 
 
+_BESIDE = words_of("the of del de la el los las")
 _OF_EDGES = words_of(
     "lo que este esta off that that's is which sits hay haya queda quede the stuff of it out down sobra"
 )
 _TAKING = words_of("take takes taking")
+_DUTIES = words_of("toca tocaria tocara")
 _WISHERS = words_of("i i'd id we we'd would you'd you")
 _AFTER_NOUNS = words_of("stereo estereo rough lead")
 
@@ -327,6 +338,7 @@ def _next_is_hertz(items: list[Item], number: int) -> bool:
     return following is not None and following.quantity is not None and following.quantity.unit in ("hz", "khz")
 
 
+_OF_HERTZ = ("around", "too", "more", "less")
 _TIMED = ("delay", "reverb", "compressor", "gate", "limiter", "multiband", "pan")
 
 
@@ -338,8 +350,8 @@ def _settle_numbers(clause: Clause) -> None:
         if quantity is not None and not quantity.unit and not quantity.signed:
             before = clause.items[number - 1] if number else None
             after = clause.items[number + 1] if number + 1 < len(clause.items) else None
-            is_around = before is not None and before.is_a("place", "around") and before.until == item.at
-            if is_around and quantity.value >= LEAST_BARE_HZ and not clause.has("effect", *_TIMED):
+            is_around = before is not None and before.is_a("place", *_OF_HERTZ) and before.until == item.at
+            if is_around and quantity.value >= 2 * LEAST_BARE_HZ and not clause.has("effect", *_TIMED):
                 item.quantity = replace(quantity, unit="hz")
             sided = after is not None and after.is_a("place", "left", "right", "center")
             if sided and quantity.value in range(1, 10) and item.before in ("la", "el", "number", "numero", "#"):

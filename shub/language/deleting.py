@@ -1,7 +1,7 @@
 """Orders to delete: only what is said outright, of files, stems as files, or the project."""
 
 from shub.language.clause import Clause
-from shub.language.scanning import Scan
+from shub.language.scanning import Item, Scan
 from shub.language.words import words_of
 
 STRONG_DELETES = (
@@ -33,7 +33,7 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
         is_thrown = item.is_a("special", "discard")
         is_binned = any(one.is_a("special", "discard") and one.text in _BINS for one in clause.items)
         is_strong, is_soft = item.text.startswith(STRONG_DELETES), item.text.startswith(SOFT_DELETES)
-        if not (is_strong or is_soft or is_thrown) or found.is_question_of_knowledge:
+        if _is_told(item, found) or not (is_strong or is_soft or is_thrown) or found.is_question_of_knowledge:
             continue
         is_strong = is_strong or (is_soft and is_binned)
         rest = [one for one in clause.items[number + 1 :] if not one.is_a("special", "only")]
@@ -70,6 +70,26 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
             return "file" in thing.tags or "stem" in thing.tags or is_called
         return thing.text in _PLAIN_FILES or bool("target" in thing.tags and after and after[0] in _PLAIN_FILES)
     return False
+
+
+_WHO = words_of(
+    "i he she they we someone somebody who quien alguien se has have had was were been being ha he han hemos habia fue been not"
+)
+_WHEN = words_of(
+    "if si before antes unless cuando when accidentally after despues without sin why how como should deberia debo puedo"
+)
+
+
+def _is_told(item: Item, found: Scan) -> bool:
+    """Whether a deletion is only spoken of: done, supposed, asked about; "I deleted the vocal track", "si borras la pista"."""
+    if item.text.endswith(("ed", "ado", "ada", "ados", "adas")):
+        return True
+    before: list[str] = []
+    for token in reversed(found.tokens[max(item.at - 4, 0) : item.at]):
+        if token.kind == "mark" and token.text not in "¿¡":
+            break
+        before.append(token.text)
+    return (bool(before) and before[0] in _WHO) or bool(_WHEN & set(before))
 
 
 def _rest_of_part(found: Scan, at: int) -> list[str]:

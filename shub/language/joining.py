@@ -12,6 +12,7 @@ def join(clauses: list[Clause], clause: Clause, scan: Scan) -> None:
         clauses.append(clause)
         return
     _name_other_fade(last, clause, scan)
+    _name_reduction(last, clause)
     orders = [verb for verb in clause.verbs if verb not in NO_ORDERS]
     if last.excepted and clause.own_targets and not orders and not clause.has_content:
         last.excepted += clause.own_targets  # "menos el bajo y el bombo a 100 Hz"
@@ -132,6 +133,21 @@ def _continues(last: Clause, clause: Clause) -> bool:
         and not last.has_content
         and not last.said(*_ORDERS_OF_SOUND)
     )
+
+
+_REDUCING = ("compressor", "parallel", "limiter", "deesser", "multiband")
+
+
+def _name_reduction(last: Clause, clause: Clause) -> None:
+    """How far an effect turns down: "un compresor a la voz, que baje unos 4 dB"."""
+    if not clause.items:
+        return
+    first = clause.items[0]
+    is_wish = first["verb"] in ("lower", "remove", "cut") and first.before in ("que", "it", "to", "and")
+    is_reducing = last.has("effect", *_REDUCING) or last.said("compress", "limit", "deess")
+    if is_wish and is_reducing and not clause.own_targets and not clause.has_content and len(clause.numbers) == 1:
+        clause.items, clause.verbs = clause.numbers, []
+        clause.numbers[0].label = "reduction"
 
 
 _FADE_OUT = words_of("out salida final end fin exit cierre")

@@ -24,7 +24,10 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "delete"
     if clause.has("special", "check") and not clause.has("picture") and not set(orders) - _LOOKING:
         return "analyze"
-    if clause.has("special", "question") and found.is_question_of_knowledge:
+    is_asked = found.is_question_of_knowledge and not (clause.said("show") and clause.has("picture"))
+    if is_asked and first in ("remove", "cut") and not clause.has("special", "question"):
+        return "unknown"
+    if clause.has("special", "question") and is_asked:
         return "analyze" if clause.own_targets and clause.has("word") and clause.said("sound") else "unknown"
     if clause.has("special", "reference") and (
         first not in ("export", "analyze", "compare", "show", "raise", "lower")
@@ -65,7 +68,7 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "master"
     if first == "normalize" or (clause.has("effect", "normalize") and not first):
         return "normalize"
-    has_lufs = any(
+    has_lufs = _is_loudness_of_whole(clause, first) or any(
         item.quantity is not None
         and (item.quantity.unit == "lufs" or (item.label == "loudness" and item.quantity.unit in ("", "db")))
         for item in clause.numbers
@@ -147,6 +150,24 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
     if len(clauses) > 1 and not clause.verbs and not clause.numbers:
         return ""
     return "unknown"
+
+
+def _is_loudness_of_whole(clause: Clause, first: str) -> bool:
+    """ "sube el podcast a -16": where the whole is to be, not by how much it moves."""
+    return (
+        first in ("raise", "lower", "put", "move", "make", "")
+        and clause.own_targets in (["song"], ["master"])
+        and not has_effects(clause)
+        and any(
+            item.quantity is not None
+            and item.quantity.unit == ""
+            and not item.label
+            and item.quantity.signed
+            and -36.0 <= item.quantity.value <= -8.0
+            and item.before in ("a", "to", "at", "en")
+            for item in clause.numbers
+        )
+    )
 
 
 _LOOKING = words_of("analyze tell show compare put give make")

@@ -51,6 +51,9 @@ class Scan:
     def is_question_of_knowledge(self) -> bool:
         """ "¿qué es un compresor?", "how do I delete a file?": it asks to be told, not that something be done."""
         first = next((item for part in self.parts for item in part), None)
+        words = [token.text for token in self.tokens if token.kind == "word"][:2]
+        if self.is_question and words[:1] in (["como"], ["how"]) and words[-1].endswith(("o", "to", "do")):
+            return True  # "¿cómo borro una pista?"
         return first is not None and first.is_a("special", "question") and first.at <= 2
 
 
@@ -275,7 +278,8 @@ def _before(tokens: list[Token], at: int) -> str:
 def _separates(tokens: list[Token], owner: list[int], at: int, found: list[Quantity]) -> bool:
     token = tokens[at]
     if token.kind == "mark":
-        return token.text in _SEPARATING_MARKS or (token.text == "&")
+        is_slash = token.text == "/" and not token.glued and not tokens[min(at + 1, len(tokens) - 1)].glued
+        return is_slash or token.text in _SEPARATING_MARKS or token.text == "&"
     if token.text not in _SEPARATING_WORDS:
         return False
     before, after = (tokens[at - 1].text if at else ""), (tokens[at + 1].text if at + 1 < len(tokens) else "")
@@ -312,6 +316,8 @@ def _phrase(
     word = texts[at]
     if tokens[at].kind != "word":
         return None
+    if at and tokens[at - 1].text in _SPEAKERS and (past := _past(tokens[at].text)):
+        return {"verb": past}, at + 1
     is_glued = at + 1 < len(tokens) and tokens[at + 1].glued
     for key, tags in _index().get(word, ()):
         until = _matches(texts, owner, at, key, is_glued=is_glued)
@@ -330,6 +336,14 @@ def _phrase(
             return ({**tags, "verb": verb} if verb else dict(tags)), at + 1
     verb = known.verb_of(other)
     return ({"verb": verb}, at + 1) if verb else None
+
+
+_SPEAKERS = words_of("we you i they")
+
+
+def _past(word: str) -> str | None:
+    """The order in a past form, "what if we compressed the bass"."""
+    return (known.verb_of(word[:-2]) or known.verb_of(word[:-1])) if word.endswith("ed") else None
 
 
 def _matches(texts: list[str], owner: list[int], at: int, key: tuple[str, ...], *, is_glued: bool) -> int:
