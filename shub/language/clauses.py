@@ -102,10 +102,11 @@ def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:
     """A part as a clause, without what is denied in it; and whether its end is denied."""
     clause = Clause()
     denied, excepting = False, False
-    has_all = any(item.is_a("target", "*") for item in part)
+    has_all = False
     for number, item in enumerate(part):
         if item.is_a("special", "affirmed"):
             continue
+        has_all = has_all or item.is_a("target", "*")
         if item.is_a("special", "except") and (has_all or item.text not in ("menos", "bar", "but not")):
             following = part[number + 1 : number + 3]
             if any("target" in one.tags for one in following):
@@ -124,6 +125,8 @@ def _clause(part: list[Item], scan: Scan) -> tuple[Clause, bool]:
         ):
             denied = False
             continue
+        if denied and item.is_a("format") and item.before in ("as", "in", "en", "to", "a", "como"):
+            denied = False  # "without vocals as wav"
         if denied:
             clause.refused.append(item)
         elif excepting and "target" in item.tags:
@@ -194,6 +197,9 @@ def _settle(clause: Clause, scan: Scan) -> None:
             item.tags["verb"] = "cut"
         if item.text in _TAKING and "out" in {token.text for token in scan.tokens[item.until : items[-1].until + 2]}:
             item.tags["verb"] = "remove"  # "take 2 dB out at 400"
+        is_counted = any(one.quantity is not None and one.quantity.unit in ("", "db") for one in items)
+        if item.text in _KNOCKING and is_counted and "off" in {token.text for token in scan.tokens[item.until :]}:
+            item.tags = {"verb": "lower"}  # "knock 3 off the toms"
         if item.text == "cut off" and not is_noun:
             item.tags = {"verb": "cut"}  # "cut off the first two seconds", not "the cut off"
         if item.text in _DUTIES and number + 1 < len(items) and "verb" in items[number + 1].tags:
@@ -244,7 +250,8 @@ def _is_measure(item: Item, items: list[Item], scan: Scan) -> bool:
     words = [token.text for token in scan.tokens[before.until : item.at]] if before is not None else []
     if before is not None and before.is_a("place", "front", "behind") and set(words) <= _BESIDE:
         return bool(words) or before.text == "behind"
-    return bool({token.text for token in scan.tokens[max(item.at - 2, 0) : item.at]} & _BENEFICIARY)
+    near = [token.text for token in scan.tokens[max(item.at - 4, 0) : item.at]]
+    return bool(_BENEFICIARY & set(near[-2:]) or _COMPARED & set(near))
 
 
 def _is_of_instrument(items: list[Item]) -> bool:
@@ -253,11 +260,13 @@ def _is_of_instrument(items: list[Item]) -> bool:
     )
 
 
+_COMPARED = words_of("respecto comparado comparada compared relative relacion versus vs eating swallowing covering")
 _BESIDE = words_of("the of del de la el los las")
 _OF_EDGES = words_of(
     "lo que este esta off that that's is which sits hay haya queda quede the stuff of it out down sobra"
 )
 _TAKING = words_of("take takes taking")
+_KNOCKING = words_of("knock knocking take taking pull drop")
 _DUTIES = words_of("toca tocaria tocara")
 _WISHERS = words_of("i i'd id we we'd would you'd you")
 _AFTER_NOUNS = words_of("stereo estereo rough lead")

@@ -75,6 +75,7 @@ def is_deletion(clause: Clause, found: Scan) -> bool:
 _WHO = words_of(
     "i he she they we someone somebody who quien alguien se has have had was were been being ha he han hemos habia fue been not"
 )
+_MISTAKES = words_of("querer error accident accidente accidentally mistake equivocacion")
 _WHEN = words_of(
     "if si before antes unless cuando when accidentally after despues without sin why how como should deberia debo puedo"
 )
@@ -82,7 +83,9 @@ _WHEN = words_of(
 
 def _is_told(item: Item, found: Scan) -> bool:
     """Whether a deletion is only spoken of: done, supposed, asked about; "I deleted the vocal track", "si borras la pista"."""
-    if item.text.endswith(("ed", "ado", "ada", "ados", "adas")):
+    if item.text.endswith(("ed", "ado", "ada", "ados", "adas")) or item.at in found.past:
+        return True
+    if _MISTAKES & {token.text for token in found.tokens[item.until :]}:
         return True
     before: list[str] = []
     for token in reversed(found.tokens[max(item.at - 4, 0) : item.at]):

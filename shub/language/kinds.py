@@ -24,6 +24,8 @@ def kind_of(clause: Clause, clauses: list[Clause], found: Scan, context: Command
         return "delete"
     if clause.has("special", "check") and not clause.has("picture") and not set(orders) - _LOOKING:
         return "analyze"
+    if found.is_question and not orders and clause.has("platform") and not clause.said("want"):
+        return "analyze"  # "¿está bien para Spotify?"
     is_asked = found.is_question_of_knowledge and not (clause.said("show") and clause.has("picture"))
     if is_asked and first in ("remove", "cut") and not clause.has("special", "question"):
         return "unknown"

@@ -24,6 +24,7 @@ def read(command: str, context: CommandContext) -> Reading:
     said = folded(text)
     stems = [stem if isinstance(stem, KnownStem) else KnownStem(name=stem) for stem in context.stems]
     found = scan(said, own_names(stems))
+    found.past = frozenset(at for at, token in enumerate(found.tokens) if text[token.end - 1] in "éó")
     reading = Reading(language=language_of(text, said))
     clauses = clauses_of(found)
     for clause in clauses:

@@ -46,6 +46,8 @@ class Scan:
     """The separator before each part."""
     starts: list[int] = field(default_factory=list)
     """The first token of each part."""
+    past: frozenset[int] = frozenset()
+    """Tokens that are verbs of what was done, by their accent: "borré"."""
 
     @property
     def is_question_of_knowledge(self) -> bool:
@@ -351,7 +353,7 @@ def _matches(texts: list[str], owner: list[int], at: int, key: tuple[str, ...], 
     index = at
     for number, word in enumerate(key):
         if number:
-            while index < len(texts) and texts[index] in ("-", "/", "_", "&"):
+            while index < len(texts) and texts[index] in ("-", "/", "_", "&", "+"):
                 index += 1
         if index >= len(texts) or texts[index] != word:
             return 0
