@@ -114,10 +114,8 @@ async def test_hostile_messages_are_kept_and_harm_nothing(madre, shub, message):
     assert session["turns"][0]["message"] == message
 
 
-async def test_what_no_service_does_is_said_plainly(madre, shub):
-    body = (
-        await madre.post("/madre/chat", json={"message": "masteriza esta canción", "files": stems(shub)[:1]})
-    ).json()
+async def test_what_no_service_does_is_said_plainly(madre):
+    body = (await madre.post("/madre/chat", json={"message": "escanea el sistema"})).json()
     assert body["status"] == "ERROR"
     assert body["plan"]["error"].startswith("/errors/not_in_fleet")
     assert "Nothing was done" in body["response"] or "No se ha hecho nada" in body["response"]
