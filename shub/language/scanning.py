@@ -247,9 +247,24 @@ def _numbered(tokens: list[Token], owner: list[int], found: list[Quantity], at: 
 def _base_of(word: str) -> str:
     """The singular as the tables have it: "compresores" is "compresor", "files" is "file"."""
     one = singular(word)
-    if one not in _known_words() and word.endswith("es") and word[:-2] in _known_words():
+    if one in _known_words() or known.verb_of(word):
+        return one
+    if word.endswith("es") and word[:-2] in _known_words():
         return word[:-2]
-    return one
+    return _plain(one) or one
+
+
+_AUGMENTED = ("isimo", "isima", "ecito", "ecita", "cito", "cita", "ito", "ita", "illo", "illa", "azo", "aza")
+
+
+def _plain(word: str) -> str | None:
+    """The known word that a Spanish superlative or diminutive is made of: "enterradisima", "guitarrita", "vocecita"."""
+    for ending in _AUGMENTED:
+        stem = word.removesuffix(ending)
+        if stem != word and len(stem) >= 3:
+            bases = (stem + ending[-1], stem + "o", stem + "a", stem + "e", stem, stem[:-1] + "z")
+            return next((base for base in bases if base in _known_words() and base not in STOP), None)
+    return None
 
 
 _NOT_OWNERS = words_of("what that it who there here he she let how where")
