@@ -11,6 +11,7 @@ __all__ = [
     "AudioProblem",
     "AudioWorkerLost",
     "CallerGone",
+    "NoSuchPart",
     "UnsupportedAudio",
     "UploadBroken",
     "UploadMissing",
@@ -40,6 +41,12 @@ class CallerGone(FleetError):
     """Who asked went away before the answer; the work was stopped."""
 
     code, status, title = "caller_gone", 499, "Nobody waits for this answer"
+
+
+class NoSuchPart(FleetError):
+    """Range asks for what is beyond the end of the file."""
+
+    code, status, title = "no_such_part", 416, "The file has no such part"
 
 
 class AnalysisTooSlow(FleetError):

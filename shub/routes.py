@@ -5,7 +5,6 @@ from collections.abc import Awaitable
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import FileResponse
 
 from config.auth import CallerDep
 from config.contracts.common import Job, Page
@@ -32,6 +31,7 @@ from shub.errors import (
     AudioProblem,
     AudioWorkerLost,
     CallerGone,
+    NoSuchPart,
     UnsupportedAudio,
     UploadBroken,
     UploadMissing,
@@ -39,6 +39,7 @@ from shub.errors import (
 from shub.making import Making
 from shub.mastering import MASTER
 from shub.mixing import MIX
+from shub.sending import AudioFile
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
 
@@ -86,7 +87,6 @@ _CHECKED: Documented = {200: {"model": ChainCheck, "description": "What the chai
 _CONTENT: Documented = {
     200: {"content": {kind: {"schema": _FILE} for kind in MEDIA_TYPES.values()}},
     206: {"description": "The part that Range asked for"},
-    416: {"description": "There is no such part"},
 }
 
 
@@ -136,13 +136,13 @@ async def get_asset(asset_id: str, assets: AssetsDep) -> Asset:
     "/assets/{asset_id}/content",
     methods=["GET", "HEAD"],
     summary="The file itself; takes Range",
-    response_class=FileResponse,
-    responses=_CONTENT | documented(AssetNotFound),
+    response_class=AudioFile,
+    responses=_CONTENT | documented(AssetNotFound, NoSuchPart),
 )
-async def get_content(asset_id: str, assets: AssetsDep) -> FileResponse:
+async def get_content(asset_id: str, assets: AssetsDep) -> AudioFile:
     asset, path = await assets.content(asset_id)
     headers = {"ETag": f'"{asset.sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
-    return FileResponse(path, media_type=MEDIA_TYPES[asset.format], filename=asset.name, headers=headers)
+    return AudioFile(path, media_type=MEDIA_TYPES[asset.format], filename=asset.name, headers=headers)
 
 
 @assets_router.delete(

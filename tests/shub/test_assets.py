@@ -274,6 +274,10 @@ async def test_ranges_are_given_out(shub, tmp_path):
         assert part.headers["content-range"].endswith(f"/{len(content)}")
     outside = await shub.http.get(url, headers={"Range": f"bytes={len(content)}-"})
     assert outside.status_code == 416
+    assert outside.headers["content-range"] == f"bytes */{len(content)}"
+    assert outside.json()["type"] == "/errors/no_such_part"
+    unreadable = await shub.http.get(url, headers={"Range": "the first half"})
+    assert (unreadable.status_code, unreadable.content) == (200, content)
     head = await shub.http.head(url)
     assert head.headers["content-length"] == str(len(content))
     assert head.headers["accept-ranges"] == "bytes"
