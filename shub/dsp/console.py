@@ -14,7 +14,7 @@ from shub.dsp.effects.line import Line
 from shub.dsp.effects.processor import Sound
 from shub.dsp.effects.registry import build
 from shub.dsp.panning import pan_matrix
-from shub.dsp.staging import named, through
+from shub.dsp.staging import named
 from shub.dsp.tracks import STEREO, Track, add_placed, regular
 
 
@@ -70,7 +70,7 @@ class BusTrack:
 
     def blocks(self) -> Iterator[Block]:
         self._line = self._new_line(self._keys)
-        return regular(through(self._line, summed(self._feeds)), self.sound.channels)
+        return regular(self._line.run(summed(self._feeds)), self.sound.channels)
 
     def applied(self) -> list[dict[str, Any]]:
         """What its effects did when it was read last."""

@@ -16,6 +16,8 @@ from shub.dsp.sniff import Container, container_of
 from shub.dsp.wholeness import refuse_cut_off
 
 BLOCK_FRAMES = 65_536
+LARGEST_SAMPLE = 1e6
+"""120 dB above full scale: what a file of floats holds beyond that is no sound."""
 Block = NDArray[np.float32]
 """Frames by channels, interleaved in memory, full scale at 1.0."""
 
@@ -98,9 +100,15 @@ class AudioReader:
                 block: Block = self._sound.read(out=buffer)
             except soundfile.LibsndfileError as exc:
                 raise Unreadable(f"decoding failed after {done} frames: {exc.error_string}") from exc
-            if is_float and not np.isfinite(block).all():
-                bad = done + int(np.argmin(np.isfinite(block).all(axis=1)))
-                raise NotFinite(f"NaN or infinity at frame {bad} ({bad / self.info.sample_rate_hz:.3f} s)")
+            if is_float and len(block) and not (block.max() <= LARGEST_SAMPLE and block.min() >= -LARGEST_SAMPLE):
+                bad = int(np.argmin((np.abs(block) <= LARGEST_SAMPLE).all(axis=1)))
+                what = (
+                    f"{np.abs(block[bad]).max():.3g} (full scale is 1)"
+                    if np.isfinite(block[bad]).all()
+                    else "NaN or infinity"
+                )
+                bad += done
+                raise NotFinite(f"{what} at frame {bad} ({bad / self.info.sample_rate_hz:.3f} s)")
             done += len(block)
             if done > limit:
                 raise TooLong(_too_long(done / self.info.sample_rate_hz, self._limits))

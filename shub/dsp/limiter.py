@@ -110,7 +110,7 @@ class GainRider:
 
     @property
     def max_reduction_db(self) -> float:
-        return abs(float(20.0 * np.log10(self._gains[1])))
+        return abs(float(20.0 * np.log10(max(self._gains[1], 1e-20))))
 
     def process(self, block: Block, heights: Heights) -> Block:
         samples = np.concatenate((self._past, block))

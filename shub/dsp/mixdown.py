@@ -27,7 +27,7 @@ from shub.dsp.meter import Loudness, Meter
 from shub.dsp.part_writer import FileForm, PartWriter
 from shub.dsp.refusals import EmptyAudio
 from shub.dsp.scratch import Scratch
-from shub.dsp.staging import Effects, Send, StagedStem, Stem, counted, named, stage, through
+from shub.dsp.staging import Effects, Send, StagedStem, Stem, counted, named, stage
 from shub.dsp.tracks import STEREO, ScratchTrack, Track, TrackKey
 
 __all__ = ["Bus", "Mix", "MixOrder", "Send", "Stem", "mix_down"]
@@ -220,7 +220,7 @@ class _Mixing:
         with named("chain", "master"):
             line = build(Sound(self._rate, STEREO, expected), self._order.chain, _KeysOf(self))
         meter = Meter(self._rate, STEREO)
-        for block in ahead(through(line, summed(feeds, self._threads))):
+        for block in ahead(line.run(summed(feeds, self._threads))):
             self._total.write(block)
             meter.add(block)
             self._progress(_STAGED + (_SUMMED - _STAGED) * min(1.0, self._total.frames / max(1, expected)))

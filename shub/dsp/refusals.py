@@ -62,7 +62,7 @@ class UnsupportedRate(AudioRefused):
 
 
 class NotFinite(AudioRefused):
-    """A floating-point file holds NaN or infinity."""
+    """A floating-point file holds NaN, infinity or numbers that are no sound, or effects make such numbers."""
 
     code = "not_finite_audio"
 

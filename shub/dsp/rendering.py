@@ -11,7 +11,6 @@ import numpy as np
 from shub.dsp.ahead import ahead
 from shub.dsp.analysis import Progress, analyze
 from shub.dsp.decode import AudioInfo, AudioReader, Block, Limits
-from shub.dsp.effects.line import Line
 from shub.dsp.effects.processor import Sound
 from shub.dsp.effects.registry import build, split_at_normalize
 from shub.dsp.encode import AudioWriter, BitDepth, Dither
@@ -93,7 +92,7 @@ def render(order: Rendering, target: Path, scratch: Path, progress: Progress, li
             start = part.start_seconds if part else 0.0
             keys = {name: stack.enter_context(FileKey(path, start, limits)) for name, path in order.keys.items()}
             line = build(stream.sound, inserts, keys, first=first)
-            stream = _Stream(line.out, _through(line, stream.blocks), None if inserts else stream.loudness)
+            stream = _Stream(line.out, line.run(stream.blocks), None if inserts else stream.loudness)
             first += len(inserts) + 1
             if normalize is None:
                 rendered = _write(stream, order.output, info, target, steps, is_untouched=not effects)
@@ -130,16 +129,6 @@ def _read(reader: AudioReader, part: Part | None) -> _Stream:
     if part is None:
         return _Stream(Sound(info.sample_rate_hz, speakers, info.frames), blocks)
     return _Stream(Sound(info.sample_rate_hz, speakers, part.frames), part.cut(blocks))
-
-
-def _through(line: Line, blocks: Iterator[Block]) -> Iterator[Block]:
-    for block in blocks:
-        made = line.process(block)
-        if len(made):
-            yield made
-    rest = line.flush()
-    if len(rest):
-        yield rest
 
 
 def _normalized(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from shub.dsp.analysis import Progress
 from shub.dsp.decode import AudioReader, Block, Limits
 from shub.dsp.effects.keying import Keys
-from shub.dsp.effects.line import Line
 from shub.dsp.effects.registry import build
 from shub.dsp.meter import Meter
 from shub.dsp.panning import pan_matrix
@@ -105,9 +104,8 @@ def stage(
         # Numbered from 0, so that the first effect of the stem's own chain is called the first.
         line = build(track.sound, ({"type": "gain", "gain_db": first}, *stem.chain), keys, first=0)
         room, meter = new_room(line.out.channels), _Listener(line.out.rate_hz, line.out.speakers, stem.pan)
-        for block in through(
-            line, counted(track.blocks(), track.sound.frames, lambda part: progress(heard + (1.0 - heard) * part))
-        ):
+        blocks = counted(track.blocks(), track.sound.frames, lambda part: progress(heard + (1.0 - heard) * part))
+        for block in line.run(blocks):
             room.write(block)
             meter.add(block)
         reading = meter.integrated_lufs()
@@ -122,17 +120,6 @@ def stage(
             second + stem.gain_db,
             line.told()[1:],
         )
-
-
-def through(line: Line, blocks: Iterable[Block]) -> Iterator[Block]:
-    """What comes out of the effects, up to the last tail."""
-    for block in blocks:
-        made = line.process(block)
-        if len(made):
-            yield made
-    rest = line.flush()
-    if len(rest):
-        yield rest
 
 
 def counted(blocks: Iterable[Block], frames: int | None, progress: Progress) -> Iterator[Block]:

@@ -118,6 +118,7 @@ BAD: dict[str, tuple[str, Callable[[Path], Path]]] = {
 BAD_INSIDE: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "a NaN": ("not_finite_audio", with_nan(float("nan"))),
     "an infinity": ("not_finite_audio", with_nan(float("inf"))),
+    "a number that is no sound": ("not_finite_audio", with_nan(3e9)),
     "a hole": ("unreadable_audio", flac_with_a_hole),
 }
 """Files whose edges are right: only who reads all of them finds out."""

@@ -277,6 +277,18 @@ async def test_a_chain_that_leaves_nothing_ends_in_an_error_that_says_so(shub, t
     assert not shub.unfinished()
 
 
+async def test_effects_that_raise_a_sound_beyond_all_numbers_are_refused_and_a_limiter_holds_what_is_just_below(
+    shub, tmp_path
+):
+    asset = await uploaded(shub, tmp_path / "in.wav", NOISE[: RATE // 2])
+    gains = [{"type": "gain", "gain_db": 36}, {"type": "compressor", "threshold_db": 0, "ratio": 1}]  # kept apart
+    order = {"asset_id": asset, "bit_depth": 32, "chain": {"effects": gains * 24}}
+    job = await shub.finished((await shub.http.post("/shub/chain", json=order)).json()["job_id"])
+    assert job["error"] == "not_finite_audio: the effects raise it beyond what numbers hold"
+    held = await made(shub, asset, *gains * 14, {"type": "limiter"})
+    assert held.true_peak_dbtp is None or held.true_peak_dbtp <= -1.0
+
+
 async def test_a_job_whose_input_has_lost_its_bytes_says_which_file_that_is(shub, tmp_path):
     asset = await shub.upload(write(tmp_path / "lost.wav", NOISE[:500], RATE, "PCM_16"))
     (path,) = [path for path in shub.files() if path.name == asset["sha256"]]

@@ -1,6 +1,6 @@
 """Effects in series."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from shub.dsp.decode import Block
 from shub.dsp.effects.cascade import Cascade
 from shub.dsp.effects.keying import Keys, Shaper, SharedKey, Tap
 from shub.dsp.effects.processor import Processor, Sound
+from shub.dsp.refusals import NotFinite
 
 OpenTap = Callable[[str], Tap]
 """By the name of a key; every listener opens its own."""
@@ -64,6 +65,18 @@ class Line:
                 self._taps[number] = open_tap(stage.key)
             if stage.shaper is not None and shapers is not None:
                 shapers.append(stage.shaper)
+
+    def run(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """What comes out of the effects, up to the last tail. Raises NotFinite where they raise a sound beyond all numbers."""
+        for block in blocks:
+            yield from self._sound_in(self.process(block))
+        yield from self._sound_in(self.flush())
+
+    def _sound_in(self, made: Block) -> Iterator[Block]:
+        if self._effects and not np.isfinite(made).all():
+            raise NotFinite("the effects raise it beyond what numbers hold")
+        if len(made):
+            yield made
 
     def process(self, block: Block) -> Block:
         return self._through(block, 0)
