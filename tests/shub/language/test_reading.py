@@ -1,5 +1,6 @@
 """What the rules promise of any text: an answer in bounded time, effects that a chain takes, numbers that are kept."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from pydantic import TypeAdapter
 from config.contracts.effects import Effect
 from config.contracts.shub_language import CommandContext, Interpretation
 from shub.language.answering import answer_of
+from shub.language.clause import MOST_ITEMS
+from shub.language.clauses import clauses_of
 from shub.language.reading import read
+from shub.language.scanning import scan
 from shub.language.warnings import warnings_of_effects, warnings_of_output
 
 EFFECT: TypeAdapter[Any] = TypeAdapter(Effect)
@@ -127,6 +131,42 @@ def test_a_usual_chain_is_not_warned_of() -> None:
         "borra el ruido de la pista de voz", "quita la reverb",
         "elimina todo lo que sobra por debajo de 30 Hz",
         "borra la voz del estribillo",
+        "I deleted the vocal track by accident, can you undo that",
+        "borré la pista de voz sin querer",
+        "si borras el archivo de voz me muero",
+        "before deleting the stems, export them",
+        "don't delete the drums file, just mute it",
+        "no elimines la pista, solo silénciala",
+        "what happens if I delete the project?",
+        "was the kick track deleted?",
+        "delete the reverb",
+        "erase the mud in the guitar track",
+        "elimina los clics de la pista de voz",
+        "kill the hiss on track 2",
+        "borra los graves de la toma de voz",
+        "remove the vocal from the mix",
+        "wipe the low end off the keys stem",
+        "throw out the highs on the bass track",
+        "nuke the 60 Hz hum",
+        "destroy the snare with compression",
+        "borra el eco del archivo",
+        "elimina el silencio inicial del archivo",
+        "delete the first 10 seconds of the file",
+        "borra lo último",
+        "delete last change",
+        "trash that last edit",
+        "get rid of the vocal reverb",
+        "quita la pista de piano del estribillo",
+        "drop the drums in the bridge",
+        "lose the bass for the intro",
+        "elimina todo el ruido",
+        "erase everything below 40 Hz",
+        "borra todo lo que pase de 15k en la pista de bajo",
+        "delete the harshness from every track",
+        "tira la voz un poco a la izquierda",
+        "tira de la voz hacia arriba",
+        "scrap that idea, undo it",
+        "I want to delete nothing",
     ],
 )  # fmt: skip
 def test_harmless_words_of_deletion_delete_nothing(command: str) -> None:
@@ -153,3 +193,27 @@ def test_a_value_that_no_effect_can_have_is_kept_and_told() -> None:
 def test_confidence_is_a_share() -> None:
     for command in ("sube la voz", "hazlo mejor", "qué tiempo hace", "más"):
         assert 0.0 <= answer(command).confidence <= 1.0
+
+
+PHRASES = [
+    line.split(" => ") for line in Path(__file__).with_name("phrases.txt").read_text(encoding="utf-8").splitlines()
+]
+
+
+def told(command: str) -> str:
+    """The actions of a command in one line: `set_mix: vocal; undo`."""
+    actions = answer(command).actions
+    return "; ".join(one.action + (": " + ", ".join(one.targets) if one.targets else "") for one in actions)
+
+
+def test_commands_of_many_styles_stay_as_they_are_read() -> None:
+    changed = [f"{command} => {told(command)}" for command, wanted in PHRASES if told(command) != wanted]
+    assert not changed
+
+
+@pytest.mark.parametrize(
+    "piece", ["+3 @ 60, -4 @ 350, ", "la voz y el bajo y ", "3 dB en 200 Hz ", "sube la voz 3 dB y "]
+)
+def test_no_order_holds_more_than_can_be_looked_at_quickly(piece: str) -> None:
+    clauses = clauses_of(scan((piece * 4_000)[:4_000]))
+    assert max(len(clause.items) for clause in clauses) <= 2 * MOST_ITEMS  # all that looks twice stays within one order
