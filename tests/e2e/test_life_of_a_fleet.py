@@ -1,6 +1,7 @@
 """A fleet comes up, stays up, and goes without a trace."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from config.settings import SERVICES
+from tests.e2e.test_spawned_jobs import marked, spawned, works_here
 from tests.forked import Forks
 from vx11.process import footprint
 from vx11.trial import TrialFleet
@@ -105,15 +107,17 @@ def test_logs_are_kept_by_service_and_hold_no_token(fleet):
     assert fleet.vx11("audit", "verify").returncode == 0
 
 
-def test_down_leaves_nothing_behind_not_even_with_an_open_event_stream(new_fleet):
+def test_down_leaves_nothing_behind_not_even_with_a_job_and_an_open_event_stream(new_fleet):
     fleet = new_fleet()
     fleet.up()
+    job = running_job(fleet)
     pids = all_pids(fleet)
     ports = list(fleet.ports.values())
     with waiting_stream(fleet) as stream:
         fleet.vx11("down")
         stream.read()  # it ends, cleanly or cut
     assert not any(alive(pid) for pid in pids)
+    assert marked(job) == []
     for port in ports:
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,12 +128,13 @@ def test_down_leaves_nothing_behind_not_even_with_an_open_event_stream(new_fleet
     assert fleet.vx11("down").returncode == 0
 
 
-def test_a_killed_supervisor_leaves_no_orphan_and_ctrl_c_ends_the_one_that_follows_cleanly(new_fleet):
+def test_a_killed_supervisor_leaves_no_orphan_and_no_job_and_ctrl_c_ends_the_one_that_follows_cleanly(new_fleet):
     fleet = new_fleet()
     fleet.up()
+    job = running_job(fleet)
     pids = all_pids(fleet)
     os.kill(fleet.supervisor_pid(), signal.SIGKILL)
-    until(lambda: not any(alive(pid) for pid in pids), "all of it is gone")
+    until(lambda: not any(alive(pid) for pid in pids) and not marked(job), "all of it is gone")
     running = fleet.start("up", "--single")
     line_with(running, "fleet_is_up")
     rows = fleet.status()
@@ -175,6 +180,18 @@ def test_a_port_in_use_is_named(new_fleet, forks):
 )
 def test_what_keeps_the_fleet_from_starting_is_told_in_one_line(new_fleet, forks, variables, named):
     assert named in refusal(forks, new_fleet(**variables))
+
+
+def running_job(fleet: TrialFleet) -> str:
+    """The word that only the processes of a job have in their command lines, which runs now; of none where no sandbox works."""
+    marker = f"marker-{secrets.token_hex(8)}"
+    with httpx.Client(
+        base_url=fleet.url, headers={"X-VX11-Token": fleet.token}, timeout=60, trust_env=False, verify=False
+    ) as gateway:
+        if works_here(gateway):
+            spawned(gateway, marker)
+            until(lambda: len(marked(marker)) >= 3, "the job and its children run")
+    return marker
 
 
 class waiting_stream:
