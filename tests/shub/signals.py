@@ -1,5 +1,6 @@
 """Signals and files for the tests, and the independent meters that judge what shub makes of them."""
 
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,28 @@ EBU = pyebur128.MeasurementMode
 
 def sine(rate: int, seconds: float, peak_dbfs: float, hz: float = 1000.0, phase: float = 0.0) -> np.ndarray:
     """A mono sine; its level is that of its peak."""
-    time = np.arange(round(rate * seconds)) / rate
-    return 10 ** (peak_dbfs / 20) * np.sin(2 * np.pi * hz * time + phase)
+    frames = round(rate * seconds)
+    return 10 ** (peak_dbfs / 20) * np.resize(_cycle(rate, hz, phase, frames), frames)
+
+
+def _cycle(rate: int, hz: float, phase: float, frames: int) -> np.ndarray:
+    """As much of a sine as it takes until it comes again: of whole hertz a second, which is far less than its sines."""
+    if hz == int(hz):
+        frames = min(frames, rate)
+    return np.sin(2 * np.pi * hz * np.arange(frames) / rate + phase)
 
 
 def steps(rate: int, parts: list[tuple[float, float | None]], hz: float = 1000.0) -> np.ndarray:
     """A continuous sine whose level changes: (seconds, peak dBFS or None for silence)."""
-    total = sum(round(rate * seconds) for seconds, _ in parts)
-    gains = np.concatenate(
-        [np.full(round(rate * seconds), 0.0 if level is None else 10 ** (level / 20)) for seconds, level in parts]
-    )
-    return np.sin(2 * np.pi * hz * np.arange(total) / rate) * gains
+    lengths = [round(rate * seconds) for seconds, _ in parts]
+    sound = np.resize(_cycle(rate, hz, 0.0, sum(lengths)), sum(lengths))
+    for (_, level), end, length in zip(parts, accumulate(lengths), lengths, strict=True):
+        sound[end - length : end] *= 0.0 if level is None else 10 ** (level / 20)
+    return sound
 
 
 def stereo(mono: np.ndarray) -> np.ndarray:
-    return np.stack([mono, mono], axis=1).astype(np.float32)
+    return np.repeat(mono.astype(np.float32), 2).reshape(-1, 2)
 
 
 def write(path: Path, samples: np.ndarray, rate: int, subtype: str | None = None, **options: str) -> Path:

@@ -66,7 +66,6 @@ def peaks_of(work: Path, script: str, *sources: Path) -> list[dict[str, float]]:
         check=True,
         text=True,
     )
-    print(run.stdout)
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 

@@ -117,7 +117,9 @@ async def test_what_cannot_be_drawn_is_a_clear_4xx(shub, tmp_path):
     problem(answer, 422, "not_finite_audio")
 
 
-async def test_pictures_go_with_their_file_and_old_ones_at_the_next_start(shub_at, tmp_path):
+async def test_pictures_go_with_their_file_old_ones_at_the_next_start_and_beyond_the_limit_those_not_looked_at(
+    shub_at, tmp_path
+):
     async with shub_at() as shub:
         asset = await shub.upload(write(tmp_path / "x.wav", tone(1, 0.3), RATE, "PCM_16"))
         other = await shub.upload(write(tmp_path / "y.wav", tone(1, 0.4), RATE, "PCM_16"))
@@ -134,14 +136,9 @@ async def test_pictures_go_with_their_file_and_old_ones_at_the_next_start(shub_a
         folder = shub.settings.state_dir / "shub" / "pictures" / left[:2]
         (folder / left.replace("-v", "-v0")).write_bytes(b"drawn long ago")
         (folder / left.replace(left[:64], "0" * 64)).write_bytes(b"of a file that is gone")
-    async with shub_at() as shub:
-        assert kept(shub) == [left]
-
-
-async def test_only_so_many_bytes_are_kept_those_looked_at_last(shub_at, tmp_path):
     async with shub_at(shub_pictures_limit_bytes=20_000) as shub:
-        asset = await shub.upload(write(tmp_path / "x.wav", tone(1, 0.3), RATE, "PCM_16"))
-        sizes = [len(await picture(shub, asset, "waveform", width=320, height=200 + i)) for i in range(6)]
+        assert kept(shub) == [left]
+        sizes = [len(await picture(shub, other, "waveform", width=320, height=200 + i)) for i in range(6)]
         assert sum(sizes) > 20_000
         held = {name.split("-")[2] for name in kept(shub)}
         assert "320x205" in held
