@@ -31,6 +31,7 @@ ARGUMENTS = [
     "--disable-quic",
     "--dns-prefetch-disable",
     "--no-pings",
+    "--disable-gpu",  # what is drawn, nobody looks at
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 ]
