@@ -7,9 +7,10 @@ from config.contracts.shub_language import CommandAction, CommandContext, KnownS
 from shub.language.clause import INDEX, Clause
 from shub.language.deleting import deleted
 from shub.language.files import output_params, trim_of
-from shub.language.kinds import cuts_time, has_effects, is_pan, is_with, kind_of
+from shub.language.kinds import kind_of
 from shub.language.outcome import Reading
 from shub.language.scanning import Item, Scan
+from shub.language.signs import cuts_time, has_effects, is_pan, is_with
 from shub.language.sound.directions import amount_of
 from shub.language.sound.draft import Sound
 from shub.language.sound.making import sound_of
