@@ -191,31 +191,7 @@ def _settle(clause: Clause, scan: Scan) -> None:
             and verb not in ("compress",)
         ):
             del item.tags["verb"]
-        if item.is_a("effect", "trim") and item.text in ("cola", "tail") and _is_of_instrument(items):
-            item.tags = {"word": "sustained"}  # "a la caja le sobra cola"
-        if item.is_a("special", "make_room") and not any("verb" in one.tags for one in items):
-            item.tags["verb"] = "cut"
-        if item.text in _TAKING and "out" in {token.text for token in scan.tokens[item.until : items[-1].until + 2]}:
-            item.tags["verb"] = "remove"  # "take 2 dB out at 400"
-        is_counted = any(one.quantity is not None and one.quantity.unit in ("", "db") for one in items)
-        if item.text in _KNOCKING and is_counted and "off" in {token.text for token in scan.tokens[item.until :]}:
-            item.tags = {"verb": "lower"}  # "knock 3 off the toms"
-        if item.text == "cut off" and not is_noun:
-            item.tags = {"verb": "cut"}  # "cut off the first two seconds", not "the cut off"
-        if item.text in _DUTIES and number + 1 < len(items) and "verb" in items[number + 1].tags:
-            item.tags.pop("verb", None)  # "toca subir el bajo"
-        is_half = item.text in ("medio", "half") and number and item is items[-1]
-        if is_half and items[number - 1].is_a("place", "up", "down", "more", "less"):
-            item.tags, item.quantity = {}, Quantity(0.5, "db", 0, 0)  # "abajo medio": half a decibel
-        if item.text == "like" and item.before not in _WISHERS:
-            item.tags.pop("verb", None)
-        if item.is_a("special", "discard"):
-            item.tags["verb"] = "remove"
-        if item.is_a("target", "lead") and item.is_a("special", "only"):
-            item.tags.pop("target")
-        if item.text in ("bajo", "bajos") and _next_is_hertz(items, number) and item.before not in ("el", "del", "al"):
-            item.tags.pop("target", None)
-            item.tags["place"] = "below"
+        _settle_idioms(items, number, scan, is_noun=is_noun)
     _settle_numbers(clause)
     items = clause.items
     _settle_bands(clause, scan)
@@ -223,6 +199,39 @@ def _settle(clause: Clause, scan: Scan) -> None:
     _name_numbers(items, scan)
     clause.verbs = [item["verb"] for item in items if "verb" in item.tags]
     clause.own_targets = _targets(items)
+
+
+def _settle_idioms(items: list[Item], number: int, scan: Scan, *, is_noun: bool) -> None:
+    """Words that mean something else in the company of others."""
+    item = items[number]
+    after: set[str] = set()
+    if item.text in _TAKING or item.text in _KNOCKING:
+        after = {token.text for token in scan.tokens[item.until : items[-1].until + 2]}
+    if item.is_a("effect", "trim") and item.text in ("cola", "tail") and _is_of_instrument(items):
+        item.tags = {"word": "sustained"}  # "a la caja le sobra cola"
+    if item.is_a("special", "make_room") and not any("verb" in one.tags for one in items):
+        item.tags["verb"] = "cut"
+    if item.text in _TAKING and "out" in after:
+        item.tags["verb"] = "remove"  # "take 2 dB out at 400"
+    is_counted = any(one.quantity is not None and one.quantity.unit in ("", "db") for one in items)
+    if item.text in _KNOCKING and is_counted and "off" in after:
+        item.tags = {"verb": "lower"}  # "knock 3 off the toms"
+    if item.text == "cut off" and not is_noun:
+        item.tags = {"verb": "cut"}  # "cut off the first two seconds", not "the cut off"
+    if item.text in _DUTIES and number + 1 < len(items) and "verb" in items[number + 1].tags:
+        item.tags.pop("verb", None)  # "toca subir el bajo"
+    is_half = item.text in ("medio", "half") and number and item is items[-1]
+    if is_half and items[number - 1].is_a("place", "up", "down", "more", "less"):
+        item.tags, item.quantity = {}, Quantity(0.5, "db", 0, 0)  # "abajo medio": half a decibel
+    if item.text == "like" and item.before not in _WISHERS:
+        item.tags.pop("verb", None)
+    if item.is_a("special", "discard"):
+        item.tags["verb"] = "remove"
+    if item.is_a("target", "lead") and item.is_a("special", "only"):
+        item.tags.pop("target")
+    if item.text in ("bajo", "bajos") and _next_is_hertz(items, number) and item.before not in ("el", "del", "al"):
+        item.tags.pop("target", None)
+        item.tags["place"] = "below"
 
 
 _BENEFICIARY = words_of("for para than que so como like under against without debajo")
