@@ -18,7 +18,7 @@ from config.contracts.common import Check, HealthState, Page
 from config.contracts.shub_language import LONGEST_COMMAND, Interpretation
 from config.contracts.spawner import DaughterResult
 from config.database import Database
-from config.errors import FleetError, FleetHalted, IdempotencyInProgress, UpstreamUnavailable
+from config.errors import FleetError, FleetHalted, IdempotencyInProgress, InvalidRequest, UpstreamUnavailable
 from config.forensics import Trail
 from config.idempotency import Earlier, Idempotency, forget_old
 from config.pages import PageQuery, page_of
@@ -70,7 +70,6 @@ FINISHED_WORKFLOWS_KEPT = timedelta(days=1)
 """How long the engine keeps its own rows of a plan that has ended; the plan itself is never deleted."""
 ONLY_WAITING = ("expired", "declined")
 """Ways to end a plan that end only one which waits."""
-UNHEARD = UpstreamUnavailable.code
 INTERRUPTED = "madre stopped before this was planned; nothing was done, send it again"
 
 
@@ -346,7 +345,9 @@ class Madre:
             known = await self._known(intent, reading.files, caller, scope)
             draft = planner.plan(intent, reading.message, reading.files, known)
             if reading.is_unheard and draft.refusal is not None and intent.name in planner.AUDIO:
-                draft = Draft(refusal=words.say("engineer_unheard", intent.language), refusal_code=UNHEARD)
+                is_long = len(reading.message) > LONGEST_COMMAND
+                text = words.say("command_too_long" if is_long else "engineer_unheard", intent.language)
+                draft = Draft(refusal=text, refusal_code=InvalidRequest.code if is_long else UpstreamUnavailable.code)
         if draft.question is not None:
             remember: dict[str, Any] = {
                 "kind": "missing",
@@ -436,8 +437,7 @@ class Madre:
             return replace(await self._read_again(reading, mode), is_unheard=True), None
         heard = await self._delegation.interpret(reading.message, audio_plans.context_of(studio.now, files))
         if heard is None:
-            is_unheard = len(reading.message) <= LONGEST_COMMAND
-            return replace(await self._read_again(reading, mode), is_unheard=is_unheard), None
+            return replace(await self._read_again(reading, mode), is_unheard=True), None
         if not audio_plans.is_for_studio(heard):
             if heard.needs_clarification and (intent.name in planner.AUDIO or intent.name is IntentName.UNCLEAR):
                 return reading, audio_plans.Command(heard, studio, files)

@@ -18,6 +18,10 @@ SAYINGS: dict[str, tuple[str, str]] = {
         "El ingeniero de audio (shub) no responde ahora mismo. No se ha hecho nada; dilo otra vez dentro de un momento.",
         "The audio engineer (shub) does not answer right now. Nothing was done; say it again in a moment.",
     ),
+    "command_too_long": (
+        "Eso es demasiado largo para un encargo de audio (4000 caracteres como mucho). No se ha hecho nada; dilo por partes.",
+        "That is too long for an order about sound (4000 characters at most). Nothing was done; say it in parts.",
+    ),
     "delete_what": (
         "¿Qué borro exactamente? Envía el asset_id en `files`; no borro nada que no esté nombrado.",
         "What exactly shall I delete? Send the asset_id in `files`; I delete nothing that is not named.",

@@ -287,6 +287,7 @@ async def test_a_message_longer_than_any_command_and_long_names_are_no_error(ses
     assert answer["status"] == "DONE"
     assert answer["plan"]["steps"][0]["operation"] == "switch:route"
     assert (await session.say("más brillo", named))["status"] == "DONE"
+    assert "por partes" in (await session.say("masteriza la canción, " * 300))["response"]
 
 
 async def test_of_two_messages_at_once_neither_is_lost(session, shub, files, monkeypatch):
