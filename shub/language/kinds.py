@@ -72,6 +72,8 @@ def _asked(case: _Case) -> str | None:
         return "analyze"  # "¿está bien para Spotify?"
     if not case.found.is_question_of_knowledge or (clause.said("show") and clause.has("picture")):
         return None
+    if any("measure" in item.tags and item.before in ("the", "my") for item in clause.items):
+        return "analyze"  # "what's eating up the headroom?"
     if clause.has("special", "question"):
         return "analyze" if clause.own_targets and clause.has("word") and clause.said("sound") else "unknown"
     return "unknown" if first in ("remove", "cut") else None
