@@ -96,7 +96,8 @@ def _append_order(clauses: list[Clause], clause: Clause, orders: list[str]) -> N
         clause.own_targets = clause.own_targets or last.own_targets[: 1 if last.said("mask") else None]
         complaint = [item for item in last.items if _is_complaint(item, last)]
         is_plain = not clause.has_content and not clause.said("raise", "lower", "pan", "mute", "solo")
-        if complaint and (is_plain or any(_is_hertz(item) for item in complaint)):
+        is_of_hertz = not clause.has_content and any(_is_hertz(item) for item in complaint)
+        if complaint and (is_plain or is_of_hertz):
             clause.items = complaint + clause.items
         if clause.has_content and not any(_is_hertz(item) for item in clause.numbers):
             clause.items = [item for item in last.items if _is_hertz(item)] + clause.items
