@@ -59,7 +59,7 @@ class ShubClient(ServiceClient):
 
         The same key and order give the same job, whatever became of it.
         """
-        return await self._post("/shub/mix", order, Job, idempotency_key=idempotency_key)
+        return await self._post("/shub/mix", _said(order), Job, idempotency_key=idempotency_key)
 
     async def interpret(self, request: InterpretRequest, *, timeout_seconds: float = 10.0) -> Interpretation:
         """A command to the audio engineer as actions with units; nothing is done."""
@@ -67,11 +67,11 @@ class ShubClient(ServiceClient):
 
     async def chain(self, order: ChainRequest, *, idempotency_key: str | None = None) -> Job:
         """Start a chain of effects on one file; the job's `result` becomes a ChainResult. Raises AssetNotFound."""
-        return await self._post("/shub/chain", order, Job, idempotency_key=idempotency_key)
+        return await self._post("/shub/chain", _said(order), Job, idempotency_key=idempotency_key)
 
     async def master(self, order: MasterRequest, *, idempotency_key: str | None = None) -> Job:
         """Start a master; the job's `result` becomes a MasterResult. Raises AssetNotFound."""
-        return await self._post("/shub/master", order, Job, idempotency_key=idempotency_key)
+        return await self._post("/shub/master", _said(order), Job, idempotency_key=idempotency_key)
 
     async def job(self, job_id: str) -> Job:
         """Where a job stands. Raises JobNotFound."""
@@ -204,3 +204,8 @@ class AudioWorkerLost(FleetError):
     """The process that did the work ended without an answer; nothing was changed, and asking again may work."""
 
     code, status, title = "audio_worker_lost", 503, "The audio worker was lost"
+
+
+def _said(order: MixRequest | ChainRequest | MasterRequest) -> dict[str, Any]:
+    """What an order says and nothing else: a place or a target that was not said is shub's to find, a default that is sent is not."""
+    return order.model_dump(mode="json", exclude_unset=True)

@@ -30,7 +30,8 @@ class Track(Wire):
     name: str
     role: StemRole | None = None
     gain_db: float = 0.0
-    pan: float = 0.0
+    pan: float | None = None
+    """None where nobody said: then the mix finds it a place."""
     is_muted: bool = False
     chain: list[dict[str, Any]] = []
 

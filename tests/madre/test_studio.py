@@ -504,3 +504,12 @@ async def test_a_structured_deletion_says_the_name_of_the_file(session, shub, fi
     answer = (await session.madre.post("/madre/control", json=order)).json()
     assert answer["status"] == "pending_confirmation"
     assert "voz.wav (asset_voz)" in answer["reason"]
+
+
+async def test_what_nobody_said_is_left_to_the_audio_engineer(session, shub, files):
+    await session.say("mezcla", *files)
+    sent = [json.loads(request.content) for request in shub.asked if request.url.path == "/shub/mix"][-1]
+    assert all("pan" not in stem for stem in sent["stems"])
+    await session.say("que suene como esta", shub.add("reference"))
+    sent = [json.loads(request.content) for request in shub.asked if request.url.path == "/shub/master"][-1]
+    assert "target" not in sent
