@@ -177,6 +177,9 @@ def _set_mix(take: Take, action: CommandAction) -> Take:
     """Faders and places: relative gains, absolute places."""
     if not take.tracks:
         raise Unclear("which_file")
+    if action.params.get("solo") is False:  # everybody is heard again
+        heard = [track.model_copy(update={"is_muted": False}) for track in take.tracks]
+        return take.model_copy(update={"tracks": heard})
     is_all = action.targets in ([], [MASTER]) or (action.targets == [ALL] and take.mix is not None)
     if is_all and not _excepted(action):
         return _with_effects(take, action, extra=_as_effects(action.params))

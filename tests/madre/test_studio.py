@@ -43,6 +43,7 @@ MEANINGS = {
     "que suene como esta": [meant("match_reference")],
     "mezcla, masteriza y exporta": [meant("mix"), meant("master"), meant("export", params={"format": "mp3"})],
     "arréglalo": [],
+    "quita el solo": [meant("set_mix", "master", params={"solo": False})],
     "baja todo menos la voz": [meant("set_mix", "*", params={"gain_db": -3, "except": ["vocal"]})],
     "exporta en mono": [meant("export", params={"channels": 1})],
     "quita la ecualización de la voz": [meant("apply_effects", "vocal", params={"remove": ["eq"]})],
@@ -218,6 +219,9 @@ async def test_one_track_alone_is_heard_until_it_is_taken_back(session, shub, fi
     await session.say("mezcla", *files)
     await session.say("deja solo la voz")
     assert [session.stem(-1, role)["is_muted"] for role in ("vocal", "bass")] == [False, True]
+    await session.say("quita el solo")
+    assert not any(session.stem(-1, role)["is_muted"] for role in ("vocal", "bass"))
+    await session.say("deja solo la voz")
     await session.say("deshaz")
     await session.say("sube el bajo 2 dB")
     assert session.stem(-1, "bass")["is_muted"] is False
