@@ -20,6 +20,7 @@ _BEING = words_of(
     "come comen pierde pierden tapa tapan queda quedan siente oye oyen hace hacen parece parecen wanna want need can can't cannot don't "
     "doesn't won't eat eats eating am have has had hear estaba estoy resulta resultan gusta molesta"
 )
+_GOING_ON = ("ando", "iendo", "ing")
 _CONTENT = ("effect", "band", "word", "place")
 
 
@@ -38,7 +39,7 @@ def said_in(scan: Scan) -> Iterator[tuple[list[Item], str]]:
 
 
 def _is_order(item: Item) -> bool:
-    return "verb" in item.tags and item["verb"] not in _NO_ORDERS
+    return ("verb" in item.tags and item["verb"] not in _NO_ORDERS) or item.is_a("special", "louder", "softer")
 
 
 def _is_beside(part: list[Item], opener: str, tokens: list[Token], has_whole: bool) -> bool:
@@ -50,7 +51,12 @@ def _is_beside(part: list[Item], opener: str, tokens: list[Token], has_whole: bo
         return False
     if any(_is_order(item) for item in part):
         return False
-    is_told = len(words) > 1 and words[0] in _SUBJECTS and (words[1] in _BEING or "'" in words[0])
+    is_told = (
+        len(words) > 1
+        and words[0] in _SUBJECTS
+        and (words[1] in _BEING or words[1].endswith(_GOING_ON) or "'" in words[0])
+    )
+    is_told = is_told or (bool(part) and part[0].is_a("verb", "mask") and words[0] == part[0].text)
     return is_told and not any(item.is_a("special", "keep", "only", "except", "undo") for item in part)
 
 

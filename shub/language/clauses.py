@@ -168,6 +168,7 @@ def _settle(clause: Clause, scan: Scan) -> None:
     for number, item in enumerate(items):
         verb = item["verb"]
         is_noun = item.before in DETERMINERS and not _is_pronoun(item, scan)
+        is_noun = is_noun or (verb in NOUN_OR_VERB and _follows_adjective(item, scan))
         if verb and "param" in item.tags and _stands_by_number(items, number):
             del item.tags["verb"]
             continue
@@ -216,6 +217,8 @@ def _settle_idioms(items: list[Item], number: int, scan: Scan, *, is_noun: bool)
     is_counted = any(one.quantity is not None and one.quantity.unit in ("", "db") for one in items)
     if item.text in _KNOCKING and is_counted and "off" in after:
         item.tags = {"verb": "lower"}  # "knock 3 off the toms"
+    if item.is_a("verb", "mute") and is_noun:
+        _settle_mute(items, number, scan)
     if item.text == "cut off" and not is_noun:
         item.tags = {"verb": "cut"}  # "cut off the first two seconds", not "the cut off"
     if item.text in _DUTIES and number + 1 < len(items) and "verb" in items[number + 1].tags:
@@ -234,6 +237,29 @@ def _settle_idioms(items: list[Item], number: int, scan: Scan, *, is_noun: bool)
         item.tags["place"] = "below"
 
 
+def _settle_mute(items: list[Item], number: int, scan: Scan) -> None:
+    """ "quita el mute", "take the mute off": a mute that is taken off."""
+    item, before = items[number], next((one for one in reversed(items[:number]) if "verb" in one.tags), None)
+    if before is None:
+        return
+    around = {token.text for token in scan.tokens[before.at : item.until + 1]}
+    if before["verb"] == "remove" or ("off" in around and before["verb"] in ("move", "lower", "close", "put", "mute")):
+        before.tags.pop("verb")
+        item.tags = {"verb": "unmute"}
+
+
+_INDEFINITE = words_of("a an un una another otra")
+_MOST_ADJECTIVES = 2
+
+
+def _follows_adjective(item: Item, scan: Scan) -> bool:
+    """ "a balanced mix", "una muy buena mezcla": an article stands before what stands before it."""
+    before = scan.tokens[max(item.at - 1 - _MOST_ADJECTIVES, 0) : item.at]
+    near = [number for number, token in enumerate(before) if token.text in _INDEFINITE]
+    return bool(near) and all(token.kind == "word" and token.text not in _AND for token in before[near[-1] + 1 :])
+
+
+_AND = words_of("y and e then luego to bit poco")
 _BENEFICIARY = words_of("for para than que so como like under against without debajo")
 
 

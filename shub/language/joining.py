@@ -13,6 +13,7 @@ def join(clauses: list[Clause], clause: Clause, scan: Scan) -> None:
         return
     _name_other_fade(last, clause, scan)
     _name_reduction(last, clause)
+    _name_mix_share(last, clause)
     orders = [verb for verb in clause.verbs if verb not in NO_ORDERS]
     if last.excepted and clause.own_targets and not orders and not clause.has_content:
         last.excepted += clause.own_targets  # "menos el bajo y el bombo a 100 Hz"
@@ -53,7 +54,7 @@ def _is_more(last: Clause, clause: Clause, orders: list[str]) -> bool:
         and not last.has("effect")
     ):
         return True  # "que el bajo respire con el bombo, un sidechain suave"
-    if last.has("special", "check") and not orders and not clause.is_only_targets:
+    if last.has("special", "check") and not orders and not clause.said("show") and not clause.is_only_targets:
         return True  # "fijate si el bajo y el bombo se cancelan"
     if clause.is_only_targets and (clause.own_targets in (["master"], ["*"]) or not last.has("special", "reference")):
         return True
@@ -168,6 +169,16 @@ def _name_other_fade(last: Clause, clause: Clause, scan: Scan) -> None:
         clause.verbs, clause.own_targets = [], []
         _merge(last, clause)
         clause.items = []
+
+
+def _name_mix_share(last: Clause, clause: Clause) -> None:
+    """How much of an effect is heard: "compresión paralela en la caja, mezcla al 40 %"."""
+    shares = [item.quantity for item in clause.numbers if item.quantity is not None and not item.label]
+    is_share = len(shares) == len(clause.numbers) == 1 and shares[0].unit == "%"
+    names = [item for item in clause.items if item.quantity is None]
+    if is_share and last.has("effect") and len(names) == 1 and names[0].text in ("mezcla", "mix"):
+        clause.numbers[0].label = "wet" if last.has("effect", "reverb", "delay") else "mix_share"
+        clause.items, clause.verbs, clause.own_targets = clause.numbers, [], []
 
 
 def _is_only_values(clause: Clause) -> bool:

@@ -33,6 +33,8 @@ from shub.language.words import words_of
 
 WHOLE: tuple[list[str], ...] = ([], ["*"], ["song"], ["master"])
 LOOKING = words_of("analyze tell show compare put give make")
+_TOLD = ("a", "an", "es")
+"""Endings of what is only said of something: "dime si la voz satura", not "mira si puedes saturarla"."""
 PICTURED = ("show", "put", "give", "make", "want", "export", "save", "add", "tell", "move", "remove")
 
 
@@ -66,7 +68,8 @@ def _undone_or_deleted(case: _Case) -> str | None:
 def _asked(case: _Case) -> str | None:
     """What is to be looked at, or is only to be known."""
     clause, first = case.clause, case.first
-    if clause.has("special", "check") and not clause.has("picture") and not set(case.orders) - LOOKING:
+    told = {item["verb"] for item in clause.items if item.is_a("verb", "saturate") and item.text.endswith(_TOLD)}
+    if clause.has("special", "check") and not clause.has("picture") and not set(case.orders) - LOOKING - told:
         return "analyze"
     if case.found.is_question and not case.orders and clause.has("platform") and not clause.said("want"):
         return "analyze"  # "¿está bien para Spotify?"
@@ -179,6 +182,8 @@ def _moved(case: _Case) -> str | None:
     """Levels that are said without a number, or by who covers whom."""
     clause = case.clause
     is_moved = case.first in ("lower", "raise", "move") or clause.has("place", "more", "less", "too", "up", "down")
+    if case.orders == ["make"] and not clause.has("place", "too", "up", "down"):
+        is_moved = False  # "make it more ...": more of what is not said
     if is_moved and (clause.own_targets or case.context.last_targets or has_pronoun(clause)):
         return "set_mix"
     is_stood = clause.has("place", "front", "behind") or clause.said("mask") or clause.has("special", "back_in")

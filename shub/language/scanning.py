@@ -429,6 +429,7 @@ def corrected(word: str) -> str | None:
 
 NOT_MISSPELT = words_of(
     "compra comprar compro espera esperar esperas esperate tarde tardes parada parado vaca vocablo casar compre local clave clase "
+    "cliente clientes client clients "
     "plane plazo planta carta casa cosas costa punta punto cuenta prueba primer primero servidor browser server docker version "
     "people person correo mundo mercado trabajo tiempo tempo luces puerto puertos parto place planes plants salsa mesa masa pollo "
     "tomate cocina receta libro libros texto codigo python script branch commit email mail weather tomorrow manana noche viernes "

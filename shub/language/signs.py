@@ -49,8 +49,18 @@ def points_at_reference(clause: Clause) -> bool:
 def orders_a_master(clause: Clause) -> bool:
     """ "cut me a master at -9": one that is to be made."""
     return clause.verb in ("cut", "do", "add", "") and any(
-        item.text.startswith("master") and item.before in ("a", "un", "another", "otro") for item in clause.items
+        item.text.startswith("master") and not _INDEFINITE.isdisjoint(_just_before(item, clause))
+        for item in clause.items
     )
+
+
+_INDEFINITE = words_of("a un another otro")
+
+
+def _just_before(item: Item, clause: Clause) -> list[str]:
+    """The word before an item, and with an adjective those before that: "a quick master"."""
+    at = item.at - clause.items[0].at
+    return [item.before, *(clause.words[max(at - 2, 0) : at] if "target" in item.tags else [])]
 
 
 def is_named(item: Item) -> bool:
@@ -195,7 +205,13 @@ def is_created(clause: Clause, nouns: tuple[str, ...]) -> bool:
         "param", "ceiling"
     ):
         return False
-    return any(item.text in nouns for item in clause.items)
+    is_known = not (clause.verbs or clause.numbers) or clause.has(
+        "platform"
+    )  # "I heard the mix", "I need the mix to comply with R128"
+    return any(item.text in nouns and not (is_known and item.before in _DEFINITE) for item in clause.items)
+
+
+_DEFINITE = words_of("the this that my our la esta esa mi nuestra el este ese")
 
 
 def is_level(clause: Clause, first: str, has_sound: bool) -> bool:
