@@ -1,5 +1,6 @@
 """What every test stands on: a state folder of its own with a migrated database, and apps that really start."""
 
+import fcntl
 import gc
 import os
 import shutil
@@ -99,11 +100,18 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder with an empty, migrated database and secrets, to be copied."""
-    folder = tmp_path_factory.mktemp("migrated")
-    settings = FleetSettings(state_dir=folder, _env_file=None)
-    migrate.upgrade(settings)
-    load_secrets(settings)
+    """A state folder with an empty, migrated database and secrets, to be copied: made by the first worker that needs it."""
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "migrated"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed
+        if not folder.exists():
+            making = folder.with_suffix(".making")
+            shutil.rmtree(making, ignore_errors=True)  # who was at it has died
+            settings = FleetSettings(state_dir=making, _env_file=None)
+            migrate.upgrade(settings)
+            load_secrets(settings)
+            making.rename(folder)
     return folder
 
 
