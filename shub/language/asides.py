@@ -20,6 +20,8 @@ _BEING = words_of(
     "come comen pierde pierden tapa tapan queda quedan siente oye oyen hace hacen parece parecen wanna want need can can't cannot don't "
     "doesn't won't eat eats eating am have has had hear estaba estoy resulta resultan gusta molesta"
 )
+_EATING = words_of("come comen comiendo comiendose")
+_CLITICS = words_of("se lo la los las me")
 _GOING_ON = ("ando", "iendo", "ing")
 _CONTENT = ("effect", "band", "word", "place")
 
@@ -39,6 +41,8 @@ def said_in(scan: Scan) -> Iterator[tuple[list[Item], str]]:
 
 
 def _is_order(item: Item) -> bool:
+    if item.text in _EATING and item.before in _CLITICS:
+        return False  # "se la come"
     return ("verb" in item.tags and item["verb"] not in _NO_ORDERS) or item.is_a("special", "louder", "softer")
 
 
@@ -56,8 +60,15 @@ def _is_beside(part: list[Item], opener: str, tokens: list[Token], has_whole: bo
         and words[0] in _SUBJECTS
         and (words[1] in _BEING or words[1].endswith(_GOING_ON) or "'" in words[0])
     )
-    is_told = is_told or (bool(part) and part[0].is_a("verb", "mask") and words[0] == part[0].text)
+    is_told = is_told or _is_of_masking(part, words)
     return is_told and not any(item.is_a("special", "keep", "only", "except", "undo") for item in part)
+
+
+def _is_of_masking(part: list[Item], words: list[str]) -> bool:
+    """Who covers whom, where one of the two is what the order was about: "tapa la voz", "the guitars are covering it"."""
+    is_masking = any(item.is_a("verb", "mask") for item in part) or bool(_EATING & set(words))
+    named = [item for item in part if "target" in item.tags]
+    return is_masking and (len(named) == 1 or (bool(part) and part[0].is_a("verb", "mask")))
 
 
 def _before_aside(part: list[Item], has_order: bool) -> list[Item]:

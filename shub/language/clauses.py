@@ -206,7 +206,7 @@ def _settle_idioms(items: list[Item], number: int, scan: Scan, *, is_noun: bool)
     """Words that mean something else in the company of others."""
     item = items[number]
     after: set[str] = set()
-    if item.text in _TAKING or item.text in _KNOCKING:
+    if item.text in _TAKING | _KNOCKING | _TURNING:
         after = {token.text for token in scan.tokens[item.until : items[-1].until + 2]}
     if item.is_a("effect", "trim") and item.text in ("cola", "tail") and _is_of_instrument(items):
         item.tags = {"word": "sustained"}  # "a la caja le sobra cola"
@@ -214,6 +214,9 @@ def _settle_idioms(items: list[Item], number: int, scan: Scan, *, is_noun: bool)
         item.tags["verb"] = "cut"
     if item.text in _TAKING and "out" in after:
         item.tags["verb"] = "remove"  # "take 2 dB out at 400"
+    has_numbers = any(one.quantity is not None for one in items)
+    if item.text in _TURNING and "off" in after and not has_numbers:
+        item.tags = {"verb": "mute"}  # "turn the bass off", "switch off the reverb"
     is_counted = any(one.quantity is not None and one.quantity.unit in ("", "db") for one in items)
     if item.text in _KNOCKING and is_counted and "off" in after:
         item.tags = {"verb": "lower"}  # "knock 3 off the toms"
@@ -243,7 +246,9 @@ def _settle_mute(items: list[Item], number: int, scan: Scan) -> None:
     if before is None:
         return
     around = {token.text for token in scan.tokens[before.at : item.until + 1]}
-    if before["verb"] == "remove" or ("off" in around and before["verb"] in ("move", "lower", "close", "put", "mute")):
+    if before["verb"] in ("remove", "mute") or (
+        "off" in around and before["verb"] in ("move", "lower", "close", "put")
+    ):
         before.tags.pop("verb")
         item.tags = {"verb": "unmute"}
 
@@ -301,6 +306,7 @@ _OF_EDGES = words_of(
     "lo que este esta off that that's is which sits hay haya queda quede the stuff of it out down sobra"
 )
 _TAKING = words_of("take takes taking")
+_TURNING = words_of("turn turning switch switching shut")
 _KNOCKING = words_of("knock knocking take taking pull drop")
 _DUTIES = words_of("toca tocaria tocara")
 _WISHERS = words_of("i i'd id we we'd would you'd you")

@@ -176,7 +176,8 @@ def _name_mix_share(last: Clause, clause: Clause) -> None:
     shares = [item.quantity for item in clause.numbers if item.quantity is not None and not item.label]
     is_share = len(shares) == len(clause.numbers) == 1 and shares[0].unit == "%"
     names = [item for item in clause.items if item.quantity is None]
-    if is_share and last.has("effect") and len(names) == 1 and names[0].text in ("mezcla", "mix"):
+    has_effect = last.has("effect") or last.said(*SOUND_VERBS)
+    if is_share and has_effect and len(names) == 1 and names[0].text in ("mezcla", "mix"):
         clause.numbers[0].label = "wet" if last.has("effect", "reverb", "delay") else "mix_share"
         clause.items, clause.verbs, clause.own_targets = clause.numbers, [], []
 

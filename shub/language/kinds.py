@@ -33,6 +33,7 @@ from shub.language.words import words_of
 
 WHOLE: tuple[list[str], ...] = ([], ["*"], ["song"], ["master"])
 LOOKING = words_of("analyze tell show compare put give make")
+_HAVING = words_of("get have tener tenerlo tenerla")
 _TOLD = ("a", "an", "es")
 """Endings of what is only said of something: "dime si la voz satura", not "mira si puedes saturarla"."""
 PICTURED = ("show", "put", "give", "make", "want", "export", "save", "add", "tell", "move", "remove")
@@ -71,7 +72,8 @@ def _asked(case: _Case) -> str | None:
     told = {item["verb"] for item in clause.items if item.is_a("verb", "saturate") and item.text.endswith(_TOLD)}
     if clause.has("special", "check") and not clause.has("picture") and not set(case.orders) - LOOKING - told:
         return "analyze"
-    if case.found.is_question and not case.orders and clause.has("platform") and not clause.said("want"):
+    is_wish = clause.said("want") or (clause.numbers and _HAVING & {token.text for token in case.found.tokens[:4]})
+    if case.found.is_question and not case.orders and clause.has("platform") and not is_wish:
         return "analyze"  # "¿está bien para Spotify?"
     if not case.found.is_question_of_knowledge or (clause.said("show") and clause.has("picture")):
         return None
