@@ -1,5 +1,7 @@
 """A command as actions: which of them each clause asks for, on what, with which effects and parameters. Pure, by rules alone."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from config.contracts.shub_language import CommandAction, CommandContext, Descriptor, KnownStem
@@ -17,12 +19,14 @@ from shub.language.tongue import language_of
 from shub.language.vocabulary import BANDS
 from shub.language.words import composed, folded
 
+ASSET_ID = re.compile(r"\basset_[0-9a-f]+\b")
+
 
 def read(command: str, context: CommandContext) -> Reading:
     """The actions of a command, by the rules."""
-    text = composed(command)
-    said = folded(text)
     stems = [stem if isinstance(stem, KnownStem) else KnownStem(name=stem) for stem in context.stems]
+    text = composed(_with_names(command, stems))
+    said = folded(text)
     found = scan(said, own_names(stems))
     found.past = frozenset(at for at, token in enumerate(found.tokens) if text[token.end - 1] in "éó")
     reading = Reading(language=language_of(text, said))
@@ -52,6 +56,12 @@ def read(command: str, context: CommandContext) -> Reading:
     keep_all_numbers(reading)
     reading.confidence = _confidence(reading, found)
     return reading
+
+
+def _with_names(command: str, stems: Sequence[KnownStem]) -> str:
+    """The command with the name of a stem for its id: the random letters of an id spell drums (`bd`) and units (`db`)."""
+    names = {stem.asset_id: stem.name for stem in stems}
+    return ASSET_ID.sub(lambda found: names.get(found.group(), ""), command)
 
 
 def _descriptors(clause: Clause, text: str, found: Scan) -> list[Descriptor]:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from config.contracts.shub import StemRole
 from tests.madre.test_durability import finished
 
 VOICE, BASS = "voz", "bajo"
@@ -86,7 +87,7 @@ def files(shub: Any) -> list[str]:
     found = []
     for name, role in ((VOICE, "vocal"), (BASS, "bass")):
         asset = shub.add(name)
-        shub.assets[asset] = shub.assets[asset].model_copy(update={"role": role})
+        shub.assets[asset] = shub.assets[asset].model_copy(update={"role": StemRole(role)})
         found.append(asset)
     return found
 

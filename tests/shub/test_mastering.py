@@ -210,7 +210,7 @@ async def test_a_ceiling_as_low_as_it_goes_is_one_that_a_chain_can_say(shub, tmp
     assert result.chain.effects[-1].ceiling_dbtp == -24.0
 
 
-def test_a_tilt_is_matched_by_a_handful_of_bands_and_never_beyond_its_limit():
+async def test_a_tilt_is_matched_by_a_handful_of_bands_and_never_beyond_its_limit():
     hertz = [31.5 * 2 ** (n / 3) for n in range(28)]
     flat, tilted = dict.fromkeys(hertz, -20.0), {hz: -40.0 - 1.2 * np.log2(hz / 1000) for hz in hertz}
     bands = matching_bands(flat, tilted, 1.0, 48_000)

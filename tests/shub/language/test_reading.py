@@ -30,6 +30,14 @@ def answer(command: str, context: CommandContext = NOTHING) -> Interpretation:
     return answer_of(read(command, context), context)
 
 
+@pytest.mark.parametrize("order", ["delete the file {}", "borra el archivo {}"])
+@pytest.mark.parametrize("letters", ["bd1", "3db", "db2ac4", "50bd"])
+def test_the_id_of_a_file_is_that_file_whatever_its_letters_spell(order: str, letters: str) -> None:
+    asset_id = f"asset_01a2{letters}"
+    found = read(order.format(asset_id), CommandContext(stems=[{"name": "pad", "asset_id": asset_id}]))
+    assert [(action.action, action.targets, action.params) for action in found.actions] == [("delete", ["pad"], {})]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(min_size=1, max_size=300))
 def test_any_text_is_answered(text: str) -> None:
