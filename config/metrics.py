@@ -4,6 +4,7 @@ Counted by ourselves and only told by prometheus_client: its own counters lock a
 and a request of the router counts eleven times (11 us of them; here it is 2).
 """
 
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -69,8 +70,8 @@ class _Family(Generic[One]):
             found = self._all[values] = self._made()
         return found
 
-    def _made(self) -> One:
-        raise NotImplementedError
+    @abstractmethod
+    def _made(self) -> One: ...
 
 
 class Counts(_Family[Count]):

@@ -85,9 +85,8 @@ class Making:
                 result = kind.result_of(job.state, made, assets).model_dump(mode="json")
                 await job.finish(session, result)
         except Exception:
-            for (
-                sha256
-            ) in new:  # nothing was committed; after a cancellation that may be unclear, and the next start sweeps
+            # Nothing was committed; after a cancellation that may be unclear, and the next start sweeps.
+            for sha256 in new:
                 await self._store.remove(sha256)
             raise
         return result

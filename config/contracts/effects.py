@@ -296,35 +296,7 @@ class DitherEffect(Wire):
     bit_depth: int = Field(16, ge=8, le=24)
 
 
-Insert = Annotated[
-    GainEffect
-    | EqPeakEffect
-    | EqLowShelfEffect
-    | EqHighShelfEffect
-    | HighpassEffect
-    | LowpassEffect
-    | NotchEffect
-    | CompressorEffect
-    | GateEffect
-    | ExpanderEffect
-    | DeesserEffect
-    | MultibandEffect
-    | SaturationEffect
-    | TransientEffect,
-    Field(discriminator="type"),
-]
-"""What changes neither the number of channels nor the length."""
-
-
-class MidSideEffect(Wire):
-    """Effects on what both sides share (`mid`) and on what they do not (`side`), each alone. Stereo only."""
-
-    type: Literal["mid_side"]
-    mid: list[Insert] = Field([], max_length=MOST_EFFECTS)
-    side: list[Insert] = Field([], max_length=MOST_EFFECTS)
-
-
-Effect = Annotated[
+_Insert = (
     GainEffect
     | EqPeakEffect
     | EqLowShelfEffect
@@ -339,6 +311,21 @@ Effect = Annotated[
     | MultibandEffect
     | SaturationEffect
     | TransientEffect
+)
+Insert = Annotated[_Insert, Field(discriminator="type")]
+"""What changes neither the number of channels nor the length."""
+
+
+class MidSideEffect(Wire):
+    """Effects on what both sides share (`mid`) and on what they do not (`side`), each alone. Stereo only."""
+
+    type: Literal["mid_side"]
+    mid: list[Insert] = Field([], max_length=MOST_EFFECTS)
+    side: list[Insert] = Field([], max_length=MOST_EFFECTS)
+
+
+Effect = Annotated[
+    _Insert
     | DelayEffect
     | ReverbEffect
     | PanEffect

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from config.contracts.common import Wire
 from config.contracts.effects import Ceiling, Chain, Key
@@ -125,11 +125,21 @@ class NamedChain(ChainSpec):
     purpose: str
 
 
+ChainName = Annotated[str, Field(min_length=1, max_length=120, examples=["vocal", "vocal@1"])]
+
+
+def _chain_kind(value: object) -> str:
+    """Which of the two was meant, so that a refusal speaks of that one alone."""
+    return "name" if isinstance(value, str) else "effects"
+
+
 class ChainRequest(OutputFormat):
     """Effects on one file. `chain` is the chain itself or the name of one of ours (`GET /shub/chains`), with `@version` if it matters."""
 
     asset_id: AssetId
-    chain: ChainSpec | Annotated[str, Field(min_length=1, max_length=120, examples=["vocal", "vocal@1"])] = ChainSpec()
+    chain: Annotated[
+        Annotated[ChainSpec, Tag("effects")] | Annotated[ChainName, Tag("name")], Discriminator(_chain_kind)
+    ] = ChainSpec()
     preview: Excerpt | None = None
     dry_run: bool = False
     """Only check: the answer is a ChainCheck, and nothing is made."""

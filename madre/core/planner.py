@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from config.contracts.madre import MOST_FILES
 from config.contracts.shub import AssetId, MixRequest, StemRole
 from config.contracts.switch import RouteRequest
-from madre.core import model_plans, processes, words
+from madre.core import audio_words, model_plans, processes, words
 from madre.core.draft import Draft, Known, Planner, checked, step
 from madre.core.models import IntentName, IntentV2, ModeEnum, StepType
 
@@ -48,7 +48,7 @@ def named_files(intent: IntentV2) -> list[str]:
 def _mix(intent: IntentV2, _message: str, files: list[str], known: Known) -> Draft:
     stems = _stems(intent, files)
     if not stems:
-        return Draft(question=words.say("which_stems", intent.language), missing="files")
+        return Draft(question=audio_words.say("which_stems", intent.language), missing="files")
     said = intent.params.get("stem_count")
     warnings = []
     if isinstance(said, int) and said != len(stems):

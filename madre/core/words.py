@@ -6,10 +6,6 @@ from madre.core import audio_words, job_words, model_words
 from madre.core.models import IntentName, IntentV2, RiskLevel, StepV2
 
 SAYINGS: dict[str, tuple[str, str]] = {
-    "which_stems": (
-        "¿Qué archivos mezclo? Súbelos con POST /shub/assets y envía sus asset_id en `files`.",
-        "Which files shall I mix? Upload them with POST /shub/assets and send their asset_ids in `files`.",
-    ),
     "which_file": (
         "¿Qué archivo miro? Envía su asset_id en `files`.",
         "Which file shall I look at? Send its asset_id in `files`.",
@@ -241,6 +237,9 @@ WHAT: dict[IntentName, tuple[str, str]] = {
 }
 
 
+_AUDIO = frozenset(name for name in IntentName if name.value.startswith("audio_"))
+
+
 def say(key: str, language: str, **values: Any) -> str:
     """A saying in the person's language."""
     es, en = SAYINGS[key]
@@ -265,36 +264,11 @@ def halted(key: str, language: str, *, by: str | None, reason: str | None) -> st
 
 def report(intent: IntentV2, steps: list[StepV2]) -> str:
     """What was done, out of the results of the finished steps."""
-    if intent.domain == "audio" and "actions" in intent.params:  # a command that shub read
-        return audio_words.report(intent.language, intent.params["actions"], steps)
+    if intent.name in _AUDIO:
+        return audio_words.report(intent.language, intent.params.get("actions", []), steps)
     teller = _REPORTS.get(intent.name)
     results = [step.result or {} for step in steps]
     return str(teller(intent.language, results)) if teller else ""
-
-
-def _mix(language: str, results: list[dict[str, Any]]) -> str:
-    made, measured = results[1], results[2]
-    lufs, peak = _number(measured.get("integrated_lufs")), _number(measured.get("true_peak_dbtp"))
-    asset = made["asset_id"]
-    if language == "es":
-        return f"Mezcla lista: {lufs} LUFS, pico real {peak} dBTP. Descárgala en GET /shub/assets/{asset}/content."
-    return f"The mix is ready: {lufs} LUFS, true peak {peak} dBTP. Download it at GET /shub/assets/{asset}/content."
-
-
-def _analyze(language: str, results: list[dict[str, Any]]) -> str:
-    lines = []
-    for one in results:
-        lufs, lra, peak = (_number(one.get(key)) for key in ("integrated_lufs", "loudness_range_lu", "true_peak_dbtp"))
-        seconds, rate, channels = one.get("duration_seconds", 0), one.get("sample_rate_hz"), one.get("channels")
-        if language == "es":
-            lines.append(
-                f"{lufs} LUFS integrados, rango {lra} LU, pico real {peak} dBTP; {seconds:.1f} s, {rate} Hz, {channels} canales."
-            )
-        else:
-            lines.append(
-                f"{lufs} LUFS integrated, range {lra} LU, true peak {peak} dBTP; {seconds:.1f} s, {rate} Hz, {channels} channels."
-            )
-    return "\n".join(lines)
 
 
 def _answer(_language: str, results: list[dict[str, Any]]) -> str:
@@ -339,13 +313,7 @@ def _help(language: str, _results: list[dict[str, Any]]) -> str:
     return say("help", language)
 
 
-def _number(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) else "–"
-
-
 _REPORTS: dict[IntentName, Any] = {
-    IntentName.AUDIO_MIX: _mix,
-    IntentName.AUDIO_ANALYZE: _analyze,
     IntentName.GENERAL_QUESTION: _answer,
     IntentName.CODE_QUESTION: _answer,
     IntentName.DELETE_RESOURCE: _deleted,
